@@ -1,0 +1,53 @@
+use async_trait::async_trait;
+
+use super::{Action, AuthError, Authorizer, Caller};
+use crate::owner::Owners;
+
+/// Everybody reads; whoever publishes a crate first owns it; only owners change it after that.
+/// The default. Source: crates.io.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OwnersMayWrite;
+
+#[async_trait]
+impl Authorizer for OwnersMayWrite {
+    async fn authorize(
+        &self,
+        caller: &Caller,
+        action: &Action<'_>,
+        owners: &Owners,
+    ) -> Result<(), AuthError> {
+        if action.is_read() {
+            return Ok(());
+        }
+        let principal = caller.principal()?;
+        let creates = owners.is_empty() && matches!(action, Action::Publish(..));
+        if creates || owners.contains(&principal.user.login) {
+            return Ok(());
+        }
+        Err(AuthError::Forbidden {
+            reason: "this crate exists but you don't seem to be an owner; \
+                     an owner can add you with `cargo owner --add`"
+                .into(),
+        })
+    }
+}
+
+/// Everybody with a credential writes, everybody reads. For tests, and for a service that checks
+/// rights before it hands a request on.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AllowAll;
+
+#[async_trait]
+impl Authorizer for AllowAll {
+    async fn authorize(
+        &self,
+        caller: &Caller,
+        action: &Action<'_>,
+        _: &Owners,
+    ) -> Result<(), AuthError> {
+        if !action.is_read() {
+            caller.principal()?;
+        }
+        Ok(())
+    }
+}

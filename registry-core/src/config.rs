@@ -1,0 +1,207 @@
+//! The index root document, and the addresses under which clients know the registry.
+
+use bytes::Bytes;
+use serde::Serialize;
+
+/// Where clients find a registry, and what they must bring: the content of `config.json`.
+///
+/// All addresses come from configuration, never from a request: a forged `Host` header cannot
+/// redirect a download. Source: Cargo book, "Registry Index", Index Configuration.
+///
+/// ```
+/// use registry_core::RegistryConfig;
+///
+/// let config = RegistryConfig::new("https://crates.example.com/main")?.with_auth_required(true);
+/// assert_eq!(config.index_url(), "sparse+https://crates.example.com/main/index/");
+/// assert_eq!(
+///     config.to_json(),
+///     concat!(
+///         r#"{"dl":"https://crates.example.com/main/dl/{crate}/{version}/{sha256-checksum}","#,
+///         r#""api":"https://crates.example.com/main","auth-required":true}"#,
+///     )
+/// );
+/// # Ok::<(), registry_core::config::ConfigError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegistryConfig {
+    api: String,
+    dl: String,
+    auth_required: bool,
+    index_aliases: Vec<String>,
+}
+
+impl RegistryConfig {
+    /// The registry whose service is mounted at `base_url`, `http` or `https`.
+    ///
+    /// Slashes at the end are dropped. Lockfiles hold the index URL, which is derived from this
+    /// one: changing it later orphans them.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if the URL is not an absolute web address, or has a query or fragment.
+    pub fn new(base_url: &str) -> Result<Self, ConfigError> {
+        let base = base_url.trim_end_matches('/');
+        let refuse = |reason| Err(ConfigError { url: base_url.into(), reason });
+        let Some((_, rest)) =
+            base.split_once("://").filter(|(scheme, _)| matches!(*scheme, "http" | "https"))
+        else {
+            return refuse("it must begin with http:// or https://");
+        };
+        let authority = rest.split('/').next().unwrap_or_default();
+        if authority.is_empty() {
+            return refuse("it names no host");
+        }
+        // Cargo refuses to send a password it finds in a registry URL.
+        if authority.contains('@') {
+            return refuse("it must not contain a user name or password");
+        }
+        if !base.bytes().all(|b| b.is_ascii_graphic())
+            || base.contains(['?', '#', '{', '}', '"', '\\'])
+        {
+            return refuse("it must be a plain URL without query, fragment, braces or quotes");
+        }
+        Ok(Self {
+            api: base.into(),
+            dl: format!("{base}/dl/{{crate}}/{{version}}/{{sha256-checksum}}"),
+            auth_required: false,
+            index_aliases: Vec::new(),
+        })
+    }
+
+    /// Whether every read needs a token, too. Default: no.
+    #[must_use]
+    pub fn with_auth_required(mut self, auth_required: bool) -> Self {
+        self.auth_required = auth_required;
+        self
+    }
+
+    /// Sends clients elsewhere for crate files. Default: this service, with the checksum in the
+    /// path, so that a download needs no look into the index.
+    ///
+    /// May contain `{crate}`, `{version}`, `{prefix}`, `{lowerprefix}` and `{sha256-checksum}`;
+    /// without any of them, cargo appends `/{crate}/{version}/download`, which this service answers
+    /// below `<base>/api/v1/crates`.
+    #[must_use]
+    pub fn with_dl(mut self, dl: impl Into<String>) -> Self {
+        self.dl = dl.into();
+        self
+    }
+
+    /// Further index URLs under which clients know this registry, say from before a move.
+    ///
+    /// A dependency that names one of them is a dependency on this registry.
+    #[must_use]
+    pub fn with_index_alias(mut self, url: impl Into<String>) -> Self {
+        self.index_aliases.push(url.into());
+        self
+    }
+
+    /// Base of the web API, without a slash at its end.
+    pub fn api(&self) -> &str {
+        &self.api
+    }
+
+    /// The index URL as a client configures it.
+    pub fn index_url(&self) -> String {
+        format!("sparse+{}/index/", self.api)
+    }
+
+    /// Where a person gets a token. Cargo shows it at `cargo login`.
+    pub fn login_url(&self) -> String {
+        format!("{}/me", self.api)
+    }
+
+    /// Whether every read needs a token.
+    pub fn auth_required(&self) -> bool {
+        self.auth_required
+    }
+
+    /// Whether `url` is an index URL of this registry, with or without `sparse+` and a slash at the end.
+    pub fn is_own_index(&self, url: &str) -> bool {
+        fn bare(url: &str) -> &str {
+            url.strip_prefix("sparse+").unwrap_or(url).trim_end_matches('/')
+        }
+        let own = self.index_url();
+        std::iter::once(own.as_str())
+            .chain(self.index_aliases.iter().map(String::as_str))
+            .any(|own| bare(own) == bare(url))
+    }
+
+    /// The document at the index root.
+    pub fn to_json(&self) -> Bytes {
+        #[derive(Serialize)]
+        #[serde(rename_all = "kebab-case")]
+        struct ConfigJson<'a> {
+            dl: &'a str,
+            api: &'a str,
+            // Left out when false: cargo's default, and unknown to old clients.
+            #[serde(skip_serializing_if = "std::ops::Not::not")]
+            auth_required: bool,
+        }
+        let json = ConfigJson { dl: &self.dl, api: &self.api, auth_required: self.auth_required };
+        serde_json::to_vec(&json).expect("two strings and a bool are JSON").into()
+    }
+}
+
+/// A URL cannot be a registry's address.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{url}` cannot be the public URL of a registry: {reason}")]
+pub struct ConfigError {
+    url: Box<str>,
+    reason: &'static str,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_public_registry_says_nothing_of_authentication() {
+        let config =
+            RegistryConfig::new("http://[::1]:80/a/b///").unwrap().with_dl("https://cdn/{crate}");
+        assert_eq!(config.to_json(), r#"{"dl":"https://cdn/{crate}","api":"http://[::1]:80/a/b"}"#);
+        assert_eq!(config.login_url(), "http://[::1]:80/a/b/me");
+    }
+
+    #[test]
+    fn only_plain_web_addresses_are_accepted() {
+        for (url, reason) in [
+            ("", "it must begin with http:// or https://"),
+            ("example.com", "it must begin with http:// or https://"),
+            ("ftp://example.com", "it must begin with http:// or https://"),
+            ("http://", "it must begin with http:// or https://"),
+            ("http:///x", "it names no host"),
+            ("http://u:p@h", "it must not contain a user name or password"),
+            ("http://h/?q", "it must be a plain URL without query, fragment, braces or quotes"),
+            ("http://h/\n", "it must be a plain URL without query, fragment, braces or quotes"),
+            (
+                "http://h/{crate}",
+                "it must be a plain URL without query, fragment, braces or quotes",
+            ),
+        ] {
+            assert_eq!(
+                RegistryConfig::new(url),
+                Err(ConfigError { url: url.into(), reason }),
+                "{url:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_registry_knows_its_own_index_by_any_of_its_urls() {
+        let config =
+            RegistryConfig::new("http://h/main").unwrap().with_index_alias("sparse+https://old/");
+        for url in [
+            "sparse+http://h/main/index/",
+            "http://h/main/index",
+            "https://old",
+            "sparse+https://old/",
+        ] {
+            assert!(config.is_own_index(url), "{url}");
+        }
+        for url in
+            ["", "sparse+http://h/", "sparse+https://h/main/index/", "sparse+http://h/other/index/"]
+        {
+            assert!(!config.is_own_index(url), "{url}");
+        }
+    }
+}

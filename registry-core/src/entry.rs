@@ -1,0 +1,389 @@
+//! One line of the index: as typed values to write, and verbatim to keep.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use semver::{Version, VersionReq};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
+
+use crate::{
+    checksum::Checksum,
+    name::CrateName,
+    version::{VersionError, parse_version},
+};
+
+/// Feature names, each with what it turns on.
+pub type Features = BTreeMap<String, Vec<String>>;
+
+/// One release as the index lists it. Field order is the order on the line.
+///
+/// Absent values are left out rather than written as `null`: for `features`, `deps`, and a
+/// dependency's `features`, `optional`, `default_features` and `lib`, cargo refuses `null` and the
+/// version with it. Source: Cargo book, "Registry Index", JSON schema; measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct IndexEntry {
+    /// The crate's name as first published.
+    pub name: CrateName,
+    /// The version, with its build metadata.
+    #[serde(rename = "vers")]
+    pub version: Version,
+    /// What it depends on; one package may stand here several times, by kind and target.
+    #[serde(rename = "deps")]
+    pub dependencies: Vec<IndexDependency>,
+    /// SHA-256 of the crate file.
+    #[serde(rename = "cksum")]
+    pub checksum: Checksum,
+    /// Features that every cargo can read.
+    pub features: Features,
+    /// Features with the syntax of cargo 1.60 (`dep:`, `?/`); see [`crate::features::split`].
+    #[serde(skip_serializing_if = "Features::is_empty", default)]
+    pub features2: Features,
+    /// Hidden from new resolutions, still downloadable.
+    pub yanked: bool,
+    /// The native library the package links to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub links: Option<String>,
+    /// Schema version: 2 if there are `features2`, 3 with artifact dependencies, otherwise absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub v: Option<u32>,
+    /// Oldest Rust it builds with: `1`, `1.70` or `1.70.1`, nothing else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rust_version: Option<String>,
+    /// When it was published: exactly `YYYY-MM-DDThh:mm:ssZ`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pubtime: Option<String>,
+    /// Keys this library does not know, kept as they are.
+    #[serde(flatten)]
+    pub other: serde_json::Map<String, serde_json::Value>,
+}
+
+/// One dependency of an [`IndexEntry`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexDependency {
+    /// The name the manifest knows it by: the alias, if it is renamed.
+    pub name: String,
+    /// Versions that will do.
+    pub req: VersionReq,
+    /// Features asked of it.
+    #[serde(default)]
+    pub features: Vec<String>,
+    /// Taken only if a feature asks for it.
+    #[serde(default)]
+    pub optional: bool,
+    /// Whether its default features are taken.
+    #[serde(default = "yes")]
+    pub default_features: bool,
+    /// The platform it is needed on: a triple or `cfg(…)`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// What it is needed for.
+    #[serde(default)]
+    pub kind: DependencyKind,
+    /// Index URL of the registry it comes from; absent for the registry this line is in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registry: Option<String>,
+    /// The package's own name, if [`IndexDependency::name`] is an alias.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub package: Option<String>,
+    /// Whether the depending crate shows its types. Unstable in cargo.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub public: Option<bool>,
+    /// Artifacts wanted instead of the library. Unstable in cargo.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub artifact: Option<Vec<String>>,
+    /// The platform to build those artifacts for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bindep_target: Option<String>,
+    /// Whether the library is wanted beside the artifacts.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub lib: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// What a dependency is needed for.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum DependencyKind {
+    /// The crate itself.
+    #[default]
+    Normal,
+    /// Its build script.
+    Build,
+    /// Its tests, examples and benchmarks.
+    Dev,
+}
+
+impl IndexEntry {
+    /// Writes the line.
+    pub fn to_line(&self) -> IndexLine {
+        let text = serde_json::to_vec(self).expect("an entry has string keys and no failing part");
+        IndexLine {
+            text: text.into(),
+            name: self.name.as_str().into(),
+            version: self.version.clone(),
+            checksum: self.checksum,
+            yanked: self.yanked,
+        }
+    }
+}
+
+/// One line of the index verbatim, with the parts the registry itself needs to know.
+///
+/// Lines are kept and served byte for byte, because cargo caches them and other tools hash them:
+/// re-serializing would change bytes that have no reason to change (I5).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IndexLine {
+    text: Bytes,
+    name: Box<str>,
+    version: Version,
+    checksum: Checksum,
+    yanked: bool,
+}
+
+/// What a line must let us read; everything else may be anything.
+#[derive(Deserialize)]
+struct Essentials<'a> {
+    #[serde(borrow)]
+    name: std::borrow::Cow<'a, str>,
+    #[serde(borrow)]
+    vers: std::borrow::Cow<'a, str>,
+    cksum: Checksum,
+    #[serde(borrow, default, deserialize_with = "present")]
+    yanked: Option<&'a RawValue>,
+}
+
+// Unlike an `Option` by itself, this keeps the place of a `null`.
+fn present<'de, D: Deserializer<'de>>(value: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(value).map(Some)
+}
+
+impl IndexLine {
+    /// Most bytes a line has. Source: ours; a line is read by every client that looks at the crate.
+    pub const MAX_BYTES: usize = 1024 * 1024;
+
+    /// Reads one line, without its line end.
+    ///
+    /// # Errors
+    /// [`IndexLineError`] if it is not one JSON object on one line with the four fields every
+    /// line has, or too long.
+    pub fn parse(text: Bytes) -> Result<Self, IndexLineError> {
+        if text.len() > Self::MAX_BYTES {
+            return Err(IndexLineError::TooLong { bytes: text.len() });
+        }
+        if text.contains(&b'\n') || text.contains(&b'\r') {
+            return Err(IndexLineError::LineBreak);
+        }
+        // White space around the object would have no place once lines are joined.
+        if text.first() != Some(&b'{') || text.last() != Some(&b'}') {
+            return Err(IndexLineError::NotAnObject);
+        }
+        let line: Essentials<'_> = serde_json::from_slice(&text)?;
+        let (name, version, checksum) = (line.name.into(), parse_version(&line.vers)?, line.cksum);
+        let yanked = match line.yanked.map(RawValue::get) {
+            None | Some("null" | "false") => false,
+            Some("true") => true,
+            Some(_) => return Err(IndexLineError::Yanked),
+        };
+        Ok(Self { text, name, version, checksum, yanked })
+    }
+
+    /// The line's bytes, without a line end.
+    pub fn as_bytes(&self) -> &Bytes {
+        &self.text
+    }
+
+    /// The crate name on the line.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The version on the line, with build metadata.
+    pub fn version(&self) -> &Version {
+        &self.version
+    }
+
+    /// The checksum on the line.
+    pub fn checksum(&self) -> Checksum {
+        self.checksum
+    }
+
+    /// Whether the line says that the version is yanked.
+    pub fn yanked(&self) -> bool {
+        self.yanked
+    }
+
+    /// The same line with `yanked` set as asked, all other bytes as they are.
+    #[must_use]
+    pub fn with_yanked(&self, yanked: bool) -> Self {
+        if self.yanked == yanked {
+            return self.clone();
+        }
+        let text = std::str::from_utf8(&self.text).expect("a parsed line is UTF-8");
+        let line: Essentials<'_> = serde_json::from_str(text).expect("the line has been parsed");
+        let value = if yanked { "true" } else { "false" };
+        let changed = match line.yanked {
+            Some(raw) => {
+                // `raw` borrows from `text`, so the distance of the two is its place on the line.
+                let start = raw.get().as_ptr() as usize - text.as_ptr() as usize;
+                let end = start + raw.get().len();
+                format!("{}{value}{}", &text[..start], &text[end..])
+            }
+            None => format!("{},\"yanked\":{value}}}", &text[..text.len() - 1]),
+        };
+        Self { text: changed.into(), yanked, ..self.clone() }
+    }
+
+    /// Reads the whole line into typed values.
+    ///
+    /// # Errors
+    /// [`IndexLineError::Json`] if a field is not as cargo's schema has it.
+    pub fn to_entry(&self) -> Result<IndexEntry, IndexLineError> {
+        Ok(serde_json::from_slice(&self.text)?)
+    }
+}
+
+/// Why bytes are not a line of an index.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IndexLineError {
+    /// Not JSON, or a field is missing or of the wrong type.
+    #[error("the index line is not valid: {0}")]
+    Json(#[from] serde_json::Error),
+    /// The version is not a version.
+    #[error("the index line is not valid: {0}")]
+    Version(#[from] VersionError),
+    /// Not one JSON object from the first byte to the last.
+    #[error("the index line is not one JSON object")]
+    NotAnObject,
+    /// There is a line break in it.
+    #[error("the index line contains a line break")]
+    LineBreak,
+    /// `yanked` is neither true, false nor null.
+    #[error("the index line is not valid: `yanked` is not true or false")]
+    Yanked,
+    /// Longer than [`IndexLine::MAX_BYTES`].
+    #[error("the index line is {bytes} bytes, limit {}", IndexLine::MAX_BYTES)]
+    TooLong {
+        /// How long it is.
+        bytes: usize,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHECKSUM: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+    fn line(rest: &str) -> String {
+        format!(
+            r#"{{"name":"foo","vers":"0.1.0","deps":[],"cksum":"{CHECKSUM}","features":{{}}{rest}}}"#
+        )
+    }
+
+    fn parse(text: &str) -> Result<IndexLine, IndexLineError> {
+        IndexLine::parse(Bytes::copy_from_slice(text.as_bytes()))
+    }
+
+    #[test]
+    fn the_smallest_entry_is_the_canonical_line() {
+        let entry = IndexEntry {
+            name: CrateName::new("foo").unwrap(),
+            version: Version::new(0, 1, 0),
+            dependencies: vec![],
+            checksum: CHECKSUM.parse().unwrap(),
+            features: Features::new(),
+            features2: Features::new(),
+            yanked: false,
+            links: None,
+            v: None,
+            rust_version: None,
+            pubtime: None,
+            other: serde_json::Map::new(),
+        };
+        let written = entry.to_line();
+        assert_eq!(written.as_bytes(), line(r#","yanked":false"#).as_bytes());
+        assert_eq!(written, parse(&line(r#","yanked":false"#)).unwrap());
+        assert_eq!(written.to_entry().unwrap(), entry);
+    }
+
+    #[test]
+    fn a_dependency_leaves_out_what_it_does_not_say() {
+        let dependency = IndexDependency {
+            name: "alias".into(),
+            req: VersionReq::parse("1.2").unwrap(),
+            features: vec!["std".into()],
+            optional: true,
+            default_features: false,
+            target: Some("cfg(unix)".into()),
+            kind: DependencyKind::Build,
+            registry: None,
+            package: Some("real".into()),
+            public: None,
+            artifact: None,
+            bindep_target: None,
+            lib: false,
+        };
+        assert_eq!(
+            serde_json::to_string(&dependency).unwrap(),
+            r#"{"name":"alias","req":"^1.2","features":["std"],"optional":true,"default_features":false,"target":"cfg(unix)","kind":"build","package":"real"}"#
+        );
+    }
+
+    #[test]
+    fn yanking_changes_the_value_and_no_other_byte() {
+        for (before, after) in [
+            (r#","yanked":false"#, r#","yanked":true"#),
+            (
+                r#","yanked" : false ,"links":"yanked\":false""#,
+                r#","yanked" : true ,"links":"yanked\":false""#,
+            ),
+            (r#","x":{"yanked":false},"yanked":false"#, r#","x":{"yanked":false},"yanked":true"#),
+            (r#","yanked":null,"new":[1.0,1e400]"#, r#","yanked":true,"new":[1.0,1e400]"#),
+            ("", r#","yanked":true"#),
+        ] {
+            let Ok(parsed) = parse(&line(before)) else { panic!("{before}") };
+            let yanked = parsed.with_yanked(true);
+            assert_eq!(yanked.as_bytes(), line(after).as_bytes());
+            assert!(yanked.yanked());
+            assert_eq!(yanked, parse(&line(after)).unwrap());
+        }
+    }
+
+    #[test]
+    fn undoing_a_yank_gives_the_first_bytes_back() {
+        let first = parse(&line(r#","yanked":false,"unknown":"ü""#)).unwrap();
+        assert_eq!(first.with_yanked(true).with_yanked(false), first);
+    }
+
+    #[test]
+    fn what_is_not_one_line_is_refused() {
+        assert!(matches!(parse(""), Err(IndexLineError::NotAnObject)));
+        assert!(matches!(parse("[]"), Err(IndexLineError::NotAnObject)));
+        assert!(matches!(parse(&format!(" {}", line(""))), Err(IndexLineError::NotAnObject)));
+        assert!(matches!(parse(&line(",\n\"a\":1")), Err(IndexLineError::LineBreak)));
+        assert!(matches!(parse(&line(r#","yanked":1"#)), Err(IndexLineError::Yanked)));
+        assert!(matches!(
+            parse(&line(r#","yanked":true,"yanked":false"#)),
+            Err(IndexLineError::Json(_))
+        ));
+        assert!(matches!(
+            parse(&line("").replace("0.1.0", "0.1")),
+            Err(IndexLineError::Version(_))
+        ));
+        assert!(matches!(parse(&line("").replace("ba78", "BA78")), Err(IndexLineError::Json(_))));
+        assert!(matches!(parse(r#"{"name":"foo"}"#), Err(IndexLineError::Json(_))));
+        let filler = IndexLine::MAX_BYTES - line(r#","x":"""#).len();
+        assert!(parse(&line(&format!(r#","x":"{}""#, "a".repeat(filler)))).is_ok());
+        assert!(matches!(
+            parse(&line(&format!(r#","x":"{}""#, "a".repeat(filler + 1)))),
+            Err(IndexLineError::TooLong { bytes }) if bytes == IndexLine::MAX_BYTES + 1
+        ));
+    }
+}

@@ -1,0 +1,257 @@
+//! Where the registry's state is kept: the [`Index`] trait.
+//!
+//! An index is a compare-and-swap store of one [`CrateRecord`] per crate. It decides nothing: what
+//! may be published, yanked or owned is decided by the record's own transitions, and an index only
+//! has to replace one record by the next, if nobody else did so first.
+//!
+//! A complete index, not durable but otherwise true to the contract:
+//!
+//! ```
+//! use std::{collections::BTreeMap, num::NonZeroUsize, sync::Mutex};
+//! use registry_core::{CanonicalName, CrateRecord, index::*, record::Change};
+//!
+//! #[derive(Debug, Default)]
+//! struct ToyIndex(Mutex<BTreeMap<CanonicalName, (u64, CrateRecord)>>);
+//!
+//! #[async_trait::async_trait]
+//! impl Index for ToyIndex {
+//!     async fn index_file(&self, name: &CanonicalName, known: Option<&ETag>) -> Result<Lookup<IndexFile>, IndexError> {
+//!         let records = self.0.lock().unwrap();
+//!         Ok(Lookup::of(records.get(name).map(|(_, record)| record.index_file()), known))
+//!     }
+//!     async fn load(&self, name: &CanonicalName) -> Result<Option<Stored>, IndexError> {
+//!         Ok(self.0.lock().unwrap().get(name).map(|(revision, record)| Stored {
+//!             record: record.clone(), revision: Revision::from(revision.to_string()),
+//!         }))
+//!     }
+//!     async fn commit(&self, expected: Option<&Revision>, _change: &Change, next: &CrateRecord) -> Result<Revision, IndexError> {
+//!         let name = next.name().canonical();
+//!         let mut records = self.0.lock().unwrap();
+//!         let stored = records.get(&name).map(|(revision, _)| *revision);
+//!         if stored.map(|r| r.to_string()).as_deref() != expected.map(Revision::as_str) {
+//!             return Err(IndexError::Conflict { name });
+//!         }
+//!         let revision = stored.unwrap_or(0) + 1;
+//!         records.insert(name, (revision, next.clone()));
+//!         Ok(Revision::from(revision.to_string()))
+//!     }
+//!     async fn names(&self, after: Option<&CanonicalName>, limit: NonZeroUsize) -> Result<Vec<CanonicalName>, IndexError> {
+//!         let records = self.0.lock().unwrap();
+//!         let rest = records.keys().filter(|name| after.is_none_or(|after| *name > after));
+//!         Ok(rest.take(limit.get()).cloned().collect())
+//!     }
+//!     async fn ready(&self) -> Result<(), IndexError> { Ok(()) }
+//! }
+//! ```
+
+use std::{fmt, num::NonZeroUsize, sync::Arc};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::{
+    BoxError,
+    checksum::Checksum,
+    name::{CanonicalName, CrateName},
+    record::{Change, CrateRecord},
+};
+
+/// Keeps one record per crate, and replaces it atomically.
+#[async_trait]
+pub trait Index: fmt::Debug + Send + Sync + 'static {
+    /// The index file of a crate exactly as cargo reads it.
+    ///
+    /// `known` is a validator the asker holds: if the file still has it, a backend may answer
+    /// [`Lookup::Unchanged`] without reading the body.
+    async fn index_file(
+        &self,
+        name: &CanonicalName,
+        known: Option<&ETag>,
+    ) -> Result<Lookup<IndexFile>, IndexError>;
+
+    /// A crate's record with its revision; `None` if the crate was never published.
+    async fn load(&self, name: &CanonicalName) -> Result<Option<Stored>, IndexError>;
+
+    /// Replaces the record of `next`'s crate, if and only if its revision is still `expected`;
+    /// with `None`, creates it if and only if there is none.
+    ///
+    /// Atomic; durable, and visible to every reader, when this returns. `change` says how `next`
+    /// differs from the record that `expected` names, so that a backend of rows touches one row.
+    /// A dropped future leaves the old record or the new one.
+    ///
+    /// # Errors
+    /// [`IndexError::Conflict`] if the revision is another one: nothing was written.
+    /// [`IndexError::OutcomeUnknown`] if the backend cannot say whether `next` was written.
+    /// [`IndexError::Backend`] or [`IndexError::Full`] if it failed and nothing was written.
+    async fn commit(
+        &self,
+        expected: Option<&Revision>,
+        change: &Change,
+        next: &CrateRecord,
+    ) -> Result<Revision, IndexError>;
+
+    /// Up to `limit` names in ascending order, beginning behind `after`.
+    ///
+    /// A crate that is there during the whole of a listing is listed exactly once.
+    async fn names(
+        &self,
+        after: Option<&CanonicalName>,
+        limit: NonZeroUsize,
+    ) -> Result<Vec<CanonicalName>, IndexError>;
+
+    /// Succeeds if the index can be read and written.
+    async fn ready(&self) -> Result<(), IndexError>;
+}
+
+/// What a conditional read found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lookup<T> {
+    /// There is nothing under this name.
+    Absent,
+    /// It is what the asker already has.
+    Unchanged,
+    /// Here it is.
+    Found(T),
+}
+
+impl Lookup<IndexFile> {
+    /// Answers a conditional read of a file that is at hand.
+    pub fn of(file: Option<IndexFile>, known: Option<&ETag>) -> Self {
+        match file {
+            None => Self::Absent,
+            Some(file) if Some(&file.etag) == known => Self::Unchanged,
+            Some(file) => Self::Found(file),
+        }
+    }
+}
+
+/// All lines of one crate, as cargo fetches them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IndexFile {
+    /// The crate's name as first published: it says under which path the file is served.
+    pub name: CrateName,
+    /// The validator of exactly this body.
+    pub etag: ETag,
+    /// The lines, each with its line end.
+    pub body: Bytes,
+}
+
+/// A record with the revision it had when it was loaded.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// The crate's state.
+    pub record: CrateRecord,
+    /// Names this state in [`Index::commit`].
+    pub revision: Revision,
+}
+
+/// Names one state of one record. Opaque: only the backend that made it can read it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Revision(Arc<str>);
+
+impl Revision {
+    /// The backend's own text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<T: Into<Arc<str>>> From<T> for Revision {
+    fn from(text: T) -> Self {
+        Self(text.into())
+    }
+}
+
+/// A strong validator of an index file: changes if and only if the bytes do.
+///
+/// It is taken from the content, so that it stays true across backends, restarts and a yank that
+/// is undone. Source: RFC 9110 section 8.8.3; what it is made of is ours.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct ETag(Arc<str>);
+
+impl ETag {
+    /// The validator of a body.
+    pub fn of(body: &[u8]) -> Self {
+        let checksum = Checksum::of(body).to_string();
+        // 128 bits: nobody gains by two files of one crate that share a validator.
+        Self(format!("\"{}\"", &checksum[..32]).into())
+    }
+
+    /// Reads back what [`ETag::as_str`] gave; `None` for any other text.
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits = text.strip_prefix('"')?.strip_suffix('"')?;
+        let lower_hex = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
+        (digits.len() == 32 && digits.bytes().all(lower_hex)).then(|| Self(text.into()))
+    }
+
+    /// The validator with its quotes, as an `ETag` header has it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ETag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ETag({})", self.0)
+    }
+}
+
+/// Why an index backend could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IndexError {
+    /// The record changed after it was loaded. Load again, then decide again.
+    #[error("index record of `{name}` changed while it was being replaced")]
+    Conflict {
+        /// The crate.
+        name: CanonicalName,
+    },
+    /// The backend cannot say whether the write took place. Load and look before retrying.
+    #[error("unknown whether the index record of `{name}` was replaced")]
+    OutcomeUnknown {
+        /// The crate.
+        name: CanonicalName,
+        /// What the backend said.
+        #[source]
+        source: BoxError,
+    },
+    /// There is no room left; nothing was written. Reads go on.
+    #[error("index backend {backend} is full")]
+    Full {
+        /// The kind of backend.
+        backend: &'static str,
+        /// What the backend said.
+        #[source]
+        source: BoxError,
+    },
+    /// The backend itself failed; nothing was written.
+    #[error("index backend {backend} failed")]
+    Backend {
+        /// The kind of backend.
+        backend: &'static str,
+        /// What the backend said.
+        #[source]
+        source: BoxError,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_etag_is_taken_from_the_content() {
+        let etag = ETag::of(b"abc");
+        assert_eq!(etag.as_str(), "\"ba7816bf8f01cfea414140de5dae2223\"");
+        assert_eq!(ETag::parse(etag.as_str()), Some(etag));
+        for text in [
+            "",
+            "\"\"",
+            "ba7816bf8f01cfea414140de5dae2223",
+            "\"BA7816BF8F01CFEA414140DE5DAE2223\"",
+            "W/\"ba7816bf8f01cfea414140de5dae2223\"",
+        ] {
+            assert_eq!(ETag::parse(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! Hearing of what happened: the [`Observer`] trait.
+
+use std::fmt;
+
+use crate::record::Change;
+
+/// Is told of things after the fact.
+///
+/// ```
+/// use registry_core::observer::{Event, Observer};
+///
+/// #[derive(Debug)]
+/// struct Print;
+///
+/// impl Observer for Print {
+///     fn observe(&self, event: &Event<'_>) {
+///         if let Event::Committed(change) = event {
+///             println!("{} changed by {}", change.name, change.stamp.by);
+///         }
+///     }
+/// }
+/// ```
+pub trait Observer: fmt::Debug + Send + Sync + 'static {
+    /// Takes note of `event`. Must not block: hand long work to somebody else.
+    fn observe(&self, event: &Event<'_>);
+}
+
+/// Something that happened.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// A change is durable and visible.
+    Committed(&'a Change),
+}

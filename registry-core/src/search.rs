@@ -1,0 +1,160 @@
+//! Finding crates: the [`Search`] trait, and the search every index has.
+
+use std::{fmt, num::NonZeroUsize, sync::Arc};
+
+use async_trait::async_trait;
+use semver::Version;
+
+use crate::{
+    index::{Index, IndexError},
+    name::{CanonicalName, CrateName},
+};
+
+/// Finds crates by words.
+#[async_trait]
+pub trait Search: fmt::Debug + Send + Sync + 'static {
+    /// One page of the crates that `query` finds: the crate of exactly that name first, then names
+    /// that begin with it, then the rest. Crates without a published version that is not yanked
+    /// are left out.
+    async fn search(&self, query: &SearchQuery) -> Result<SearchPage, IndexError>;
+}
+
+/// What is looked for, and which part of the answer is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SearchQuery {
+    text: String,
+    offset: usize,
+    limit: NonZeroUsize,
+}
+
+impl SearchQuery {
+    /// Most characters of [`SearchQuery::text`].
+    pub const MAX_CHARS: usize = 256;
+    /// Most crates on one page. Source: crates.io.
+    pub const MAX_LIMIT: usize = 100;
+    /// How far into the answer a page may begin. Source: crates.io.
+    pub const MAX_OFFSET: usize = 20_000;
+
+    /// A query for `text`, in any case; empty text finds every crate.
+    ///
+    /// # Errors
+    /// [`SearchQueryError`] if a limit is passed.
+    pub fn new(text: &str, offset: usize, limit: NonZeroUsize) -> Result<Self, SearchQueryError> {
+        if limit.get() > Self::MAX_LIMIT {
+            return Err(SearchQueryError::Limit);
+        }
+        if offset > Self::MAX_OFFSET {
+            return Err(SearchQueryError::Offset);
+        }
+        let text = text.trim();
+        match text.chars().count() {
+            chars if chars > Self::MAX_CHARS => Err(SearchQueryError::Text { chars }),
+            _ => Ok(Self { text: text.to_lowercase(), offset, limit }),
+        }
+    }
+
+    /// The text looked for, in lower case.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// How many crates to pass over.
+    pub fn offset(&self) -> usize {
+        self.offset
+    }
+
+    /// Most crates wanted.
+    pub fn limit(&self) -> NonZeroUsize {
+        self.limit
+    }
+}
+
+/// A query that is not answered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SearchQueryError {
+    /// More than [`SearchQuery::MAX_LIMIT`] crates are asked for.
+    #[error("cannot request more than {} items", SearchQuery::MAX_LIMIT)]
+    Limit,
+    /// The page begins behind [`SearchQuery::MAX_OFFSET`].
+    #[error("cannot request items behind the first {}", SearchQuery::MAX_OFFSET)]
+    Offset,
+    /// The text is too long.
+    #[error("the search text is {chars} characters, limit {}", SearchQuery::MAX_CHARS)]
+    Text {
+        /// How long it is.
+        chars: usize,
+    },
+}
+
+/// One page of found crates.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SearchPage {
+    /// The crates of this page, best first.
+    pub crates: Vec<FoundCrate>,
+    /// How many crates were found in all.
+    pub total: usize,
+}
+
+/// A crate that was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundCrate {
+    /// Its name.
+    pub name: CrateName,
+    /// Its highest version that is not yanked.
+    pub max_version: Version,
+    /// What it says of itself.
+    pub description: Option<String>,
+}
+
+/// A search by name alone, over any index, with no table of its own.
+///
+/// Reads every name and every record that matches for each query: for small registries, and for
+/// backends that cannot search by themselves.
+#[derive(Clone, Debug)]
+pub struct NameSearch(Arc<dyn Index>);
+
+impl NameSearch {
+    /// Searches the names in `index`.
+    pub fn new(index: Arc<dyn Index>) -> Self {
+        Self(index)
+    }
+}
+
+#[async_trait]
+impl Search for NameSearch {
+    async fn search(&self, query: &SearchQuery) -> Result<SearchPage, IndexError> {
+        const PAGE: NonZeroUsize = NonZeroUsize::new(1000).expect("1000 is not 0");
+        let wanted = query.text().replace('-', "_");
+        let mut matches: Vec<CanonicalName> = Vec::new();
+        let mut after = None;
+        loop {
+            let page = self.0.names(after.as_ref(), PAGE).await?;
+            let full = page.len() == PAGE.get();
+            after = page.last().cloned();
+            matches.extend(page.into_iter().filter(|name| name.as_str().contains(&wanted)));
+            if !full {
+                break;
+            }
+        }
+        matches.sort_by_key(|name| {
+            (name.as_str() != wanted, !name.as_str().starts_with(&wanted), name.clone())
+        });
+        let mut found = Vec::new();
+        for name in matches {
+            if let Some(stored) = self.0.load(&name).await?
+                && let Some(max_version) = stored.record.max_version().cloned()
+            {
+                let description = stored.record.about().description.clone();
+                found.push(FoundCrate {
+                    name: stored.record.name().clone(),
+                    max_version,
+                    description,
+                });
+            }
+        }
+        let total = found.len();
+        let crates = found.into_iter().skip(query.offset()).take(query.limit().get()).collect();
+        Ok(SearchPage { crates, total })
+    }
+}
