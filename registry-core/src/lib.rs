@@ -7,6 +7,7 @@ mod echo;
 pub mod entry;
 pub mod features;
 pub mod index;
+pub mod memory;
 pub mod name;
 pub mod owner;
 pub mod record;

@@ -13,9 +13,17 @@ use crate::{
 /// Finds crates by words.
 #[async_trait]
 pub trait Search: fmt::Debug + Send + Sync + 'static {
-    /// One page of the crates that `query` finds: the crate of exactly that name first, then names
-    /// that begin with it, then the rest. Crates without a published version that is not yanked
-    /// are left out.
+    /// One page of the crates that `query` finds, best first, crates of one rank in the order of
+    /// their canonical names:
+    ///
+    /// 1. the crate of exactly that name, `-` and `_` alike;
+    /// 2. crates whose name begins with the text;
+    /// 3. crates whose name has the text in it;
+    /// 4. crates that have each word of the text in the name, the description or a keyword, in
+    ///    any case. A search by names alone ends before these.
+    ///
+    /// Crates without a published version that is not yanked are left out. A commit is found as
+    /// soon as it has returned.
     async fn search(&self, query: &SearchQuery) -> Result<SearchPage, IndexError>;
 }
 
