@@ -3,13 +3,18 @@
 pub mod auth;
 pub mod checksum;
 pub mod config;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod echo;
 pub mod entry;
 pub mod features;
 pub mod index;
 pub mod memory;
 pub mod name;
+pub mod observer;
 pub mod owner;
+pub mod policy;
+pub mod publish;
 pub mod record;
 pub mod search;
 pub mod store;
@@ -23,6 +28,7 @@ pub use self::{
     index::{ETag, Index, IndexError, IndexFile},
     name::{CanonicalName, CrateName, NameError},
     owner::{Login, Owner, Owners},
+    publish::{Release, ValidationRules},
     record::CrateRecord,
     store::{CrateStore, StoreError},
     version::VersionError,

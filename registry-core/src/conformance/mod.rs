@@ -1,0 +1,3 @@
+//! Proving a backend of one's own, and what tests need for it.
+
+pub mod fixture;

@@ -1,0 +1,363 @@
+//! What a resolver goes by: dependencies, features, links and the oldest Rust.
+//!
+//! The metadata and the manifest both say it, each in its own spelling; both are brought into this
+//! one form under the same rules, and must then be equal.
+
+use std::collections::BTreeMap;
+
+use cargo_platform::Platform;
+use semver::VersionReq;
+use url::Url;
+
+use super::{
+    Invalid,
+    rules::{Descriptive, ValidationRules},
+    text::{MAX_TEXT_CHARS, MAX_URL_CHARS, check_count, check_text},
+};
+use crate::{
+    config::RegistryConfig,
+    echo::Echo,
+    entry::{DependencyKind, Features, IndexDependency},
+    name::{CrateName, check_dependency_alias},
+};
+
+/// How a manifest's dependency on crates.io is written down elsewhere, whichever protocol cargo
+/// fetches its index by. Source: cargo, `CRATES_IO_INDEX`; measured.
+pub(super) const CRATES_IO_INDEX: &str = "https://github.com/rust-lang/crates.io-index";
+
+/// What a resolver goes by.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Declared {
+    pub(super) dependencies: Vec<IndexDependency>,
+    /// Old and new syntax together.
+    pub(super) features: Features,
+    pub(super) links: Option<String>,
+    pub(super) rust_version: Option<String>,
+}
+
+/// A dependency as it was written, nothing checked.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Written {
+    /// The name the manifest knows it by.
+    pub(super) name: String,
+    /// The package's own name, if that is another.
+    pub(super) package: Option<String>,
+    pub(super) req: String,
+    pub(super) features: Vec<String>,
+    pub(super) optional: bool,
+    pub(super) default_features: Option<bool>,
+    pub(super) target: Option<String>,
+    pub(super) kind: DependencyKind,
+    pub(super) registry: Option<String>,
+    pub(super) public: Option<bool>,
+    pub(super) artifact: Option<Vec<String>>,
+    pub(super) bindep_target: Option<String>,
+    pub(super) lib: bool,
+}
+
+impl Declared {
+    /// Checks everything, and puts it in the form and order of an index line.
+    pub(super) fn check(
+        dependencies: Vec<Written>,
+        features: Features,
+        links: Option<String>,
+        rust_version: Option<String>,
+        rules: &ValidationRules,
+    ) -> Result<Self, Invalid> {
+        check_count("dependencies", dependencies.len(), rules.max_dependencies)?;
+        check_count("features", features.len(), rules.max_features)?;
+        let mut dependencies = dependencies
+            .into_iter()
+            .map(|written| {
+                let name = written.name.clone();
+                check_dependency(written, rules)
+                    .map_err(|reason| Invalid::Dependency { dependency: name, reason })
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        // Normal ones of a name first: old cargos took `optional` from the first they met. The rest
+        // of the order only has to be the same for the same dependencies.
+        dependencies.sort_by(|a, b| sort_key(a).cmp(&sort_key(b)));
+        check_features(&features, &dependencies, rules)?;
+        let links = links.filter(|links| !links.is_empty());
+        links.iter().try_for_each(|links| check_text("links", links))?;
+        let rust_version = rust_version.filter(|version| !version.is_empty());
+        rust_version.iter().try_for_each(|version| check_rust_version(version))?;
+        Ok(Self { dependencies, features, links, rust_version })
+    }
+
+    /// Writes dependencies on this very registry as the index does: without a registry.
+    pub(super) fn with_own_registry(mut self, config: &RegistryConfig) -> Self {
+        for dependency in &mut self.dependencies {
+            if dependency.registry.as_ref().is_some_and(|url| config.is_own_index(url)) {
+                dependency.registry = None;
+            }
+        }
+        // The order goes by the registry, too.
+        self.dependencies.sort_by(|a, b| sort_key(a).cmp(&sort_key(b)));
+        self
+    }
+
+    /// Names the first part in which the metadata differ from the manifest.
+    pub(super) fn difference(&self, manifest: &Self) -> Option<&'static str> {
+        let dependencies = |declared: &Self| -> Vec<IndexDependency> {
+            let comparable = |dependency: &IndexDependency| IndexDependency {
+                // Cargo does not send it.
+                public: None,
+                ..dependency.clone()
+            };
+            declared.dependencies.iter().map(comparable).collect()
+        };
+        if dependencies(self) != dependencies(manifest) {
+            Some("dependencies")
+        } else if self.features != manifest.features {
+            Some("features")
+        } else if self.links != manifest.links {
+            Some("links")
+        // Cargo before 1.71 does not send it.
+        } else if self.rust_version.is_some() && self.rust_version != manifest.rust_version {
+            Some("rust-version")
+        } else {
+            None
+        }
+    }
+}
+
+fn sort_key(dependency: &IndexDependency) -> impl Ord {
+    (
+        dependency.name.clone(),
+        dependency.kind,
+        dependency.target.clone(),
+        dependency.req.to_string(),
+        dependency.registry.clone(),
+        dependency.package.clone(),
+        (dependency.optional, dependency.default_features, dependency.lib),
+        dependency.features.clone(),
+        (dependency.artifact.clone(), dependency.bindep_target.clone()),
+    )
+}
+
+fn check_dependency(written: Written, rules: &ValidationRules) -> Result<IndexDependency, String> {
+    check_dependency_alias(&written.name).map_err(|error| error.to_string())?;
+    let package = written.package.filter(|package| *package != written.name);
+    CrateName::new(package.as_deref().unwrap_or(&written.name))
+        .map_err(|error| error.to_string())?;
+    let req = check_req(&written.req, rules)?;
+    check_count_of("features", written.features.len(), rules.max_feature_values)?;
+    // An empty one asks for nothing, and cargo passes over it.
+    let mut features: Vec<String> =
+        written.features.into_iter().filter(|feature| !feature.is_empty()).collect();
+    if let Some(feature) = features.iter().find(|feature| !is_feature_name(feature)) {
+        return Err(format!("`{}` is not a feature name", Echo(feature)));
+    }
+    // What it means is a set; two spellings of one set would make two lines.
+    features.sort();
+    features.dedup();
+    if written.optional && written.kind == DependencyKind::Dev {
+        return Err("dev-dependencies are not allowed to be optional".into());
+    }
+    let target = written.target.filter(|target| !target.is_empty());
+    let target = target.map(|target| check_target(&target)).transpose()?;
+    let registry = written.registry.filter(|registry| !registry.is_empty());
+    if let Some(registry) = &registry {
+        check_registry(registry)?;
+    }
+    if let Some(artifacts) = &written.artifact {
+        check_count_of("artifacts", artifacts.len(), MAX_ARTIFACTS)?;
+        if let Some(artifact) = artifacts.iter().find(|artifact| !is_artifact(artifact)) {
+            return Err(format!("`{}` is not an artifact", Echo(artifact)));
+        }
+    }
+    if let Some(target) = &written.bindep_target {
+        check_target(target)?;
+    }
+    Ok(IndexDependency {
+        name: written.name,
+        req,
+        features,
+        optional: written.optional,
+        default_features: written.default_features.unwrap_or(true),
+        target,
+        kind: written.kind,
+        registry,
+        package,
+        public: written.public,
+        artifact: written.artifact.filter(|artifacts| !artifacts.is_empty()),
+        bindep_target: written.bindep_target,
+        lib: written.lib,
+    })
+}
+
+/// Most artifacts of one dependency. Source: ours.
+const MAX_ARTIFACTS: usize = 32;
+
+fn check_count_of(what: &str, count: usize, max: usize) -> Result<(), String> {
+    if count > max {
+        return Err(format!("a maximum number of {max} {what} is allowed, found {count}"));
+    }
+    Ok(())
+}
+
+fn check_req(req: &str, rules: &ValidationRules) -> Result<VersionReq, String> {
+    let invalid = || format!("`{}` is not a version requirement", Echo(req));
+    if req.len() > MAX_TEXT_CHARS {
+        return Err(invalid());
+    }
+    // At most 32 comparators: a limit of the parser's own.
+    let parsed = VersionReq::parse(req).map_err(|_| invalid())?;
+    if rules.descriptive == Descriptive::CratesIo && parsed == VersionReq::STAR {
+        return Err("wildcard (`*`) dependency constraints are not allowed".into());
+    }
+    Ok(parsed)
+}
+
+fn check_target(target: &str) -> Result<String, String> {
+    let invalid = || format!("`{}` is not a target", Echo(target));
+    if target.len() > MAX_TEXT_CHARS || target.chars().any(char::is_control) {
+        return Err(invalid());
+    }
+    let parsed: Platform = target.parse().map_err(|_| invalid())?;
+    Ok(parsed.to_string())
+}
+
+fn check_registry(registry: &str) -> Result<(), String> {
+    let invalid = |reason| Err(format!("`{}` is not a registry: {reason}", Echo(registry)));
+    if registry.len() > MAX_URL_CHARS || !registry.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return invalid("expected a URL");
+    }
+    let bare = registry.strip_prefix("sparse+").unwrap_or(registry);
+    if !["http://", "https://", "ssh://"].iter().any(|scheme| bare.starts_with(scheme)) {
+        return invalid("expected http://, https:// or ssh://");
+    }
+    match Url::parse(bare) {
+        Err(_) => invalid("expected a URL"),
+        Ok(url) if url.password().is_some() => invalid("it holds a password"),
+        // With ssh the name is the account that everybody uses, `git`.
+        Ok(url) if url.scheme() != "ssh" && !url.username().is_empty() => {
+            invalid("it holds a user name")
+        }
+        Ok(_) => Ok(()),
+    }
+}
+
+fn is_artifact(artifact: &str) -> bool {
+    matches!(artifact, "bin" | "cdylib" | "staticlib")
+        || artifact.strip_prefix("bin:").is_some_and(|name| {
+            !name.is_empty()
+                && name.len() <= MAX_TEXT_CHARS
+                && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
+        })
+}
+
+/// Cargo takes one to three numbers, and an index line with anything else for no version at all.
+fn check_rust_version(version: &str) -> Result<(), Invalid> {
+    let number = |part: &str| {
+        part.bytes().all(|byte| byte.is_ascii_digit())
+            && part.parse::<u64>().is_ok_and(|number| number.to_string() == part)
+    };
+    if version.split('.').count() <= 3 && version.split('.').all(number) {
+        return Ok(());
+    }
+    Err(Invalid::Value {
+        field: "rust-version",
+        value: version.into(),
+        expected: "expected a version like `1.70`",
+    })
+}
+
+/// Whether a text may be the name of a feature. Source: cargo, crates.io.
+fn is_feature_name(name: &str) -> bool {
+    let mut chars = name.chars();
+    name.len() <= MAX_TEXT_CHARS
+        && chars
+            .next()
+            .is_some_and(|c| unicode_ident::is_xid_start(c) || c == '_' || c.is_ascii_digit())
+        && chars.all(|c| unicode_ident::is_xid_continue(c) || matches!(c, '+' | '-' | '.'))
+}
+
+/// Refuses what would make cargo refuse the whole line. Source: cargo, `Summary::new`.
+fn check_features(
+    features: &Features,
+    dependencies: &[IndexDependency],
+    rules: &ValidationRules,
+) -> Result<(), Invalid> {
+    // By name, whether any of that name is optional: one may stand in several tables.
+    let mut optional = BTreeMap::<&str, bool>::new();
+    for dependency in dependencies {
+        *optional.entry(&dependency.name).or_default() |= dependency.optional;
+    }
+    let values = || features.values().flatten();
+    let by_name: std::collections::BTreeSet<&str> =
+        values().filter_map(|value| value.strip_prefix("dep:")).collect();
+    let refuse =
+        |feature: &str, reason: String| Err(Invalid::Feature { feature: feature.into(), reason });
+    for (feature, values) in features {
+        if !is_feature_name(feature) {
+            return refuse(feature, "this is not a feature name".into());
+        }
+        if values.len() > rules.max_feature_values {
+            return refuse(
+                feature,
+                format!(
+                    "a maximum number of {} values is allowed, found {}",
+                    rules.max_feature_values,
+                    values.len()
+                ),
+            );
+        }
+        for value in values {
+            if let Err(reason) = check_value(value, features, &optional, &by_name) {
+                return refuse(feature, format!("`{}` {reason}", Echo(value)));
+            }
+        }
+    }
+    // A feature of an optional dependency's own name hides the one that would turn it on.
+    let reached: std::collections::BTreeSet<&str> = values()
+        .filter_map(|value| {
+            value.strip_prefix("dep:").or_else(|| {
+                value.split_once('/').map(|(dependency, _)| dependency.trim_end_matches('?'))
+            })
+        })
+        .collect();
+    for (name, _) in optional.iter().filter(|(_, optional)| **optional) {
+        if features.contains_key(*name) && !reached.contains(name) {
+            return refuse(name, format!("nothing turns the optional dependency `{name}` on"));
+        }
+    }
+    Ok(())
+}
+
+fn check_value(
+    value: &str,
+    features: &Features,
+    optional: &BTreeMap<&str, bool>,
+    by_name: &std::collections::BTreeSet<&str>,
+) -> Result<(), &'static str> {
+    let dependency = |name: &str| optional.get(name).copied().ok_or("names no dependency");
+    if let Some(name) = value.strip_prefix("dep:") {
+        return match dependency(name)? {
+            true => Ok(()),
+            false => Err("names a dependency that is not optional"),
+        };
+    }
+    if let Some((name, of_dependency)) = value.split_once('/') {
+        if !is_feature_name(of_dependency) {
+            return Err("does not end in a feature name");
+        }
+        return match name.strip_suffix('?') {
+            Some(name) if !dependency(name)? => Err("names a dependency that is not optional"),
+            Some(_) => Ok(()),
+            None => dependency(name).map(drop),
+        };
+    }
+    if features.contains_key(value) {
+        return Ok(());
+    }
+    match optional.get(value) {
+        None => Err("is neither a feature nor a dependency"),
+        Some(false) => Err("names a dependency that is not optional"),
+        Some(true) if by_name.contains(value) => {
+            Err("names an optional dependency that has no feature of its own, use `dep:`")
+        }
+        Some(true) => Ok(()),
+    }
+}

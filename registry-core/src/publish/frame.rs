@@ -1,0 +1,273 @@
+//! The body of a publish request, taken apart as it arrives.
+
+use bytes::Bytes;
+
+use super::rules::ValidationRules;
+use crate::{
+    checksum::{Checksum, ChecksumHasher},
+    store::CrateBody,
+};
+
+/// Takes a publish body apart, fed in pieces of any size: `u32` length, metadata as JSON, `u32`
+/// length, crate file. Both lengths are little-endian. Source: Cargo book, "Registry Web API",
+/// Publish.
+///
+/// Does no I/O. Memory grows with what has arrived, never with what a length claims: whatever the
+/// sizes of the pieces, at most 64 KiB are held beyond the bytes received.
+///
+/// ```
+/// use registry_core::publish::{UploadDecoder, ValidationRules};
+///
+/// let body = [b"\x02\0\0\0{}".as_slice(), b"\x03\0\0\0abc"].concat();
+/// let mut decoder = UploadDecoder::new(&ValidationRules::private(), Some(body.len() as u64))?;
+/// for chunk in body.chunks(5) {
+///     decoder.decode(chunk)?;
+/// }
+/// let upload = decoder.finish()?;
+/// assert_eq!(&upload.metadata[..], b"{}");
+/// assert_eq!(upload.file.len(), 3);
+/// # Ok::<(), registry_core::publish::FrameError>(())
+/// ```
+#[derive(Debug)]
+pub struct UploadDecoder {
+    state: State,
+    max_metadata_bytes: u32,
+    max_crate_bytes: u32,
+    /// What the request says of its own length.
+    content_length: Option<u64>,
+    received: u64,
+    metadata: Option<Bytes>,
+    segments: Vec<Bytes>,
+    hasher: ChecksumHasher,
+}
+
+#[derive(Debug)]
+enum State {
+    MetadataLength(Prefix),
+    Metadata { buffer: Vec<u8>, missing: usize },
+    FileLength(Prefix),
+    File { segment: Vec<u8>, missing: usize },
+}
+
+/// A publish body, taken apart and not yet looked into.
+#[derive(Clone, Debug)]
+pub struct Upload {
+    /// The client's JSON.
+    pub metadata: Bytes,
+    /// The crate file.
+    pub file: CrateBody,
+    /// Checksum of the crate file.
+    pub checksum: Checksum,
+}
+
+/// Most bytes that one piece of the file is kept in, and that a buffer grows by.
+///
+/// Half of what may be held beyond the received bytes; the list of the pieces needs its share.
+const SEGMENT_BYTES: usize = 32 * 1024;
+
+impl UploadDecoder {
+    /// A decoder that has seen nothing of a body of `content_length` bytes, if that is known.
+    ///
+    /// # Errors
+    /// [`FrameError::TooLarge`] if a body of that length cannot be within the limits.
+    pub fn new(rules: &ValidationRules, content_length: Option<u64>) -> Result<Self, FrameError> {
+        let max_body_bytes = rules.max_body_bytes();
+        if content_length.is_some_and(|length| length > max_body_bytes) {
+            return Err(FrameError::TooLarge { limit: rules.max_crate_bytes });
+        }
+        Ok(Self {
+            state: State::MetadataLength(Prefix::default()),
+            max_metadata_bytes: rules.max_metadata_bytes,
+            max_crate_bytes: rules.max_crate_bytes,
+            content_length,
+            received: 0,
+            metadata: None,
+            segments: Vec::new(),
+            hasher: ChecksumHasher::new(),
+        })
+    }
+
+    /// Takes the next bytes of the body in.
+    ///
+    /// # Errors
+    /// [`FrameError`] as soon as the body cannot become a good one. The decoder is of no use then.
+    pub fn decode(&mut self, mut chunk: &[u8]) -> Result<(), FrameError> {
+        self.received += chunk.len() as u64;
+        loop {
+            match &mut self.state {
+                State::MetadataLength(prefix) => {
+                    let Some(length) = prefix.take(&mut chunk) else { return Ok(()) };
+                    if length > self.max_metadata_bytes {
+                        return Err(FrameError::MetadataTooLarge);
+                    }
+                    // The prefix of the file has to fit behind it.
+                    if self.remaining(chunk).is_some_and(|rest| rest < u64::from(length) + 4) {
+                        return Err(FrameError::MetadataLength { claimed: length });
+                    }
+                    self.state = State::Metadata { buffer: Vec::new(), missing: length as usize };
+                }
+                State::Metadata { buffer, missing } => {
+                    take(&mut chunk, missing, buffer);
+                    if *missing > 0 {
+                        if chunk.is_empty() {
+                            return Ok(());
+                        }
+                        buffer.reserve_exact(SEGMENT_BYTES.min(*missing));
+                        continue;
+                    }
+                    self.metadata = Some(std::mem::take(buffer).into());
+                    self.state = State::FileLength(Prefix::default());
+                }
+                State::FileLength(prefix) => {
+                    let Some(length) = prefix.take(&mut chunk) else { return Ok(()) };
+                    if length > self.max_crate_bytes {
+                        return Err(FrameError::TooLarge { limit: self.max_crate_bytes });
+                    }
+                    if let Some(rest) = self.remaining(chunk) {
+                        if rest < u64::from(length) {
+                            return Err(FrameError::FileLength { claimed: length });
+                        }
+                        if rest > u64::from(length) {
+                            return Err(FrameError::Trailing { bytes: rest - u64::from(length) });
+                        }
+                    }
+                    self.state = State::File { segment: Vec::new(), missing: length as usize };
+                }
+                State::File { segment, missing } => {
+                    self.hasher.update(&chunk[..chunk.len().min(*missing)]);
+                    while *missing > 0 && !chunk.is_empty() {
+                        if segment.len() == segment.capacity() {
+                            if !segment.is_empty() {
+                                self.segments.push(std::mem::take(segment).into());
+                            }
+                            segment.reserve_exact(SEGMENT_BYTES.min(*missing));
+                        }
+                        take(&mut chunk, missing, segment);
+                    }
+                    return match chunk.len() as u64 {
+                        0 => Ok(()),
+                        bytes => Err(FrameError::Trailing { bytes }),
+                    };
+                }
+            }
+        }
+    }
+
+    /// The client's JSON, once all of it has arrived: enough to refuse the request before its crate
+    /// file is read.
+    pub fn metadata(&self) -> Option<&Bytes> {
+        self.metadata.as_ref()
+    }
+
+    /// Ends the body.
+    ///
+    /// # Errors
+    /// [`FrameError`] if something is missing.
+    pub fn finish(mut self) -> Result<Upload, FrameError> {
+        match self.state {
+            State::MetadataLength(_) => Err(FrameError::MetadataPrefix),
+            State::Metadata { buffer, missing } => {
+                Err(FrameError::MetadataLength { claimed: claimed(buffer.len(), missing) })
+            }
+            State::FileLength(_) => Err(FrameError::FilePrefix),
+            State::File { segment, missing } => {
+                let received = self.segments.iter().map(Bytes::len).sum::<usize>() + segment.len();
+                if missing > 0 {
+                    return Err(FrameError::FileLength { claimed: claimed(received, missing) });
+                }
+                if !segment.is_empty() {
+                    self.segments.push(segment.into());
+                }
+                Ok(Upload {
+                    metadata: self.metadata.expect("the metadata stands before the file"),
+                    file: self.segments.into(),
+                    checksum: self.hasher.finish(),
+                })
+            }
+        }
+    }
+
+    /// How many bytes of the body are behind what has been taken apart, if its length is known.
+    fn remaining(&self, chunk: &[u8]) -> Option<u64> {
+        // A client that sends more than it said is found out by what arrives.
+        let end = self.content_length?.max(self.received);
+        Some(end - (self.received - chunk.len() as u64))
+    }
+}
+
+/// Moves up to `missing` bytes into the room that `into` has.
+fn take(chunk: &mut &[u8], missing: &mut usize, into: &mut Vec<u8>) {
+    let count = chunk.len().min(*missing).min(into.capacity() - into.len());
+    let (taken, rest) = chunk.split_at(count);
+    into.extend_from_slice(taken);
+    *missing -= count;
+    *chunk = rest;
+}
+
+fn claimed(received: usize, missing: usize) -> u32 {
+    u32::try_from(received + missing).expect("both are parts of a length of 32 bits")
+}
+
+/// A length that may arrive in pieces.
+#[derive(Debug, Default)]
+struct Prefix {
+    bytes: [u8; 4],
+    filled: usize,
+}
+
+impl Prefix {
+    fn take(&mut self, chunk: &mut &[u8]) -> Option<u32> {
+        let count = chunk.len().min(4 - self.filled);
+        let (taken, rest) = chunk.split_at(count);
+        self.bytes[self.filled..self.filled + count].copy_from_slice(taken);
+        self.filled += count;
+        *chunk = rest;
+        (self.filled == 4).then(|| u32::from_le_bytes(self.bytes))
+    }
+}
+
+/// Why bytes are not a publish body.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FrameError {
+    /// The body, or the crate file in it, is larger than allowed.
+    #[error("max upload size is: {limit}")]
+    TooLarge {
+        /// [`ValidationRules::max_crate_bytes`].
+        limit: u32,
+    },
+    /// The metadata are larger than [`ValidationRules::max_metadata_bytes`].
+    #[error("JSON metadata blob too large")]
+    MetadataTooLarge,
+    /// The body ends within the length of the metadata.
+    #[error("invalid metadata length")]
+    MetadataPrefix,
+    /// The body ends before the metadata do.
+    #[error("invalid metadata length for remaining payload: {claimed}")]
+    MetadataLength {
+        /// How long the metadata are said to be.
+        claimed: u32,
+    },
+    /// The body ends within the length of the crate file.
+    #[error("invalid tarball length")]
+    FilePrefix,
+    /// The body ends before the crate file does.
+    #[error("invalid tarball length for remaining payload: {claimed}")]
+    FileLength {
+        /// How long the crate file is said to be.
+        claimed: u32,
+    },
+    /// The body goes on behind the crate file.
+    #[error("unexpected {bytes} bytes after the crate file")]
+    Trailing {
+        /// How many more bytes had arrived, or were announced, when this was seen.
+        bytes: u64,
+    },
+}
+
+impl FrameError {
+    /// Whether a limit is passed (413), rather than the body malformed (400).
+    pub fn is_too_large(&self) -> bool {
+        matches!(self, Self::TooLarge { .. } | Self::MetadataTooLarge)
+    }
+}

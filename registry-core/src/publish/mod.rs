@@ -1,0 +1,25 @@
+//! What is published: from the bytes of a request to a [`Release`].
+//!
+//! Everything here is a pure function of the bytes, the [`ValidationRules`] and the registry's own
+//! addresses: no clock, no I/O, no randomness, so that a verdict can be replayed. The order is that
+//! of [`UploadDecoder`] → [`Metadata`] → [`Release`].
+
+mod archive;
+mod declared;
+mod frame;
+mod invalid;
+mod json;
+mod metadata;
+mod release;
+mod reserved;
+mod rules;
+mod text;
+
+pub use self::{
+    archive::ArchiveError,
+    frame::{FrameError, Upload, UploadDecoder},
+    invalid::Invalid,
+    metadata::Metadata,
+    release::{LineError, Release},
+    rules::{Descriptive, ValidationRules},
+};

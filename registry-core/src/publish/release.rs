@@ -1,0 +1,129 @@
+//! A release: the only thing that can be published.
+
+use jiff::tz::TimeZone;
+
+use super::{Invalid, Metadata, rules::ValidationRules};
+use crate::{
+    checksum::Checksum,
+    config::RegistryConfig,
+    entry::{IndexEntry, IndexLine, IndexLineError},
+    features,
+    policy::Warning,
+    record::{About, Timestamp},
+    store::CrateBody,
+};
+
+/// A crate file that has passed every check, with the line it will have in the index.
+///
+/// [`Release::validate`] is the only way to one: whoever holds it knows that the file is an archive
+/// every reader reads alike, and that the line says what the manifest in it says.
+#[derive(Clone, Debug)]
+pub struct Release {
+    entry: IndexEntry,
+    about: About,
+    file: CrateBody,
+    warnings: Vec<Warning>,
+}
+
+impl Release {
+    /// Checks the crate file, and the metadata against the manifest in it.
+    ///
+    /// # Errors
+    /// [`Invalid`] says what is wrong, in words for the publisher.
+    pub fn validate(
+        metadata: &Metadata,
+        file: CrateBody,
+        checksum: Checksum,
+        _rules: &ValidationRules,
+        config: &RegistryConfig,
+    ) -> Result<Self, Invalid> {
+        let declared = metadata.declared.clone().with_own_registry(config);
+        let (features, features2) = features::split(declared.features);
+        let has_artifacts = declared.dependencies.iter().any(|dep| dep.artifact.is_some());
+        let entry = IndexEntry {
+            name: metadata.name().clone(),
+            version: metadata.version().clone(),
+            v: match (has_artifacts, features2.is_empty()) {
+                (true, _) => Some(3),
+                (false, false) => Some(2),
+                (false, true) => None,
+            },
+            dependencies: declared.dependencies,
+            checksum,
+            features,
+            features2,
+            yanked: false,
+            links: declared.links,
+            rust_version: declared.rust_version,
+            pubtime: None,
+            other: serde_json::Map::new(),
+        };
+        Ok(Self { entry, about: About::default(), file, warnings: Vec::new() })
+    }
+
+    /// The line as it will stand in the index, but for the time of publication.
+    pub fn entry(&self) -> &IndexEntry {
+        &self.entry
+    }
+
+    /// What the crate says of itself.
+    pub fn about(&self) -> &About {
+        &self.about
+    }
+
+    /// The crate file, to be stored byte for byte.
+    pub fn file(&self) -> &CrateBody {
+        &self.file
+    }
+
+    /// Checksum of the crate file.
+    pub fn checksum(&self) -> Checksum {
+        self.entry.checksum
+    }
+
+    /// What the publisher should hear although the release is accepted.
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
+    /// Writes the line with its time of publication, and reads it back by the index's own rules.
+    ///
+    /// # Errors
+    /// [`LineError::TooLong`] beyond [`IndexLine::MAX_BYTES`]; any other is a mistake of ours, found
+    /// before the line can do harm in the index.
+    pub fn to_line(&self, published_at: Timestamp) -> Result<IndexLine, LineError> {
+        let entry = IndexEntry { pubtime: Some(pubtime(published_at)?), ..self.entry.clone() };
+        let line = IndexLine::parse(entry.to_line().as_bytes().clone())?;
+        if line.to_entry()? != entry {
+            return Err(LineError::Changed);
+        }
+        Ok(line)
+    }
+}
+
+/// Exactly `YYYY-MM-DDThh:mm:ssZ`: with a fraction or another offset, cargo takes the line for no
+/// version at all.
+fn pubtime(at: Timestamp) -> Result<String, LineError> {
+    let out_of_range = || LineError::Time { seconds: at.0 };
+    let seconds = i64::try_from(at.0).map_err(|_| out_of_range())?;
+    let time = jiff::Timestamp::from_second(seconds).map_err(|_| out_of_range())?;
+    Ok(time.to_zoned(TimeZone::UTC).strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+}
+
+/// Why a release has no line.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LineError {
+    /// The line is not one an index may hold.
+    #[error(transparent)]
+    Line(#[from] IndexLineError),
+    /// The line does not say what was written.
+    #[error("the index line does not read back as it was written")]
+    Changed,
+    /// The time of publication is behind the year 9999.
+    #[error("a publication time of {seconds} seconds since 1970 cannot be written")]
+    Time {
+        /// The time.
+        seconds: u64,
+    },
+}

@@ -1,0 +1,105 @@
+//! What may be published: limits, and how much a crate has to say of itself.
+
+use std::collections::BTreeSet;
+
+use super::reserved;
+use crate::name::CanonicalName;
+
+/// Limits and requirements that a publish is held to.
+///
+/// Start from [`ValidationRules::private`] (the default) or [`ValidationRules::crates_io`], then
+/// change single fields:
+///
+/// ```
+/// use registry_core::publish::ValidationRules;
+///
+/// let rules = ValidationRules { max_crate_bytes: 64 << 20, ..ValidationRules::private() };
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ValidationRules {
+    /// Largest `.crate` file accepted, in bytes. Default 10 MiB.
+    ///
+    /// Compared with the length prefix before any of the file is read, so an oversized upload costs
+    /// the server its metadata and no more. Source: ours; crates.io has the same.
+    pub max_crate_bytes: u32,
+    /// Largest metadata JSON accepted, in bytes. Default 1 MiB. Source: crates.io.
+    pub max_metadata_bytes: u32,
+    /// Most bytes that come out of a crate file when it is decompressed. Default 512 MiB.
+    ///
+    /// More would be refused by cargo when it unpacks the file. Source: cargo; crates.io.
+    pub max_unpacked_bytes: u64,
+    /// Most bytes out for each byte in, once more than 32 MiB are out. Default 100.
+    ///
+    /// Ends a decompression bomb long before [`ValidationRules::max_unpacked_bytes`].
+    /// Source: ours.
+    pub max_ratio: u32,
+    /// Most members of a crate file. Default 50,000.
+    ///
+    /// Each costs readers a file, however short it is. Source: ours.
+    pub max_entries: u32,
+    /// Most dependencies, all kinds and targets together. Default 500. Source: crates.io.
+    pub max_dependencies: usize,
+    /// Most features. Default 300. Source: crates.io.
+    pub max_features: usize,
+    /// Most things that one feature turns on. Default 300. Source: crates.io.
+    pub max_feature_values: usize,
+    /// How much a crate has to say of itself, and what it may depend on.
+    pub descriptive: Descriptive,
+    /// Whether a file that Windows cannot have by that name (`src/aux.rs`) is refused. Default:
+    /// it is accepted with a warning. Source: ours.
+    pub refuse_windows_reserved_paths: bool,
+    /// Names nobody may publish under, beside those that are always reserved: names of Windows
+    /// devices and of crates that come with the compiler.
+    pub reserved_names: BTreeSet<CanonicalName>,
+}
+
+/// How much a crate has to say of itself, and what it may depend on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Descriptive {
+    /// Nothing is demanded. Dependencies may come from other registries and have any requirement.
+    Lax,
+    /// As on crates.io: a description and a licence, at most five keywords in their grammar, no
+    /// dependency on another registry, no bare `*` as a requirement.
+    CratesIo,
+}
+
+impl ValidationRules {
+    /// Rules for a registry behind a company's door: safe, and not curious. The default.
+    pub fn private() -> Self {
+        Self {
+            max_crate_bytes: 10 << 20,
+            max_metadata_bytes: 1 << 20,
+            max_unpacked_bytes: 512 << 20,
+            max_ratio: 100,
+            max_entries: 50_000,
+            max_dependencies: 500,
+            max_features: 300,
+            max_feature_values: 300,
+            descriptive: Descriptive::Lax,
+            refuse_windows_reserved_paths: false,
+            reserved_names: BTreeSet::new(),
+        }
+    }
+
+    /// Rules as crates.io has them, for a public registry.
+    pub fn crates_io() -> Self {
+        Self { descriptive: Descriptive::CratesIo, ..Self::private() }
+    }
+
+    /// Whether nobody may publish under `name`.
+    pub fn is_reserved(&self, name: &CanonicalName) -> bool {
+        reserved::is_reserved(name) || self.reserved_names.contains(name)
+    }
+
+    /// Longest publish body that can be within the limits, in bytes: both lengths, the metadata and
+    /// the crate file.
+    pub fn max_body_bytes(&self) -> u64 {
+        8 + u64::from(self.max_metadata_bytes) + u64::from(self.max_crate_bytes)
+    }
+}
+
+impl Default for ValidationRules {
+    fn default() -> Self {
+        Self::private()
+    }
+}

@@ -1,0 +1,159 @@
+//! What may stand in the texts of a manifest.
+
+use url::Url;
+
+use super::{
+    Invalid,
+    rules::{Descriptive, ValidationRules},
+};
+
+/// Most characters of a description. Source: crates.io.
+pub(super) const MAX_DESCRIPTION_CHARS: usize = 1000;
+/// Most characters of a URL. Source: ours.
+pub(super) const MAX_URL_CHARS: usize = 2048;
+/// Most characters of any other text. Source: ours.
+pub(super) const MAX_TEXT_CHARS: usize = 1024;
+/// Most bytes of a README. Source: ours.
+pub(super) const MAX_README_BYTES: usize = 1 << 20;
+/// Most keywords. Source: crates.io.
+pub(super) const MAX_KEYWORDS: usize = 5;
+/// Most characters of a keyword. Source: crates.io.
+pub(super) const MAX_KEYWORD_CHARS: usize = 20;
+/// Most categories. Source: crates.io.
+pub(super) const MAX_CATEGORIES: usize = 5;
+
+/// What a crate says of itself, from the metadata or from the manifest.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Texts {
+    pub(super) authors: Vec<String>,
+    pub(super) description: Option<String>,
+    pub(super) documentation: Option<String>,
+    pub(super) homepage: Option<String>,
+    pub(super) repository: Option<String>,
+    pub(super) license: Option<String>,
+    pub(super) license_file: Option<String>,
+    pub(super) readme_file: Option<String>,
+    pub(super) keywords: Vec<String>,
+    pub(super) categories: Vec<String>,
+}
+
+impl Texts {
+    /// Checks every text against its limits.
+    pub(super) fn check(&self) -> Result<(), Invalid> {
+        if let Some(description) = &self.description {
+            check_length("description", description, MAX_DESCRIPTION_CHARS)?;
+            check_characters("description", description, &['\n', '\t'])?;
+        }
+        for (field, url) in [
+            ("documentation", &self.documentation),
+            ("homepage", &self.homepage),
+            ("repository", &self.repository),
+        ] {
+            check_url(field, url.as_deref())?;
+        }
+        for (field, value) in [
+            ("license", &self.license),
+            ("license-file", &self.license_file),
+            ("readme", &self.readme_file),
+        ] {
+            value.iter().try_for_each(|value| check_text(field, value))?;
+        }
+        self.authors.iter().try_for_each(|author| check_text("authors", author))?;
+        check_count("keywords", self.keywords.len(), MAX_KEYWORDS)?;
+        for keyword in &self.keywords {
+            check_length("keywords", keyword, MAX_KEYWORD_CHARS)?;
+            check_characters("keywords", keyword, &[])?;
+        }
+        check_count("categories", self.categories.len(), MAX_CATEGORIES)?;
+        self.categories.iter().try_for_each(|category| check_text("categories", category))
+    }
+
+    /// Checks what only some registries demand.
+    pub(super) fn check_descriptive(&self, rules: &ValidationRules) -> Result<(), Invalid> {
+        match rules.descriptive {
+            Descriptive::Lax => Ok(()),
+            Descriptive::CratesIo => self.check_as_crates_io(),
+        }
+    }
+
+    fn check_as_crates_io(&self) -> Result<(), Invalid> {
+        let empty = |value: &Option<String>| value.as_deref().unwrap_or_default().is_empty();
+        let mut fields = Vec::new();
+        if empty(&self.description) {
+            fields.push("description");
+        }
+        if empty(&self.license) && empty(&self.license_file) {
+            fields.push("license");
+        }
+        if !fields.is_empty() {
+            return Err(Invalid::Missing { fields });
+        }
+        if let Some(license) = self.license.as_ref().filter(|license| !license.is_empty()) {
+            // Older than SPDX expressions, and still all over: `MIT/Apache-2.0`.
+            let license = license.replace('/', " OR ");
+            if spdx::Expression::parse_mode(&license, spdx::ParseMode::LAX).is_err() {
+                return Err(Invalid::Value {
+                    field: "license",
+                    value: license,
+                    expected: "expected an SPDX licence expression",
+                });
+            }
+        }
+        for keyword in &self.keywords {
+            let mut chars = keyword.chars();
+            let valid = chars.next().is_some_and(|first| first.is_ascii_alphanumeric())
+                && chars.all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '+'));
+            if !valid {
+                return Err(Invalid::Value {
+                    field: "keywords",
+                    value: keyword.clone(),
+                    expected: "expected an ASCII letter or digit, then letters, digits, `_`, `-` or `+`",
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Checks that there are at most `max` of something.
+pub(super) fn check_count(what: &'static str, count: usize, max: usize) -> Result<(), Invalid> {
+    if count > max { Err(Invalid::TooMany { what, count, max }) } else { Ok(()) }
+}
+
+/// Checks a text of one line.
+pub(super) fn check_text(field: &'static str, text: &str) -> Result<(), Invalid> {
+    check_length(field, text, MAX_TEXT_CHARS)?;
+    check_characters(field, text, &[])
+}
+
+fn check_length(field: &'static str, text: &str, max: usize) -> Result<(), Invalid> {
+    match text.chars().count() {
+        chars if chars > max => Err(Invalid::TooLong { field, chars, max }),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses what PostgreSQL cannot hold (U+0000), a terminal obeys (controls) or a reader is
+/// deceived by (bidirectional overrides). Source: ours.
+fn check_characters(field: &'static str, text: &str, allowed: &[char]) -> Result<(), Invalid> {
+    let is_bidi = |c| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    match text.chars().find(|c| (c.is_control() || is_bidi(*c)) && !allowed.contains(c)) {
+        Some(character) => Err(Invalid::Character { field, character }),
+        None => Ok(()),
+    }
+}
+
+/// An empty URL says nothing and is let pass. Source: crates.io.
+fn check_url(field: &'static str, url: Option<&str>) -> Result<(), Invalid> {
+    let Some(url) = url.filter(|url| !url.is_empty()) else { return Ok(()) };
+    check_length(field, url, MAX_URL_CHARS)?;
+    check_characters(field, url, &[])?;
+    // As text first: the parser forgives spaces and line ends that other readers do not.
+    if !(url.starts_with("http://") || url.starts_with("https://")) {
+        return Err(Invalid::UrlScheme { field, url: url.into() });
+    }
+    match Url::parse(url) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Invalid::Value { field, value: url.into(), expected: "expected a URL" }),
+    }
+}
