@@ -1,4 +1,71 @@
-//! An embeddable Cargo registry.
+//! The heart of a Cargo registry, to build into any service, over backends of your choice.
+//!
+//! # The model
+//!
+//! **A crate is one record.** A [`CrateRecord`] holds the crate's name as first published, its
+//! owners, and each release with its index line, verbatim. Whatever changes a crate (publish, yank,
+//! a new owner) is a pure function from one record to the next, in [`record`]: there, and nowhere
+//! else, is decided what is allowed.
+//!
+//! **An index is a compare-and-swap store of records.** An [`Index`] replaces a record if it is
+//! still the one that was looked at, and otherwise says that it is not. That one step is the moment
+//! at which anything becomes real; rights, duplicates and the new line are decided on the very
+//! record that it replaces, so no race can come between them.
+//!
+//! **Crate files are addressed by their content.** A [`CrateStore`] keeps each file under its
+//! checksum, durably, before the index names it. A file that no line names is harmless, and no
+//! failure deletes one; so every line that can be seen has its file.
+//!
+//! **Nothing of a client is believed.** An upload passes [`publish`], where a [`Release`] can only
+//! be made from an archive that every reader reads alike, and whose packaged manifest says what
+//! the index will say.
+//!
+//! **Who asks is a [`Caller`](auth::Caller)**, made from a token by an
+//! [`Authenticator`](auth::Authenticator); an [`Authorizer`](auth::Authorizer) says what they may
+//! do. The [`Registry`] tells the story of each request with these parts. It knows no transport:
+//! `registry-http` puts it behind HTTP.
+//!
+//! # A first program
+//!
+//! ```
+//! use registry_core::{
+//!     CrateName, Login, Owner, Registry, RegistryConfig,
+//!     auth::{Caller, Principal},
+//!     index::Lookup,
+//!     memory::{MemoryCrateStore, MemoryIndex},
+//! };
+//!
+//! # async fn program(publish_body: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
+//! let config = RegistryConfig::new("https://crates.example.com")?;
+//! let registry =
+//!     Registry::builder(config, MemoryIndex::default(), MemoryCrateStore::default()).build();
+//!
+//! let alice = Owner { id: 1, login: Login::new("alice")?, name: None };
+//! let mut publish = registry.begin_publish(Caller::from(Principal::from(alice)), None)?;
+//! publish.write(publish_body).await?;
+//! let published = publish.finish().await?;
+//! println!("{} was published", published.change.name);
+//!
+//! let name = CrateName::new("hello")?;
+//! if let Lookup::Found(file) = registry.index_file(&Caller::anonymous(), &name, None).await? {
+//!     println!("{}", String::from_utf8_lossy(&file.body));
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Write your own backend
+//!
+//! The page of each trait opens with a complete implementation: [`index`], [`store`],
+//! [`auth`], [`policy`], [`observer`]. Easier still is the `RecordStore` of `registry-index`, for
+//! anything that can replace bytes if they are unchanged. Prove a backend with the suites that the
+//! feature `conformance` brings.
+//!
+//! # Features
+//!
+//! | feature | brings |
+//! |---|---|
+//! | `conformance` | suites for backends of one's own, wrappers that fail on demand, fixtures (with tokio, to run them) |
 
 pub mod auth;
 pub mod checksum;
@@ -16,6 +83,7 @@ pub mod owner;
 pub mod policy;
 pub mod publish;
 pub mod record;
+pub mod registry;
 pub mod search;
 pub mod store;
 pub mod version;
@@ -30,6 +98,7 @@ pub use self::{
     owner::{Login, Owner, Owners},
     publish::{Release, ValidationRules},
     record::CrateRecord,
+    registry::Registry,
     store::{CrateStore, StoreError},
     version::VersionError,
 };

@@ -386,6 +386,21 @@ impl CrateRecord {
         Ok((next, change))
     }
 
+    /// Whether `change` is part of this state: how a write of unknown outcome is looked for.
+    pub fn shows(&self, change: &Change) -> bool {
+        match &change.kind {
+            ChangeKind::Published(release) | ChangeKind::YankedSet(release) => {
+                self.release(release.version()) == Some(release)
+            }
+            ChangeKind::OwnersAdded(added) => {
+                added.iter().all(|owner| self.owners.contains(&owner.login))
+            }
+            ChangeKind::OwnersRemoved(removed) => {
+                removed.iter().all(|owner| !self.owners.contains(&owner.login))
+            }
+        }
+    }
+
     fn change(&self, kind: ChangeKind, stamp: Stamp) -> Change {
         Change { name: self.name.clone(), kind, stamp }
     }

@@ -207,10 +207,18 @@ impl CrateFile {
     /// [`StoreError`] if the store fails on the way.
     pub async fn bytes(mut self) -> Result<Bytes, StoreError> {
         let mut all = Vec::new();
-        while let Some(chunk) = std::future::poll_fn(|cx| self.body.as_mut().poll_next(cx)).await {
+        while let Some(chunk) = self.next_chunk().await {
             all.extend_from_slice(&chunk?);
         }
         Ok(all.into())
+    }
+
+    /// The next bytes; `None` behind the last.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store fails on the way.
+    pub async fn next_chunk(&mut self) -> Option<Result<Bytes, StoreError>> {
+        std::future::poll_fn(|cx| self.body.as_mut().poll_next(cx)).await
     }
 }
 

@@ -145,8 +145,8 @@ pub struct TokenAuthenticator(Arc<dyn TokenStore>);
 
 impl TokenAuthenticator {
     /// Knows the tokens in `store`.
-    pub fn new(store: Arc<dyn TokenStore>) -> Self {
-        Self(store)
+    pub fn new(store: impl TokenStore) -> Self {
+        Self(Arc::new(store))
     }
 }
 

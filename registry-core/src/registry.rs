@@ -1,0 +1,121 @@
+//! The registry itself: one use case a file, each a short story told with the traits.
+
+mod builder;
+mod offload;
+mod owners;
+mod publish;
+mod queue;
+mod read;
+mod verify;
+mod write;
+mod yank;
+
+use std::sync::Arc;
+
+use self::queue::WriteQueues;
+pub use self::{
+    builder::RegistryBuilder,
+    offload::{Inline, Offload},
+    publish::{Publish, PublishError, Published},
+    read::ReadError,
+    verify::{Problem, VerifyError},
+    write::WriteError,
+};
+use crate::{
+    auth::{Action, AuthError, Authenticator, Authorizer, Caller, Credential},
+    config::RegistryConfig,
+    index::Index,
+    observer::Observer,
+    owner::Owners,
+    policy::PublishPolicy,
+    publish::ValidationRules,
+    search::Search,
+    store::CrateStore,
+};
+
+/// A Cargo registry over backends of your choice. Clones are cheap and are the same registry.
+#[derive(Clone, Debug)]
+pub struct Registry {
+    parts: Arc<Parts>,
+}
+
+#[derive(Debug)]
+struct Parts {
+    config: RegistryConfig,
+    config_json: bytes::Bytes,
+    index: Arc<dyn Index>,
+    crates: Arc<dyn CrateStore>,
+    authenticator: Arc<dyn Authenticator>,
+    authorizer: Arc<dyn Authorizer>,
+    rules: Arc<ValidationRules>,
+    policies: Vec<Arc<dyn PublishPolicy>>,
+    observers: Vec<Arc<dyn Observer>>,
+    search: Arc<dyn Search>,
+    offload: Arc<dyn Offload>,
+    writers: WriteQueues,
+}
+
+impl Registry {
+    /// Begins a registry with the parts it cannot do without.
+    ///
+    /// Unless told otherwise it knows no token, lets owners write and everybody read, takes what
+    /// [`ValidationRules::private`] takes, and searches by name.
+    pub fn builder(
+        config: RegistryConfig,
+        index: impl Index,
+        crates: impl CrateStore,
+    ) -> RegistryBuilder {
+        RegistryBuilder::new(config, Arc::new(index), Arc::new(crates))
+    }
+
+    /// Where clients find this registry, and what they must bring.
+    pub fn config(&self) -> &RegistryConfig {
+        &self.parts.config
+    }
+
+    /// Finds out who is asking; nobody, if there is no credential. `request` is the id under which
+    /// the request is logged.
+    ///
+    /// # Errors
+    /// [`AuthError::Rejected`] for a credential that does not count, [`AuthError::Backend`] if that
+    /// cannot be found out now.
+    pub async fn caller(
+        &self,
+        credential: Option<&Credential>,
+        request: Option<String>,
+    ) -> Result<Caller, AuthError> {
+        let principal = match credential {
+            Some(credential) => Some(self.parts.authenticator.authenticate(credential).await?),
+            None => None,
+        };
+        Ok(Caller { principal, request })
+    }
+
+    /// Succeeds if index and crate store can be read and written.
+    ///
+    /// # Errors
+    /// What the first backend that is not ready says.
+    pub async fn ready(&self) -> Result<(), ReadError> {
+        self.parts.index.ready().await?;
+        Ok(self.parts.crates.ready().await?)
+    }
+
+    /// The one place where a right is checked: the claim of the credential, then the authorizer.
+    async fn authorize(
+        &self,
+        caller: &Caller,
+        action: &Action<'_>,
+        owners: &Owners,
+    ) -> Result<(), AuthError> {
+        let needs_somebody = !action.is_read() || self.parts.config.auth_required();
+        if needs_somebody {
+            let principal = caller.principal()?;
+            if principal.claim.as_ref().is_some_and(|claim| !claim.allows(action)) {
+                return Err(AuthError::Forbidden {
+                    reason: "this token was made for another action".into(),
+                });
+            }
+        }
+        self.parts.authorizer.authorize(caller, action, owners).await
+    }
+}

@@ -1,0 +1,185 @@
+use std::time::SystemTime;
+
+use super::{Registry, WriteError, offload};
+use crate::{
+    auth::{Action, Caller, Principal},
+    index::IndexError,
+    policy::{Rejection, Warning},
+    publish::{FrameError, Invalid, LineError, Metadata, Release, UploadDecoder},
+    record::{Change, CrateRecord, ReleaseRecord, ReleaseState},
+    store::{CrateKey, StoreError},
+};
+
+impl Registry {
+    /// Begins a publish, before its body is read. `content_length` is what the client says of it.
+    ///
+    /// # Errors
+    /// [`PublishError::Write`] if the caller is nobody, [`PublishError::Frame`] if the body would
+    /// be too large.
+    pub fn begin_publish(
+        &self,
+        caller: Caller,
+        content_length: Option<u64>,
+    ) -> Result<Publish, PublishError> {
+        let principal = caller.principal().map_err(WriteError::from)?.clone();
+        let decoder = UploadDecoder::new(&self.parts.rules, content_length)?;
+        Ok(Publish { registry: self.clone(), caller, principal, decoder, metadata: None })
+    }
+}
+
+/// A publish under way. Dropped before [`Publish::finish`], it leaves no trace.
+#[derive(Debug)]
+pub struct Publish {
+    registry: Registry,
+    caller: Caller,
+    principal: Principal,
+    decoder: UploadDecoder,
+    metadata: Option<Metadata>,
+}
+
+impl Publish {
+    /// Takes the next bytes of the body.
+    ///
+    /// Once the metadata is complete, rights and duplicates are checked: whoever may not publish
+    /// is told before the crate file is read.
+    ///
+    /// # Errors
+    /// [`PublishError`]: the publish is over, and the rest of the body is not wanted.
+    pub async fn write(&mut self, chunk: &[u8]) -> Result<(), PublishError> {
+        self.decoder.decode(chunk)?;
+        if let (None, Some(json)) = (&self.metadata, self.decoder.metadata()) {
+            let metadata = Metadata::parse(json, &self.registry.parts.rules)?;
+            self.check(&metadata).await?;
+            self.metadata = Some(metadata);
+        }
+        Ok(())
+    }
+
+    /// The cheap refusal. What counts is decided again on the record that the commit replaces.
+    async fn check(&self, metadata: &Metadata) -> Result<(), WriteError> {
+        let name = metadata.name().canonical();
+        let action = Action::Publish(&name, metadata.version(), None);
+        let stored = self.registry.parts.index.load(&name).await?;
+        self.registry.authorize_on(&self.caller, &action, &name, stored.as_ref()).await?;
+        if let Some(stored) = stored {
+            stored.record.may_publish(metadata.name(), metadata.version())?;
+        }
+        Ok(())
+    }
+
+    /// Validates the upload, stores the file, and commits its line to the index.
+    ///
+    /// When this returns, the release is durable and visible to every reader. The file is stored
+    /// first and never removed on a failure: without a line nobody sees it, while a line without
+    /// its file would break the crate for everybody (I1, I9).
+    ///
+    /// # Errors
+    /// [`PublishError`]. Refusals leave nothing a reader can see; after a failure of the index the
+    /// release is there whole or not at all (I4).
+    pub async fn finish(self) -> Result<Published, PublishError> {
+        let Self { registry, caller, principal, decoder, metadata } = self;
+        let parts = &registry.parts;
+        let upload = decoder.finish()?;
+        let metadata = metadata.expect("a finished frame has metadata, which `write` has parsed");
+
+        let (rules, config) = (parts.rules.clone(), parts.config.clone());
+        let validate =
+            move || Release::validate(&metadata, upload.file, upload.checksum, &rules, &config);
+        let release =
+            offload::run(&*parts.offload, validate).await.ok_or(PublishError::Interrupted)??;
+        let warnings = registry.review(&release).await?;
+
+        let entry = release.entry();
+        let name = entry.name.canonical();
+        let stamp = caller.stamp(SystemTime::now().into()).map_err(WriteError::from)?;
+        let published = ReleaseRecord {
+            line: release.to_line(stamp.at)?,
+            size: release.file().len(),
+            published_at: stamp.at,
+            published_by: stamp.by,
+            state: ReleaseState::Published,
+        };
+        let key = CrateKey {
+            name: name.clone(),
+            version: entry.version.clone(),
+            checksum: release.checksum(),
+        };
+        parts.crates.put(&key, release.file().clone()).await?;
+
+        let action = Action::Publish(&name, &entry.version, Some(release.checksum()));
+        let change = registry
+            .transition(&caller, &action, &name, |record| {
+                let about = release.about().clone();
+                let (published, request) = (published.clone(), caller.request.clone());
+                match record {
+                    Some(record) => record.publish(&entry.name, about, published, request),
+                    None => {
+                        let owner = principal.user.clone();
+                        let name = entry.name.clone();
+                        Ok(CrateRecord::first(name, owner, about, published, request))
+                    }
+                }
+                .map(Some)
+            })
+            .await?
+            .expect("a publish that is not refused is a change");
+        Ok(Published { change, warnings })
+    }
+}
+
+impl Registry {
+    async fn review(&self, release: &Release) -> Result<Vec<Warning>, PublishError> {
+        let mut warnings = release.warnings().to_vec();
+        if !self.parts.policies.is_empty() {
+            let name = release.entry().name.canonical();
+            let stored = self.parts.index.load(&name).await?;
+            for policy in &self.parts.policies {
+                let record = stored.as_ref().map(|stored| &stored.record);
+                warnings.extend(policy.review(release, record).await?);
+            }
+        }
+        Ok(warnings)
+    }
+}
+
+/// A release that is in the index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// What happened.
+    pub change: Change,
+    /// What the publisher should know.
+    pub warnings: Vec<Warning>,
+}
+
+/// Why a release was not published.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// The body is not a publish body, or too large.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// The release breaks a rule.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// A policy does not want it.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    /// The caller may not publish it, or the crate's state does not allow it.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// The crate store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The release has no line that an index may hold: a bug, found before it could do harm.
+    #[error(transparent)]
+    Line(#[from] LineError),
+    /// The validation did not come to its end: a bug, or a runtime that is shutting down.
+    #[error("the validation was interrupted")]
+    Interrupted,
+}
+
+impl From<IndexError> for PublishError {
+    fn from(error: IndexError) -> Self {
+        Self::Write(error.into())
+    }
+}

@@ -1,0 +1,151 @@
+use bytes::Bytes;
+use semver::Version;
+
+use super::Registry;
+use crate::{
+    auth::{Action, AuthError, Caller},
+    index::{ETag, IndexError, IndexFile, Lookup},
+    name::{CanonicalName, CrateName},
+    owner::Owners,
+    record::CrateRecord,
+    search::{SearchPage, SearchQuery},
+    store::{CrateFile, CrateKey, StoreError},
+};
+
+impl Registry {
+    /// The document at the index root, `config.json`.
+    ///
+    /// # Errors
+    /// [`ReadError::Auth`] if the caller may not read here.
+    pub async fn config_json(&self, caller: &Caller) -> Result<Bytes, ReadError> {
+        self.authorize(caller, &Action::ReadRegistry, &Owners::default()).await?;
+        Ok(self.parts.config_json.clone())
+    }
+
+    /// The index file at the path of `name`. `known` is a validator the client holds.
+    ///
+    /// Cargo asks for other spellings of a name it misses, and each has a path of its own: only
+    /// the spelling of the first publish, case aside, has a file. A crate that the caller may not
+    /// see has none either.
+    ///
+    /// # Errors
+    /// [`ReadError::Auth`] if the caller may not read here, [`ReadError::Index`] if the index
+    /// failed.
+    pub async fn index_file(
+        &self,
+        caller: &Caller,
+        name: &CrateName,
+        known: Option<&ETag>,
+    ) -> Result<Lookup<IndexFile>, ReadError> {
+        let canonical = name.canonical();
+        match self.may_read(caller, &canonical).await {
+            Ok(()) => {}
+            Err(ReadError::UnknownCrate { .. }) => return Ok(Lookup::Absent),
+            Err(error) => return Err(error),
+        }
+        match self.parts.index.index_file(&canonical, known).await? {
+            Lookup::Found(file) if !file.name.same_sparse_path(name) => Ok(Lookup::Absent),
+            found => Ok(found),
+        }
+    }
+
+    /// What the file of a version is stored under.
+    ///
+    /// # Errors
+    /// [`ReadError::UnknownCrate`] or [`ReadError::UnknownVersion`] if there is none to download.
+    pub async fn crate_key(
+        &self,
+        caller: &Caller,
+        name: &CanonicalName,
+        version: &Version,
+    ) -> Result<CrateKey, ReadError> {
+        let record = self.record(caller, name).await?;
+        let release = record
+            .release(version)
+            .filter(|release| release.version() == version && release.state.is_downloadable())
+            .ok_or_else(|| ReadError::unknown_version(name, version))?;
+        let checksum = release.line.checksum();
+        Ok(CrateKey { name: name.clone(), version: version.clone(), checksum })
+    }
+
+    /// Opens a crate file. The key says which bytes, so the index is not asked.
+    ///
+    /// # Errors
+    /// [`ReadError::UnknownVersion`] if there is no such file.
+    pub async fn download(&self, caller: &Caller, key: &CrateKey) -> Result<CrateFile, ReadError> {
+        self.may_read(caller, &key.name).await?;
+        let file = self.parts.crates.get(key).await?;
+        file.ok_or_else(|| ReadError::unknown_version(&key.name, &key.version))
+    }
+
+    /// Finds crates by words.
+    ///
+    /// # Errors
+    /// [`ReadError::Auth`] if the caller may not read here, [`ReadError::Index`] if the search
+    /// failed.
+    pub async fn search(
+        &self,
+        caller: &Caller,
+        query: &SearchQuery,
+    ) -> Result<SearchPage, ReadError> {
+        self.authorize(caller, &Action::ReadRegistry, &Owners::default()).await?;
+        Ok(self.parts.search.search(query).await?)
+    }
+
+    /// A crate's whole record, if the caller may see the crate.
+    ///
+    /// # Errors
+    /// [`ReadError::UnknownCrate`] if not, or if there is none of that name.
+    pub async fn record(
+        &self,
+        caller: &Caller,
+        name: &CanonicalName,
+    ) -> Result<CrateRecord, ReadError> {
+        self.may_read(caller, name).await?;
+        let stored = self.parts.index.load(name).await?;
+        Ok(stored.ok_or_else(|| ReadError::UnknownCrate { name: name.clone() })?.record)
+    }
+
+    /// A crate that may not be seen is a crate that does not exist, in the same words.
+    async fn may_read(&self, caller: &Caller, name: &CanonicalName) -> Result<(), ReadError> {
+        match self.authorize(caller, &Action::Read(name), &Owners::default()).await {
+            Err(AuthError::Forbidden { .. }) => Err(ReadError::UnknownCrate { name: name.clone() }),
+            other => Ok(other?),
+        }
+    }
+}
+
+/// Why there is nothing to read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// The caller may not read here.
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+    /// There is no such crate, or none that the caller may see.
+    #[error("crate `{name}` does not exist")]
+    UnknownCrate {
+        /// The name asked for.
+        name: CanonicalName,
+    },
+    /// The crate has no such version.
+    #[error("crate `{name}` does not have a version `{version}`")]
+    UnknownVersion {
+        /// The crate.
+        name: CanonicalName,
+        /// The version asked for.
+        version: Version,
+    },
+    /// The index failed.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// The crate store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl ReadError {
+    fn unknown_version(name: &CanonicalName, version: &Version) -> Self {
+        Self::UnknownVersion { name: name.clone(), version: version.clone() }
+    }
+}

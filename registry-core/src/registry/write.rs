@@ -1,0 +1,125 @@
+use super::Registry;
+use crate::{
+    auth::{Action, AuthError, Caller},
+    index::{IndexError, Stored},
+    name::CanonicalName,
+    observer::Event,
+    owner::{Login, Owners},
+    record::{Change, CrateRecord, Refusal, Transition},
+};
+
+impl Registry {
+    /// How often a write is decided anew because another process was faster (I14).
+    const ROUNDS: usize = 8;
+
+    /// Takes one crate from its record to the next. `decide` looks at the record as it is and
+    /// gives the next one, or `None` if it is already as wished.
+    ///
+    /// Authorization and decision are made on the very record that the commit replaces (I7); the
+    /// commit is the moment at which the change becomes real.
+    pub(super) async fn transition(
+        &self,
+        caller: &Caller,
+        action: &Action<'_>,
+        name: &CanonicalName,
+        decide: impl Fn(Option<&CrateRecord>) -> Result<Option<Transition>, Refusal> + Send,
+    ) -> Result<Option<Change>, WriteError> {
+        let _turn = self.parts.writers.enter(name).await;
+        let mut unknown: Option<Change> = None;
+        for _ in 0..Self::ROUNDS {
+            let stored = self.parts.index.load(name).await?;
+            let record = stored.as_ref().map(|stored| &stored.record);
+            let shown = |change: &mut Change| record.is_some_and(|record| record.shows(change));
+            if let Some(change) = unknown.take_if(shown) {
+                return Ok(Some(self.committed(change)));
+            }
+            self.authorize_on(caller, action, name, stored.as_ref()).await?;
+            let Some((next, change)) = decide(record)? else {
+                return Ok(None);
+            };
+            let revision = stored.as_ref().map(|stored| &stored.revision);
+            match self.parts.index.commit(revision, &change, &next).await {
+                Ok(_) => return Ok(Some(self.committed(change))),
+                Err(IndexError::Conflict { .. }) => {}
+                // Whether it was written shows when the record is loaded again: at once, or after
+                // the conflict that the next commit runs into.
+                Err(IndexError::OutcomeUnknown { .. }) => unknown = Some(change),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(WriteError::Contended { name: name.clone() })
+    }
+
+    /// A transition of a crate that exists.
+    pub(super) async fn change(
+        &self,
+        caller: &Caller,
+        action: &Action<'_>,
+        name: &CanonicalName,
+        decide: impl Fn(&CrateRecord) -> Result<Option<Transition>, Refusal> + Send,
+    ) -> Result<(), WriteError> {
+        // An absent crate ends in `authorize_on`.
+        let decide = move |record: Option<&CrateRecord>| record.map_or(Ok(None), &decide);
+        self.transition(caller, action, name, decide).await?;
+        Ok(())
+    }
+
+    /// Checks a right against a crate as it is stored. Without one, only a publish goes on.
+    pub(super) async fn authorize_on(
+        &self,
+        caller: &Caller,
+        action: &Action<'_>,
+        name: &CanonicalName,
+        stored: Option<&Stored>,
+    ) -> Result<(), WriteError> {
+        // Before anything is said about the crate: who is nobody learns nothing.
+        caller.principal()?;
+        if stored.is_none() && !matches!(action, Action::Publish(..)) {
+            return Err(WriteError::UnknownCrate { name: name.clone() });
+        }
+        let nobody = Owners::default();
+        let owners = stored.map_or(&nobody, |stored| stored.record.owners());
+        Ok(self.authorize(caller, action, owners).await?)
+    }
+
+    fn committed(&self, change: Change) -> Change {
+        for observer in &self.parts.observers {
+            observer.observe(&Event::Committed(&change));
+        }
+        change
+    }
+}
+
+/// Why a write did not take place.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WriteError {
+    /// The caller may not do it.
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+    /// There is no such crate.
+    #[error("crate `{name}` does not exist")]
+    UnknownCrate {
+        /// The name asked for.
+        name: CanonicalName,
+    },
+    /// There is no such user.
+    #[error("could not find user with login `{login}`")]
+    UnknownUser {
+        /// The login asked for.
+        login: Login,
+    },
+    /// The crate's state does not allow it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Other processes kept changing the crate; try again. If the outcome of a commit was unknown
+    /// on the way, it may have taken place.
+    #[error("crate `{name}` is being changed by others; try again")]
+    Contended {
+        /// The crate.
+        name: CanonicalName,
+    },
+    /// The index failed.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+}
