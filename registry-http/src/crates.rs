@@ -1,0 +1,217 @@
+//! The small endpoints of the web API: yank, owners, search.
+
+use std::{num::NonZeroUsize, pin::Pin};
+
+use http::{HeaderMap, Response};
+use http_body::Body as HttpBody;
+use percent_encoding::percent_decode;
+use registry_core::{
+    BoxError, CrateName, Login, Owner, Registry,
+    auth::Caller,
+    search::{FoundCrate, SearchQuery},
+};
+use semver::Version;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    body::Body,
+    request_body,
+    respond::{self, Error, bad_request},
+};
+
+/// Most bytes of a request that changes owners: logins, and room for spaces.
+const MAX_OWNERS_BYTES: usize = 64 * 1024;
+
+/// Most logins of a request that changes owners. Source: crates.io.
+const MAX_LOGINS: usize = 10;
+
+/// Crates on a page of search results, unless the client says. Source: Cargo book, "Web API".
+const DEFAULT_PER_PAGE: usize = 10;
+
+/// `ok` must be there and true: cargo panics at `false`.
+#[derive(Serialize)]
+struct Done {
+    ok: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    msg: Option<String>,
+}
+
+pub(crate) async fn set_yanked(
+    registry: &Registry,
+    caller: &Caller,
+    name: &CrateName,
+    version: &Version,
+    yanked: bool,
+) -> Result<Response<Body>, Error> {
+    registry.set_yanked(caller, &name.canonical(), version, yanked).await?;
+    Ok(respond::json(&Done { ok: true, msg: None }))
+}
+
+pub(crate) async fn owners(
+    registry: &Registry,
+    caller: &Caller,
+    name: &CrateName,
+) -> Result<Response<Body>, Error> {
+    #[derive(Serialize)]
+    struct Users<'a> {
+        users: Vec<User<'a>>,
+    }
+
+    #[derive(Serialize)]
+    struct User<'a> {
+        id: u32,
+        login: &'a Login,
+        name: Option<&'a str>,
+        kind: &'static str,
+    }
+
+    let owners = registry.owners(caller, &name.canonical()).await?;
+    let users = owners
+        .iter()
+        .map(|Owner { id, login, name }| User {
+            id: *id,
+            login,
+            name: name.as_deref(),
+            kind: "user",
+        })
+        .collect();
+    Ok(respond::json(&Users { users }))
+}
+
+/// What is to happen to the users that a request names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OwnerChange {
+    Add,
+    Remove,
+}
+
+pub(crate) async fn change_owners<B>(
+    registry: &Registry,
+    caller: &Caller,
+    name: &CrateName,
+    change: OwnerChange,
+    headers: &HeaderMap,
+    body: Pin<&mut B>,
+) -> Result<Response<Body>, Error>
+where
+    B: HttpBody<Data: Send, Error: Into<BoxError>>,
+{
+    request_body::refuse_encoding(headers)?;
+    let body = request_body::read(headers, body, MAX_OWNERS_BYTES).await?;
+    let logins = logins(&body)?;
+    let canonical = name.canonical();
+    let msg = match change {
+        OwnerChange::Add => {
+            registry.add_owners(caller, &canonical, &logins).await?;
+            format!("{} may now publish and yank versions of crate `{name}`", list(&logins))
+        }
+        OwnerChange::Remove => {
+            registry.remove_owners(caller, &canonical, &logins).await?;
+            format!("{} may no longer publish or yank versions of crate `{name}`", list(&logins))
+        }
+    };
+    Ok(respond::json(&Done { ok: true, msg: Some(msg) }))
+}
+
+fn logins(body: &[u8]) -> Result<Vec<Login>, Error> {
+    #[derive(Deserialize)]
+    struct Request {
+        #[serde(alias = "owners")]
+        users: Vec<String>,
+    }
+
+    let request: Request = serde_json::from_slice(body)
+        .map_err(|error| bad_request("invalid owners request", &error.to_string()))?;
+    let refuse = |detail: String| Err(Error::BadRequest { detail });
+    match request.users.len() {
+        0 => return refuse("the request names no user".into()),
+        1..=MAX_LOGINS => {}
+        // The wording is that of crates.io.
+        _ => return refuse(format!("too many invites for this request - maximum {MAX_LOGINS}")),
+    }
+    request
+        .users
+        .iter()
+        .map(|login| {
+            Login::new(login).map_err(|error| Error::BadRequest { detail: error.to_string() })
+        })
+        .collect()
+}
+
+fn list(logins: &[Login]) -> String {
+    let quoted: Vec<_> = logins.iter().map(|login| format!("`{login}`")).collect();
+    quoted.join(", ")
+}
+
+pub(crate) async fn search(
+    registry: &Registry,
+    caller: &Caller,
+    query: Option<&str>,
+) -> Result<Response<Body>, Error> {
+    #[derive(Serialize)]
+    struct Page<'a> {
+        crates: Vec<Found<'a>>,
+        meta: Meta,
+    }
+
+    #[derive(Serialize)]
+    struct Found<'a> {
+        name: &'a CrateName,
+        max_version: &'a Version,
+        description: Option<&'a str>,
+    }
+
+    #[derive(Serialize)]
+    struct Meta {
+        // Cargo reads an unsigned 32-bit number.
+        total: u32,
+    }
+
+    let page = registry.search(caller, &search_query(query.unwrap_or_default())?).await?;
+    let total = u32::try_from(page.total).unwrap_or(u32::MAX);
+    let crates = page
+        .crates
+        .iter()
+        .map(|FoundCrate { name, max_version, description }| Found {
+            name,
+            max_version,
+            description: description.as_deref(),
+        })
+        .collect();
+    Ok(respond::json(&Page { crates, meta: Meta { total } }))
+}
+
+/// Reads `q`, `per_page` and `page`, and passes over the rest. Of a key that is there twice the
+/// last counts.
+fn search_query(query: &str) -> Result<SearchQuery, Error> {
+    let (mut text, mut per_page, mut page) = (String::new(), DEFAULT_PER_PAGE, 1);
+    for pair in query.split('&') {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        match key {
+            "q" => text = decode(value)?,
+            "per_page" => per_page = number(key, value)?,
+            "page" => page = number(key, value)?,
+            _ => {}
+        }
+    }
+    let refuse = |detail: &str| Error::BadRequest { detail: detail.into() };
+    let limit = NonZeroUsize::new(per_page).ok_or_else(|| refuse("cannot request 0 items"))?;
+    // The wording is that of crates.io.
+    let before = page.checked_sub(1);
+    let before = before.ok_or_else(|| refuse("page indexing starts from 1, page 0 is invalid"))?;
+    Ok(SearchQuery::new(&text, before.saturating_mul(per_page), limit)?)
+}
+
+/// Decodes a value as a form has it: cargo writes a space as `%20`, browsers as `+`.
+fn decode(value: &str) -> Result<String, Error> {
+    let bytes: Vec<u8> = percent_decode(value.replace('+', " ").as_bytes()).collect();
+    String::from_utf8(bytes).map_err(|_| bad_request("the search text is not UTF-8", value))
+}
+
+/// A number of any length: beyond what a `usize` holds, it is too large in any case.
+fn number(key: &str, value: &str) -> Result<usize, Error> {
+    if value.is_empty() || !value.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(bad_request(&format!("`{key}` is not a number"), value));
+    }
+    Ok(value.parse().unwrap_or(usize::MAX))
+}

@@ -1,0 +1,70 @@
+//! The sparse index: `config.json` and the index files.
+
+use http::{
+    HeaderMap, HeaderValue, Response, StatusCode,
+    header::{CACHE_CONTROL, ETAG, VARY},
+};
+use registry_core::{
+    CrateName, ETag, Registry,
+    auth::Caller,
+    index::{IndexFile, Lookup},
+};
+
+use crate::{
+    body::Body,
+    conditional::IfNoneMatch,
+    respond::{self, Error},
+    service::is_private,
+};
+
+/// The root document. Never 304: cargo asks for it without a validator, always.
+pub(crate) async fn config(registry: &Registry, caller: &Caller) -> Result<Response<Body>, Error> {
+    let json = registry.config_json(caller).await?;
+    let mut response = respond::full(StatusCode::OK, respond::JSON, json);
+    set_caching(&mut response, registry, caller);
+    Ok(response)
+}
+
+/// One crate's lines, unless the asker has them.
+pub(crate) async fn file(
+    registry: &Registry,
+    caller: &Caller,
+    name: &CrateName,
+    headers: &HeaderMap,
+) -> Result<Response<Body>, Error> {
+    let held = IfNoneMatch::of(headers);
+    let mut response = match registry.index_file(caller, name, held.only()).await? {
+        Lookup::Absent => return Err(Error::UnknownCrate { name: name.to_string() }),
+        Lookup::Found(IndexFile { etag, .. }) if held.matches(&etag) => not_modified(&etag),
+        Lookup::Found(file) => {
+            let mut response = respond::full(StatusCode::OK, respond::TEXT, file.body);
+            response.headers_mut().insert(ETAG, value(&file.etag));
+            response
+        }
+        // Only told to those who named a tag; the file still has that one.
+        Lookup::Unchanged => not_modified(held.only().expect("unchanged since what it was")),
+    };
+    set_caching(&mut response, registry, caller);
+    Ok(response)
+}
+
+fn not_modified(etag: &ETag) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NOT_MODIFIED;
+    response.headers_mut().insert(ETAG, value(etag));
+    response
+}
+
+fn value(etag: &ETag) -> HeaderValue {
+    HeaderValue::from_str(etag.as_str()).expect("a validator is hexadecimal digits in quotes")
+}
+
+/// Kept, but asked about each time: a publish is visible as soon as it is acknowledged.
+fn set_caching(response: &mut Response<Body>, registry: &Registry, caller: &Caller) {
+    let private = is_private(registry, caller);
+    let caching = if private { "private, no-cache" } else { "no-cache" };
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(caching));
+    if private {
+        response.headers_mut().insert(VARY, HeaderValue::from_static("authorization"));
+    }
+}

@@ -1,0 +1,95 @@
+//! Mounts a Cargo registry in any Rust web service.
+//!
+//! [`RegistryService`] is a [`tower_service::Service`] over [`http::Request`]: it brings no
+//! framework, no runtime and no server, and takes any request body that is an
+//! [`http_body::Body`]. What the registry decides is in [`registry_core`]; here is only what HTTP
+//! adds: paths, headers, and a status for every outcome.
+//!
+//! # Mounting it
+//!
+//! ```
+//! use http::{Request, StatusCode};
+//! use http_body_util::{BodyExt as _, Empty};
+//! use registry_core::{
+//!     Registry, RegistryConfig,
+//!     memory::{MemoryCrateStore, MemoryIndex},
+//! };
+//! use registry_http::RegistryService;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // The address under which clients reach it: not read from requests, never.
+//! let config = RegistryConfig::new("https://crates.example.com/main")?;
+//! let registry =
+//!     Registry::builder(config, MemoryIndex::default(), MemoryCrateStore::default()).build();
+//! let service = RegistryService::new(registry);
+//!
+//! // In a server: `axum::Router::new().nest_service("/main", service)`, or what the framework
+//! // has for a tower service. Here, without one:
+//! let request = Request::get("/index/config.json").body(Empty::<&[u8]>::new())?;
+//! let response = service.handle(request).await;
+//! assert_eq!(response.status(), StatusCode::OK);
+//! let config = response.into_body().collect().await?.to_bytes();
+//! assert!(config.starts_with(br#"{"dl":"https://crates.example.com/main/dl/"#));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A framework that strips the path at which it mounts a service needs nothing more; for any
+//! other, [`RegistryService::with_prefix`] says where the service is.
+//!
+//! # What it answers
+//!
+//! | Method, path below the mount point | |
+//! |---|---|
+//! | `GET /index/config.json` | where everything is |
+//! | `GET /index/se/rd/serde` | the index file of a crate |
+//! | `GET /dl/{crate}/{version}/{checksum}` | a crate file, as `config.json` names it |
+//! | `GET /api/v1/crates/{crate}/{version}/download` | the same, for a client with a URL of its own |
+//! | `GET /api/v1/crates?q=…` | `cargo search` |
+//! | `PUT /api/v1/crates/new` | `cargo publish` |
+//! | `DELETE /api/v1/crates/{crate}/{version}/yank` | `cargo yank` |
+//! | `PUT /api/v1/crates/{crate}/{version}/unyank` | `cargo yank --undo` |
+//! | `GET`, `PUT`, `DELETE /api/v1/crates/{crate}/owners` | `cargo owner` |
+//! | `GET /me` | how to configure cargo, for people; `?format=toml` for scripts |
+//!
+//! `HEAD` is answered wherever `GET` is. [`route::parse`] is the whole of it, as a function.
+//!
+//! # What it refuses, and how
+//!
+//! Refusals of the web API are `{"errors":[{"detail":"…"}]}`, which cargo shows to its user; those
+//! of the index and of downloads are a line of text. Whatever broke inside is answered with
+//! `internal error (request ID)` and nothing else; the cause is logged under that id as a
+//! [`tracing`] event of level `ERROR`, for which the embedding program brings a subscriber. The id
+//! is in the header `X-Request-Id` of every answer: the one a proxy in front has given the
+//! request, if that is a plain word, otherwise one of ours.
+//!
+//! # What it leaves to the server
+//!
+//! - Time limits and limits on request heads and connections: they need a clock and a socket. Set
+//!   them on the server or proxy; a request that is dropped half way leaves nothing behind.
+//! - A limit on bodies: the service has its own, the registry's limit for publishes. A framework
+//!   that has one of its own, often 2 MB, must be told to leave it.
+//! - TLS, `Strict-Transport-Security`, compression. A compression layer must leave
+//!   `application/gzip` alone: a crate file with a `Content-Encoding` does not match its checksum
+//!   once cargo has unpacked it. Index files may be compressed.
+//! - A proxy in front must be strict about message framing.
+
+mod body;
+mod conditional;
+mod crates;
+mod download;
+mod index;
+mod me;
+mod publish;
+mod request_body;
+mod request_id;
+mod respond;
+pub mod route;
+mod service;
+
+pub use self::{
+    body::{Body, BodyError},
+    me::RegistryNameError,
+    service::{RegistryService, ResponseFuture},
+};

@@ -1,0 +1,53 @@
+//! `PUT /api/v1/crates/new`.
+
+use std::pin::Pin;
+
+use bytes::Buf;
+use http::{HeaderMap, Response};
+use http_body::Body as HttpBody;
+use registry_core::{BoxError, Registry, auth::Caller};
+use serde::Serialize;
+
+use crate::{
+    body::Body,
+    request_body::{content_length, next_chunk, refuse_encoding},
+    respond::{self, Error},
+};
+
+/// Hands the body on as it arrives. If the client goes away, this future is dropped or the body
+/// fails, and with it goes all that was read: nothing is stored before the last byte was checked.
+pub(crate) async fn publish<B>(
+    registry: &Registry,
+    caller: Caller,
+    headers: &HeaderMap,
+    mut body: Pin<&mut B>,
+) -> Result<Response<Body>, Error>
+where
+    B: HttpBody<Data: Send, Error: Into<BoxError>>,
+{
+    refuse_encoding(headers)?;
+    let mut publish = registry.begin_publish(caller, content_length(headers))?;
+    while let Some(mut data) = next_chunk(body.as_mut()).await? {
+        while data.has_remaining() {
+            let read = data.chunk().len();
+            publish.write(data.chunk()).await?;
+            data.advance(read);
+        }
+    }
+    let published = publish.finish().await?;
+    let other = published.warnings.into_iter().map(|warning| warning.0).collect();
+    Ok(respond::json(&Answer { warnings: Warnings { other, ..Warnings::default() } }))
+}
+
+/// Source: Cargo book, "Web API", Publish.
+#[derive(Serialize)]
+struct Answer {
+    warnings: Warnings,
+}
+
+#[derive(Default, Serialize)]
+struct Warnings {
+    invalid_categories: [&'static str; 0],
+    invalid_badges: [&'static str; 0],
+    other: Vec<String>,
+}

@@ -1,0 +1,94 @@
+//! The id under which a request is logged and answered.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use http::HeaderMap;
+
+/// The header that carries the id, both ways.
+pub(crate) const HEADER: &str = "x-request-id";
+
+/// Most characters of an id that a client or a proxy chose.
+const MAX_CHARS: usize = 64;
+
+/// Makes ids that differ within a process, and very likely across processes.
+#[derive(Debug)]
+pub(crate) struct RequestIds {
+    /// Tells this process from others: the nanosecond at which it began.
+    start: u64,
+    next: AtomicU64,
+}
+
+impl RequestIds {
+    pub(crate) fn new() -> Self {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        // The lower 64 bits of the nanoseconds: they come round after 584 years.
+        Self { start: since_epoch.as_nanos() as u64, next: AtomicU64::new(0) }
+    }
+
+    /// The id that came with the request if it is plain, otherwise a new one.
+    ///
+    /// Anything but a short word is not taken over: it would be written to the log.
+    pub(crate) fn of(&self, headers: &HeaderMap) -> String {
+        let given = headers.get(HEADER).and_then(|value| value.to_str().ok());
+        match given.filter(|id| is_plain(id)) {
+            Some(id) => id.to_owned(),
+            None => {
+                let count = self.next.fetch_add(1, Ordering::Relaxed);
+                format!("{}-{}", base62(self.start), base62(count))
+            }
+        }
+    }
+}
+
+fn is_plain(id: &str) -> bool {
+    (1..=MAX_CHARS).contains(&id.len())
+        && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+}
+
+fn base62(mut number: u64) -> String {
+    const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let mut digits = Vec::new();
+    loop {
+        digits.push(char::from(DIGITS[(number % 62) as usize]));
+        number /= 62;
+        if number == 0 {
+            return digits.into_iter().rev().collect();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn given(id: &[u8]) -> HeaderMap {
+        HeaderMap::from_iter([(
+            http::HeaderName::from_static(HEADER),
+            HeaderValue::from_bytes(id).unwrap(),
+        )])
+    }
+
+    #[test]
+    fn a_plain_id_is_taken_over() {
+        let ids = RequestIds { start: 0, next: AtomicU64::new(0) };
+        for id in ["a", "0.A_z-9", &"x".repeat(64)] {
+            assert_eq!(ids.of(&given(id.as_bytes())), id);
+        }
+    }
+
+    #[test]
+    fn any_other_gets_a_new_one() {
+        let ids = RequestIds { start: 62 * 62 - 1, next: AtomicU64::new(61) };
+        let long = "x".repeat(65);
+        let odd: [&[u8]; 5] = [b"", b"a b", b"a\tb", "ä".as_bytes(), long.as_bytes()];
+        for (id, made) in odd.into_iter().zip(["zz-z", "zz-10", "zz-11", "zz-12", "zz-13"]) {
+            assert_eq!(ids.of(&given(id)), made);
+        }
+        assert_eq!(ids.of(&HeaderMap::new()), "zz-14");
+    }
+}

@@ -1,0 +1,290 @@
+//! What is answered: the shape of every response, and the one table from error to status.
+
+use std::{error::Error as StdError, fmt::Write as _};
+
+use bytes::Bytes;
+use http::{
+    HeaderValue, Response, StatusCode,
+    header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+};
+use registry_core::{
+    BoxError, CanonicalName, CrateName, Echo, Login, RegistryConfig,
+    auth::{AuthError, CredentialError},
+    index::IndexError,
+    policy::Rejection,
+    publish::{FrameError, Invalid},
+    record::Refusal,
+    registry::{PublishError, ReadError, WriteError},
+    search::SearchQueryError,
+    store::StoreError,
+};
+use serde::Serialize;
+
+use crate::{body::Body, route::NoRoute};
+
+pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
+pub(crate) const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+
+/// An answer with its whole body. The length is set here, so that an answer to `HEAD`, which
+/// loses its body later, still has it.
+pub(crate) fn full(status: StatusCode, content_type: HeaderValue, body: Bytes) -> Response<Body> {
+    let length = HeaderValue::from(body.len());
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    response.headers_mut().insert(CONTENT_LENGTH, length);
+    response
+}
+
+/// An answer of the web API. Always 200 on success: cargo before 1.76 takes nothing else.
+pub(crate) fn json(value: &impl Serialize) -> Response<Body> {
+    let body = serde_json::to_vec(value).expect("answers are structs of strings and numbers");
+    let mut response = full(StatusCode::OK, JSON, body.into());
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Everything that keeps a request from being answered with success.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(transparent)]
+    NoRoute(#[from] NoRoute),
+    #[error(transparent)]
+    Credential(#[from] CredentialError),
+    #[error("Invalid `Authorization` header: expected one, found {count}")]
+    Credentials { count: usize },
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+    #[error("crate `{name}` does not exist")]
+    UnknownCrate { name: String },
+    #[error("crate `{name}` does not have a version `{version}`")]
+    UnknownVersion { name: String, version: String },
+    #[error("could not find user with login `{login}`")]
+    UnknownUser { login: Login },
+    #[error("Content-Encoding is not supported")]
+    ContentEncoding,
+    #[error("max request size is: {limit}")]
+    TooLarge { limit: usize },
+    #[error("the request body could not be read")]
+    RequestBody(#[source] BoxError),
+    #[error(transparent)]
+    SearchQuery(#[from] SearchQueryError),
+    #[error("{detail}")]
+    BadRequest { detail: String },
+    #[error(transparent)]
+    Frame(FrameError),
+    #[error(transparent)]
+    Invalid(Invalid),
+    #[error(transparent)]
+    Rejected(Rejection),
+    #[error(transparent)]
+    Refused(Refusal),
+    #[error("crate `{name}` is being changed by others")]
+    Contended { name: CanonicalName },
+    #[error(transparent)]
+    Index(IndexError),
+    #[error(transparent)]
+    Store(StoreError),
+    #[error(transparent)]
+    Internal(BoxError),
+    #[error("panicked while answering: {message}")]
+    Panic { message: String },
+}
+
+/// What the client is told.
+enum Tell {
+    /// The error's own text: it is about the request.
+    Cause,
+    /// Who to log in with.
+    Challenge,
+    /// The methods there are.
+    Allow(String),
+    /// That it may try again after so many seconds. The cause is nobody else's business.
+    Later { text: Option<&'static str>, seconds: u32 },
+    /// That something broke.
+    Nothing,
+}
+
+impl Error {
+    /// The table.
+    fn answer(&self) -> (StatusCode, Tell) {
+        use StatusCode as S;
+
+        /// Cargo waits ten seconds at most.
+        const BACKEND: Tell = Tell::Later { text: None, seconds: 5 };
+        const BUSY: Tell = Tell::Later { text: Some("server is busy, try again"), seconds: 1 };
+        const FULL: Tell = Tell::Later { text: Some("registry storage is full"), seconds: 60 };
+
+        match self {
+            Self::NoRoute(NoRoute::MethodNotAllowed { allow }) => {
+                (S::METHOD_NOT_ALLOWED, Tell::Allow(allow.clone()))
+            }
+            Self::NoRoute(_) => (S::NOT_FOUND, Tell::Cause),
+            Self::Credential(_) | Self::Credentials { .. } => (S::UNAUTHORIZED, Tell::Challenge),
+            Self::Auth(AuthError::Missing | AuthError::Rejected) => {
+                (S::UNAUTHORIZED, Tell::Challenge)
+            }
+            Self::Auth(AuthError::Forbidden { .. }) => (S::FORBIDDEN, Tell::Cause),
+            Self::Auth(_) => (S::SERVICE_UNAVAILABLE, BACKEND),
+            // Never 410 or 451: newer cargos give up on the whole resolution then.
+            Self::UnknownCrate { .. } | Self::UnknownVersion { .. } => (S::NOT_FOUND, Tell::Cause),
+            Self::UnknownUser { .. } => (S::BAD_REQUEST, Tell::Cause),
+            Self::ContentEncoding => (S::UNSUPPORTED_MEDIA_TYPE, Tell::Cause),
+            Self::TooLarge { .. } => (S::PAYLOAD_TOO_LARGE, Tell::Cause),
+            Self::Frame(error) if error.is_too_large() => (S::PAYLOAD_TOO_LARGE, Tell::Cause),
+            Self::Frame(_) | Self::Invalid(_) => (S::BAD_REQUEST, Tell::Cause),
+            Self::RequestBody(_) | Self::SearchQuery(_) | Self::BadRequest { .. } => {
+                (S::BAD_REQUEST, Tell::Cause)
+            }
+            Self::Rejected(_) => (S::FORBIDDEN, Tell::Cause),
+            Self::Refused(refusal) => (
+                match refusal {
+                    Refusal::UnknownVersion { .. } => S::NOT_FOUND,
+                    Refusal::NotAnOwner { .. } | Refusal::LastOwner => S::BAD_REQUEST,
+                    _ => S::CONFLICT,
+                },
+                Tell::Cause,
+            ),
+            Self::Contended { .. } => (S::SERVICE_UNAVAILABLE, BUSY),
+            Self::Index(IndexError::Full { .. }) | Self::Store(StoreError::Full { .. }) => {
+                (S::SERVICE_UNAVAILABLE, FULL)
+            }
+            Self::Index(_) | Self::Store(_) => (S::SERVICE_UNAVAILABLE, BACKEND),
+            Self::Internal(_) | Self::Panic { .. } => (S::INTERNAL_SERVER_ERROR, Tell::Nothing),
+        }
+    }
+
+    /// The same, naming the crate as the request spells it.
+    pub(crate) fn spelled(mut self, asked: &CrateName) -> Self {
+        if let Self::UnknownCrate { name } | Self::UnknownVersion { name, .. } = &mut self {
+            *name = asked.to_string();
+        }
+        self
+    }
+
+    /// The response, after logging the cause if that is not the client's fault.
+    pub(crate) fn into_response(
+        self,
+        shape: Shape,
+        config: &RegistryConfig,
+        request: &str,
+    ) -> Response<Body> {
+        let (status, tell) = self.answer();
+        if status.is_server_error() {
+            log(request, &self);
+        }
+        let internal = || format!("internal error (request {request})");
+        let detail = match &tell {
+            Tell::Later { text: Some(text), .. } => (*text).to_owned(),
+            Tell::Later { text: None, .. } | Tell::Nothing => internal(),
+            Tell::Cause | Tell::Challenge | Tell::Allow(_) => self.to_string(),
+        };
+        let mut response = match shape {
+            Shape::Api => full(status, JSON, errors(&detail)),
+            Shape::Plain => full(status, TEXT, (detail + "\n").into()),
+        };
+        let headers = response.headers_mut();
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        match tell {
+            Tell::Challenge => {
+                let challenge = format!("Cargo login_url=\"{}\"", config.login_url());
+                let challenge = HeaderValue::try_from(challenge);
+                headers.insert(
+                    WWW_AUTHENTICATE,
+                    challenge.expect("a registry's URL is visible ASCII without quotes"),
+                );
+            }
+            Tell::Allow(allow) => {
+                let allow = HeaderValue::try_from(allow);
+                headers.insert(ALLOW, allow.expect("method names and commas"));
+            }
+            Tell::Later { seconds, .. } => {
+                headers.insert(RETRY_AFTER, seconds.into());
+            }
+            Tell::Cause | Tell::Nothing => {}
+        }
+        response
+    }
+}
+
+/// How a refusal is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// `{"errors":[{"detail":…}]}`. Source: Cargo book, "Web API".
+    Api,
+    /// A line of text, for paths of which cargo reads the status, and shows the body as it is.
+    Plain,
+}
+
+impl Shape {
+    /// The shape of refusals below a path.
+    pub(crate) fn of(path: &str) -> Self {
+        match path.split('/').find(|segment| !segment.is_empty()) {
+            Some("index" | "dl") => Self::Plain,
+            _ => Self::Api,
+        }
+    }
+}
+
+fn errors(detail: &str) -> Bytes {
+    serde_json::json!({ "errors": [{ "detail": detail }] }).to_string().into()
+}
+
+/// Writes an error and its causes to the log, under the id that the client was told.
+pub(crate) fn log(request: &str, error: &dyn StdError) {
+    let mut causes = String::new();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let separator = if causes.is_empty() { "" } else { ": " };
+        write!(causes, "{separator}{cause}").expect("a string takes everything");
+        source = cause.source();
+    }
+    tracing::error!(request, causes, "{error}");
+}
+
+impl From<ReadError> for Error {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Auth(error) => Self::Auth(error),
+            ReadError::UnknownCrate { name } => Self::UnknownCrate { name: name.to_string() },
+            ReadError::UnknownVersion { name, version } => {
+                Self::UnknownVersion { name: name.to_string(), version: version.to_string() }
+            }
+            ReadError::Index(error) => Self::Index(error),
+            ReadError::Store(error) => Self::Store(error),
+            other => Self::Internal(other.into()),
+        }
+    }
+}
+
+impl From<WriteError> for Error {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Auth(error) => Self::Auth(error),
+            WriteError::UnknownCrate { name } => Self::UnknownCrate { name: name.to_string() },
+            WriteError::UnknownUser { login } => Self::UnknownUser { login },
+            WriteError::Refused(refusal) => Self::Refused(refusal),
+            WriteError::Contended { name } => Self::Contended { name },
+            WriteError::Index(error) => Self::Index(error),
+            other => Self::Internal(other.into()),
+        }
+    }
+}
+
+impl From<PublishError> for Error {
+    fn from(error: PublishError) -> Self {
+        match error {
+            PublishError::Write(error) => error.into(),
+            PublishError::Frame(error) => Self::Frame(error),
+            PublishError::Invalid(invalid) => Self::Invalid(invalid),
+            PublishError::Rejected(rejection) => Self::Rejected(rejection),
+            PublishError::Store(error) => Self::Store(error),
+            other => Self::Internal(other.into()),
+        }
+    }
+}
+
+/// A refusal of something that a request contains, with a piece of it.
+pub(crate) fn bad_request(what: &str, piece: &str) -> Error {
+    Error::BadRequest { detail: format!("{what}: {}", Echo(piece)) }
+}

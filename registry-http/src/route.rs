@@ -1,0 +1,238 @@
+//! From method and path to what is asked for.
+//!
+//! A pure function over text, so that it can be fuzzed. The path is split at its raw slashes
+//! first and each segment decoded once after that: an encoded slash, a dot segment or a doubly
+//! encoded one never becomes part of a path, and matches nothing.
+
+use std::borrow::Cow;
+
+use http::Method;
+use percent_encoding::percent_decode_str;
+use registry_core::{Checksum, CrateName, version::parse_version};
+use semver::Version;
+
+/// What a request asks for. Crate names are spelled as the path has them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// `GET /index/config.json`
+    Config,
+    /// `GET /index/se/rd/serde`
+    IndexFile(CrateName),
+    /// `GET /dl/{crate}/{version}/{checksum}`, which `config.json` names.
+    Download(CrateName, Version, Checksum),
+    /// `GET /api/v1/crates/{crate}/{version}/download`, for clients with a URL of their own.
+    DownloadByVersion(CrateName, Version),
+    /// `GET /api/v1/crates`
+    Search,
+    /// `PUT /api/v1/crates/new`
+    Publish,
+    /// `DELETE /api/v1/crates/{crate}/{version}/yank`
+    Yank(CrateName, Version),
+    /// `PUT /api/v1/crates/{crate}/{version}/unyank`
+    Unyank(CrateName, Version),
+    /// `GET /api/v1/crates/{crate}/owners`
+    Owners(CrateName),
+    /// `PUT /api/v1/crates/{crate}/owners`
+    AddOwners(CrateName),
+    /// `DELETE /api/v1/crates/{crate}/owners`
+    RemoveOwners(CrateName),
+    /// `GET /me`
+    Me,
+}
+
+/// What a caller must be allowed to do to be answered. Each value but the first stands for the
+/// action of that name in [`registry_core::auth::Action`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// Nothing: the answer is the same for everybody, and no secret.
+    Nothing,
+    /// To read what belongs to no crate.
+    ReadRegistry,
+    /// To read the crate.
+    Read,
+    /// To publish the version that the body names.
+    Publish,
+    /// To yank the version.
+    Yank,
+    /// To undo the yank of the version.
+    Unyank,
+    /// To add or remove owners.
+    ChangeOwners,
+}
+
+impl Needs {
+    /// Whether it is a write: then a credential is required, even where everybody reads.
+    pub fn is_write(self) -> bool {
+        match self {
+            Self::Nothing | Self::ReadRegistry | Self::Read => false,
+            Self::Publish | Self::Yank | Self::Unyank | Self::ChangeOwners => true,
+        }
+    }
+}
+
+impl Route {
+    /// The right each route needs. There is no route without a line here.
+    pub fn needs(&self) -> Needs {
+        match self {
+            Self::Config => Needs::ReadRegistry,
+            Self::IndexFile(..) => Needs::Read,
+            Self::Download(..) => Needs::Read,
+            Self::DownloadByVersion(..) => Needs::Read,
+            Self::Search => Needs::ReadRegistry,
+            Self::Publish => Needs::Publish,
+            Self::Yank(..) => Needs::Yank,
+            Self::Unyank(..) => Needs::Unyank,
+            Self::Owners(..) => Needs::Read,
+            Self::AddOwners(..) => Needs::ChangeOwners,
+            Self::RemoveOwners(..) => Needs::ChangeOwners,
+            Self::Me => Needs::Nothing,
+        }
+    }
+
+    /// The crate it is about, as the path spells it.
+    pub fn crate_name(&self) -> Option<&CrateName> {
+        match self {
+            Self::IndexFile(name)
+            | Self::Download(name, ..)
+            | Self::DownloadByVersion(name, _)
+            | Self::Yank(name, _)
+            | Self::Unyank(name, _)
+            | Self::Owners(name)
+            | Self::AddOwners(name)
+            | Self::RemoveOwners(name) => Some(name),
+            Self::Config | Self::Search | Self::Publish | Self::Me => None,
+        }
+    }
+}
+
+/// Why a request asks for nothing that there is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoRoute {
+    /// Nothing has this path.
+    #[error("there is nothing under this path")]
+    NotFound,
+    /// A name in the path cannot be a crate's.
+    #[error("crate `{}` does not exist", registry_core::Echo(name))]
+    NoCrate {
+        /// The name, decoded.
+        name: Box<str>,
+    },
+    /// A version in the path cannot be one.
+    #[error("crate `{name}` does not have a version `{}`", registry_core::Echo(version))]
+    NoVersion {
+        /// The crate.
+        name: CrateName,
+        /// The version, decoded.
+        version: Box<str>,
+    },
+    /// The path is there, for other methods.
+    #[error("this path accepts only the methods {allow}")]
+    MethodNotAllowed {
+        /// The methods it is there for, as an `Allow` header lists them.
+        allow: String,
+    },
+}
+
+/// Reads a request's method and its path as it came, still encoded, below the mount point.
+///
+/// Repeated slashes count as one: cargo makes them when a configured URL ends in a slash. `+`
+/// stands for itself, as in a version's build metadata. `HEAD` is taken wherever `GET` is.
+///
+/// ```
+/// use http::Method;
+/// use registry_http::route::{NoRoute, Route, parse};
+///
+/// assert_eq!(parse(&Method::GET, "/index/config.json"), Ok(Route::Config));
+/// assert_eq!(parse(&Method::GET, "/index/../config.json"), Err(NoRoute::NotFound));
+/// ```
+///
+/// # Errors
+/// [`NoRoute`] says whether it is the path that is unknown, or only the method for it.
+pub fn parse(method: &Method, path: &str) -> Result<Route, NoRoute> {
+    let segments = segments(path).ok_or(NoRoute::NotFound)?;
+    let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
+    let (get, put, delete) = (Method::GET, Method::PUT, Method::DELETE);
+    match segments[..] {
+        ["index", "config.json"] => choose(method, [(get, Route::Config)]),
+        ["index", ref file @ ..] => {
+            let name = CrateName::from_sparse_path(&file.join("/")).ok_or(NoRoute::NotFound)?;
+            choose(method, [(get, Route::IndexFile(name))])
+        }
+        ["dl", name, version, checksum] => {
+            let (name, version) = crate_version(name, version)?;
+            let checksum = checksum.parse().map_err(|_| NoRoute::NotFound)?;
+            choose(method, [(get, Route::Download(name, version, checksum))])
+        }
+        ["api", "v1", "crates"] => choose(method, [(get, Route::Search)]),
+        ["api", "v1", "crates", "new"] => choose(method, [(put, Route::Publish)]),
+        ["api", "v1", "crates", name, "owners"] => {
+            let name = crate_name(name)?;
+            let add = Route::AddOwners(name.clone());
+            let remove = Route::RemoveOwners(name.clone());
+            choose(method, [(get, Route::Owners(name)), (put, add), (delete, remove)])
+        }
+        ["api", "v1", "crates", name, version, "download"] => {
+            let (name, version) = crate_version(name, version)?;
+            choose(method, [(get, Route::DownloadByVersion(name, version))])
+        }
+        ["api", "v1", "crates", name, version, "yank"] => {
+            let (name, version) = crate_version(name, version)?;
+            choose(method, [(delete, Route::Yank(name, version))])
+        }
+        ["api", "v1", "crates", name, version, "unyank"] => {
+            let (name, version) = crate_version(name, version)?;
+            choose(method, [(put, Route::Unyank(name, version))])
+        }
+        ["me"] => choose(method, [(get, Route::Me)]),
+        _ => Err(NoRoute::NotFound),
+    }
+}
+
+/// Most segments of a path that is answered: those of a yank, which has the longest.
+const MAX_SEGMENTS: usize = 6;
+
+/// The decoded segments; `None` if one of them is none that a path of ours has.
+fn segments(path: &str) -> Option<Vec<Cow<'_, str>>> {
+    let path = path.strip_prefix('/')?;
+    // Only between segments: a slash at the end makes another path.
+    if path.is_empty() || path.ends_with('/') {
+        return None;
+    }
+    let mut segments = Vec::with_capacity(MAX_SEGMENTS);
+    for raw in path.split('/').filter(|raw| !raw.is_empty()) {
+        let segment = percent_decode_str(raw).decode_utf8().ok()?;
+        let is_plain = !segment.contains(['/', '\\', '\0']) && !matches!(&*segment, "." | "..");
+        if !is_plain || segments.len() == MAX_SEGMENTS {
+            return None;
+        }
+        segments.push(segment);
+    }
+    Some(segments)
+}
+
+fn crate_name(text: &str) -> Result<CrateName, NoRoute> {
+    CrateName::new(text).map_err(|_| NoRoute::NoCrate { name: text.into() })
+}
+
+fn crate_version(name: &str, version: &str) -> Result<(CrateName, Version), NoRoute> {
+    let name = crate_name(name)?;
+    match parse_version(version) {
+        Ok(version) => Ok((name, version)),
+        Err(_) => Err(NoRoute::NoVersion { name, version: version.into() }),
+    }
+}
+
+fn choose<const N: usize>(method: &Method, routes: [(Method, Route); N]) -> Result<Route, NoRoute> {
+    let wanted = if *method == Method::HEAD { &Method::GET } else { method };
+    let mut allow = Vec::new();
+    for (accepted, route) in routes {
+        if accepted == *wanted {
+            return Ok(route);
+        }
+        allow.push(accepted.to_string());
+        if accepted == Method::GET {
+            allow.push(Method::HEAD.to_string());
+        }
+    }
+    Err(NoRoute::MethodNotAllowed { allow: allow.join(", ") })
+}

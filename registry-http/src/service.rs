@@ -1,0 +1,264 @@
+//! The service: one request in, one answer out.
+
+use std::{
+    any::Any,
+    convert::Infallible,
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Version,
+    header::{AUTHORIZATION, CONNECTION, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS},
+    request::Parts,
+};
+use http_body::Body as HttpBody;
+use registry_core::{
+    BoxError, Registry,
+    auth::{AuthError, Caller, Credential},
+    store::CrateKey,
+};
+use tower_service::Service;
+
+use crate::{
+    body::Body,
+    crates::{self, OwnerChange},
+    download, index,
+    me::{self, RegistryName, RegistryNameError},
+    publish,
+    request_id::{self, RequestIds},
+    respond::{Error, Shape},
+    route::{self, Needs, NoRoute, Route},
+};
+
+/// A registry as a service, to be mounted in any HTTP server.
+///
+/// Clones share everything and are cheap. The service never fails and is always ready; it reads a
+/// request's body only where the route has one, and only as fast as it can be checked.
+#[derive(Clone, Debug)]
+pub struct RegistryService {
+    registry: Registry,
+    prefix: Arc<str>,
+    name: RegistryName,
+    request_ids: Arc<RequestIds>,
+}
+
+impl RegistryService {
+    /// The service of a registry, at the root of the paths that it is given.
+    pub fn new(registry: Registry) -> Self {
+        Self {
+            registry,
+            prefix: "".into(),
+            name: RegistryName::default(),
+            request_ids: Arc::new(RequestIds::new()),
+        }
+    }
+
+    /// Answers below `prefix`, say `/main`, and with 404 elsewhere. Default: none.
+    ///
+    /// For servers that hand on the whole path. A framework that strips the path it mounts a
+    /// service at, as axum's `nest_service` does, needs none.
+    #[must_use]
+    pub fn with_prefix(mut self, prefix: &str) -> Self {
+        self.prefix = match prefix.trim_matches('/') {
+            "" => "".into(),
+            prefix => format!("/{prefix}").into(),
+        };
+        self
+    }
+
+    /// Under which name users are told to configure the registry. Default: `main`.
+    ///
+    /// # Errors
+    /// [`RegistryNameError`] if cargo would not take the name: it has to consist of ASCII letters,
+    /// digits, `-` and `_`.
+    pub fn with_name(mut self, name: &str) -> Result<Self, RegistryNameError> {
+        self.name = RegistryName::new(name)?;
+        Ok(self)
+    }
+
+    /// The registry itself.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Answers a request: what the [`Service`] does, without a trait to import.
+    ///
+    /// Dropping the future is safe at any point: a write is done or not, never half.
+    pub async fn handle<B>(&self, request: Request<B>) -> Response<Body>
+    where
+        B: HttpBody<Data: Send, Error: Into<BoxError>> + Send,
+    {
+        let (parts, body) = request.into_parts();
+        let mut body = pin!(body);
+        let id = self.request_ids.of(&parts.headers);
+        let answer = CatchPanic(pin!(self.answer(&parts, body.as_mut(), &id))).await;
+        let mut response = answer.unwrap_or_else(|error| {
+            let shape = Shape::of(self.below_prefix(&parts).unwrap_or_default());
+            let mut response = error.into_response(shape, self.registry.config(), &id);
+            // What is left of the body must not be taken for the next request.
+            if parts.version <= Version::HTTP_11 && !body.is_end_stream() {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            response
+        });
+        if parts.method == Method::HEAD {
+            *response.body_mut() = Body::empty();
+        }
+        let headers = response.headers_mut();
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        let id = HeaderValue::try_from(id).expect("an id is letters, digits, `.`, `_` and `-`");
+        headers.insert(HeaderName::from_static(request_id::HEADER), id);
+        response
+    }
+
+    /// The path below the mount point; `None` if it is not below it.
+    fn below_prefix<'a>(&self, parts: &'a Parts) -> Option<&'a str> {
+        let path = parts.uri.path().strip_prefix(&*self.prefix)?;
+        path.starts_with('/').then_some(path)
+    }
+
+    async fn answer<B>(
+        &self,
+        parts: &Parts,
+        body: Pin<&mut B>,
+        id: &str,
+    ) -> Result<Response<Body>, Error>
+    where
+        B: HttpBody<Data: Send, Error: Into<BoxError>> + Send,
+    {
+        let path = self.below_prefix(parts).ok_or(NoRoute::NotFound)?;
+        let route = route::parse(&parts.method, path)?;
+        let answer = self.dispatch(&route, parts, body, id).await;
+        answer.map_err(|error| match route.crate_name() {
+            Some(name) => error.spelled(name),
+            None => error,
+        })
+    }
+
+    async fn dispatch<B>(
+        &self,
+        route: &Route,
+        parts: &Parts,
+        body: Pin<&mut B>,
+        id: &str,
+    ) -> Result<Response<Body>, Error>
+    where
+        B: HttpBody<Data: Send, Error: Into<BoxError>> + Send,
+    {
+        let (registry, headers) = (&self.registry, &parts.headers);
+        if *route == Route::Me {
+            return Ok(me::page(registry.config(), &self.name, headers, parts.uri.query()));
+        }
+        let caller = self.caller(route.needs(), headers, id).await?;
+        match route {
+            Route::Me => unreachable!("answered above, for everybody"),
+            Route::Config => index::config(registry, &caller).await,
+            Route::IndexFile(name) => index::file(registry, &caller, name, headers).await,
+            Route::Download(name, version, checksum) => {
+                let (version, checksum) = (version.clone(), *checksum);
+                let key = CrateKey { name: name.canonical(), version, checksum };
+                download::by_checksum(registry, &caller, &key, name, id).await
+            }
+            Route::DownloadByVersion(name, version) => {
+                download::by_version(registry, &caller, name, version, id).await
+            }
+            Route::Search => crates::search(registry, &caller, parts.uri.query()).await,
+            Route::Publish => publish::publish(registry, caller, headers, body).await,
+            Route::Yank(name, version) => {
+                crates::set_yanked(registry, &caller, name, version, true).await
+            }
+            Route::Unyank(name, version) => {
+                crates::set_yanked(registry, &caller, name, version, false).await
+            }
+            Route::Owners(name) => crates::owners(registry, &caller, name).await,
+            Route::AddOwners(name) => {
+                let add = OwnerChange::Add;
+                crates::change_owners(registry, &caller, name, add, headers, body).await
+            }
+            Route::RemoveOwners(name) => {
+                let remove = OwnerChange::Remove;
+                crates::change_owners(registry, &caller, name, remove, headers, body).await
+            }
+        }
+    }
+
+    /// Who is asking. What everybody may do, a bad credential may do as well: cargo sends what it
+    /// has to public registries, too.
+    async fn caller(&self, needs: Needs, headers: &HeaderMap, id: &str) -> Result<Caller, Error> {
+        let credential = credential(headers)?;
+        let open = !needs.is_write() && !self.registry.config().auth_required();
+        if credential.is_none() && !open {
+            return Err(AuthError::Missing.into());
+        }
+        let request = Some(id.to_owned());
+        match self.registry.caller(credential.as_ref(), request.clone()).await {
+            Err(AuthError::Rejected) if open => Ok(Caller { request, ..Caller::anonymous() }),
+            caller => Ok(caller?),
+        }
+    }
+}
+
+/// The one `Authorization` header. Two could be read differently by whatever stands in front.
+fn credential(headers: &HeaderMap) -> Result<Option<Credential>, Error> {
+    match headers.get_all(AUTHORIZATION).iter().count() {
+        0 => Ok(None),
+        1 => Ok(Some(Credential::from_header(headers[AUTHORIZATION].as_bytes())?)),
+        count => Err(Error::Credentials { count }),
+    }
+}
+
+/// Whether an answer is for this caller only, and must not be kept for others.
+pub(crate) fn is_private(registry: &Registry, caller: &Caller) -> bool {
+    registry.config().auth_required() || caller.principal.is_some()
+}
+
+/// A bug in one request must not end the connection, let alone the server.
+struct CatchPanic<F>(F);
+
+impl<F, T> Future for CatchPanic<F>
+where
+    F: Future<Output = Result<T, Error>> + Unpin,
+{
+    type Output = Result<T, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // Unwind safe: the future is not polled again, and what it shares with other requests is
+        // behind locks of the backends.
+        catch_unwind(AssertUnwindSafe(|| Pin::new(&mut self.0).poll(cx))).unwrap_or_else(|panic| {
+            Poll::Ready(Err(Error::Panic { message: panic_message(&*panic) }))
+        })
+    }
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("not with a text").to_owned()
+}
+
+/// What [`RegistryService`] gives as a [`Service`].
+pub type ResponseFuture =
+    Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send + 'static>>;
+
+impl<B> Service<Request<B>> for RegistryService
+where
+    B: HttpBody<Data: Send, Error: Into<BoxError>> + Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = ResponseFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> ResponseFuture {
+        let service = self.clone();
+        Box::pin(async move { Ok(service.handle(request).await) })
+    }
+}
