@@ -69,6 +69,7 @@
 
 pub mod auth;
 pub mod checksum;
+pub mod codec;
 pub mod config;
 #[cfg(feature = "conformance")]
 pub mod conformance;
