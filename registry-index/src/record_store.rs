@@ -1,0 +1,150 @@
+//! The easiest backend of one's own: a store of one value per crate.
+//!
+//! A [`RecordStore`] keeps bytes under names and replaces them if they are unchanged;
+//! [`RecordIndex`] makes an [`Index`] of it. A complete store, not durable but otherwise true to
+//! the contract:
+//!
+//! ```
+//! use std::{collections::BTreeMap, num::NonZeroUsize, sync::Mutex};
+//! use bytes::Bytes;
+//! use registry_core::{CanonicalName, IndexError, index::Revision};
+//! use registry_index::{RecordIndex, RecordStore};
+//!
+//! #[derive(Debug, Default)]
+//! struct ToyStore(Mutex<BTreeMap<CanonicalName, (u64, Bytes)>>);
+//!
+//! #[async_trait::async_trait]
+//! impl RecordStore for ToyStore {
+//!     async fn get(&self, name: &CanonicalName) -> Result<Option<(Bytes, Revision)>, IndexError> {
+//!         let records = self.0.lock().unwrap();
+//!         let found = records.get(name).cloned();
+//!         Ok(found.map(|(count, record)| (record, Revision::from(count.to_string()))))
+//!     }
+//!     async fn put(&self, name: &CanonicalName, expected: Option<&Revision>, record: Bytes) -> Result<Revision, IndexError> {
+//!         let mut records = self.0.lock().unwrap();
+//!         let count = records.get(name).map(|(count, _)| *count);
+//!         if count.map(|count| count.to_string()).as_deref() != expected.map(Revision::as_str) {
+//!             return Err(IndexError::Conflict { name: name.clone() });
+//!         }
+//!         let count = count.unwrap_or(0) + 1;
+//!         records.insert(name.clone(), (count, record));
+//!         Ok(Revision::from(count.to_string()))
+//!     }
+//!     async fn names(&self, after: Option<&CanonicalName>, limit: NonZeroUsize) -> Result<Vec<CanonicalName>, IndexError> {
+//!         let records = self.0.lock().unwrap();
+//!         let rest = records.keys().filter(|name| after.is_none_or(|after| *name > after));
+//!         Ok(rest.take(limit.get()).cloned().collect())
+//!     }
+//!     async fn ready(&self) -> Result<(), IndexError> { Ok(()) }
+//! }
+//!
+//! let index = RecordIndex::new(ToyStore::default());
+//! ```
+
+use std::{fmt, num::NonZeroUsize};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use registry_core::{
+    CanonicalName, CrateRecord, ETag, Index, IndexError, IndexFile,
+    codec::{self, CodecError},
+    index::{Lookup, Revision, Stored},
+    record::Change,
+};
+
+/// Keeps one value per crate, and replaces it atomically.
+#[async_trait]
+pub trait RecordStore: fmt::Debug + Send + Sync + 'static {
+    /// The bytes under `name` as they were put, with their revision; `None` if there are none.
+    async fn get(&self, name: &CanonicalName) -> Result<Option<(Bytes, Revision)>, IndexError>;
+
+    /// Replaces the bytes under `name`, if and only if their revision is still `expected`; with
+    /// `None`, creates them if and only if there are none.
+    ///
+    /// Atomic; durable, and visible to every reader, when this returns. A dropped future leaves
+    /// the old bytes or the new ones. No two states of one crate have one revision: a checksum of
+    /// the bytes will not do, because bytes can come back.
+    ///
+    /// # Errors
+    /// As [`Index::commit`].
+    async fn put(
+        &self,
+        name: &CanonicalName,
+        expected: Option<&Revision>,
+        record: Bytes,
+    ) -> Result<Revision, IndexError>;
+
+    /// As [`Index::names`].
+    async fn names(
+        &self,
+        after: Option<&CanonicalName>,
+        limit: NonZeroUsize,
+    ) -> Result<Vec<CanonicalName>, IndexError>;
+
+    /// Succeeds if the store can be read and written.
+    async fn ready(&self) -> Result<(), IndexError>;
+}
+
+/// An index that keeps each record as one value in a [`RecordStore`].
+///
+/// The values are laid out by [`registry_core::codec`]: reading an index file slices the stored
+/// bytes, and neither parses nor hashes them. Each write replaces the whole value.
+#[derive(Clone, Debug, Default)]
+pub struct RecordIndex<S> {
+    store: S,
+}
+
+impl<S> RecordIndex<S> {
+    /// An index over `store`.
+    pub fn new(store: S) -> Self {
+        Self { store }
+    }
+}
+
+fn damaged(source: CodecError) -> IndexError {
+    IndexError::Backend { backend: "record store", source: source.into() }
+}
+
+#[async_trait]
+impl<S: RecordStore> Index for RecordIndex<S> {
+    async fn index_file(
+        &self,
+        name: &CanonicalName,
+        known: Option<&ETag>,
+    ) -> Result<Lookup<IndexFile>, IndexError> {
+        let Some((record, _)) = self.store.get(name).await? else {
+            return Ok(Lookup::Absent);
+        };
+        let file = codec::index_file(record).map_err(damaged)?;
+        Ok(Lookup::of(Some(file), known))
+    }
+
+    async fn load(&self, name: &CanonicalName) -> Result<Option<Stored>, IndexError> {
+        let Some((record, revision)) = self.store.get(name).await? else {
+            return Ok(None);
+        };
+        let record = codec::decode(record).map_err(damaged)?;
+        Ok(Some(Stored { record, revision }))
+    }
+
+    async fn commit(
+        &self,
+        expected: Option<&Revision>,
+        _change: &Change,
+        next: &CrateRecord,
+    ) -> Result<Revision, IndexError> {
+        self.store.put(&next.name().canonical(), expected, codec::encode(next)).await
+    }
+
+    async fn names(
+        &self,
+        after: Option<&CanonicalName>,
+        limit: NonZeroUsize,
+    ) -> Result<Vec<CanonicalName>, IndexError> {
+        self.store.names(after, limit).await
+    }
+
+    async fn ready(&self) -> Result<(), IndexError> {
+        self.store.ready().await
+    }
+}

@@ -1,0 +1,96 @@
+//! Registries, users and tokens in one SQLite file.
+//!
+//! ```
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("registry.sqlite");
+//! use registry_index::sqlite::SqliteDatabase;
+//!
+//! let database = SqliteDatabase::open(path)?;
+//! let index = database.index("main");
+//! let tokens = database.tokens();
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Several processes on one host may use one file; a network file system will not do, because
+//! SQLite's write-ahead log needs shared memory. Every acknowledged write has reached the disk
+//! (`synchronous=FULL`). A write that has begun goes on when its future is dropped.
+//!
+//! Runs its queries by [`tokio::task::spawn_blocking`], so it needs a tokio runtime around it.
+//!
+//! Back it up with `VACUUM INTO` or SQLite's backup, never by copying the file: the newest commits
+//! are in the log beside it.
+
+mod index;
+mod pool;
+mod schema;
+mod search;
+mod tokens;
+
+use std::{fmt, path::PathBuf, sync::Arc};
+
+use registry_core::{BoxError, IndexError};
+
+use self::pool::Pool;
+pub use self::{index::SqliteIndex, schema::SqliteOpenError, tokens::SqliteTokens};
+
+const BACKEND: &str = "sqlite";
+
+/// One SQLite file, opened. Clones share its connections.
+#[derive(Clone)]
+pub struct SqliteDatabase(Arc<Pool>);
+
+impl SqliteDatabase {
+    /// Opens the file at `path`, and creates it, with the folders above it, if it is not there:
+    /// for the owner alone, mode 0600, folders 0700. Brings an older schema up to date.
+    ///
+    /// Blocks for as long as the disk takes, and up to five seconds for other processes.
+    ///
+    /// # Errors
+    /// [`SqliteOpenError`] if the file is not ours, or of a later version, or cannot be opened.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, SqliteOpenError> {
+        let path = path.into();
+        let connection = schema::open(&path)?;
+        Ok(Self(Arc::new(Pool::new(path, connection))))
+    }
+
+    /// The index of the registry called `registry`; its crates are not seen by any other.
+    ///
+    /// A registry is there as soon as something is published in it.
+    pub fn index(&self, registry: &str) -> SqliteIndex {
+        SqliteIndex { pool: self.0.clone(), registry: registry.into() }
+    }
+
+    /// The users and tokens, which all registries in this file have in common.
+    pub fn tokens(&self) -> SqliteTokens {
+        SqliteTokens { pool: self.0.clone() }
+    }
+
+    /// Looks for damage in the whole file (`PRAGMA quick_check`).
+    ///
+    /// Reads every page, so it is not a part of [`SqliteDatabase::open`]: a server should not take
+    /// longer to start the more it holds.
+    ///
+    /// # Errors
+    /// [`IndexError::Backend`] with what was found.
+    pub async fn check(&self) -> Result<(), IndexError> {
+        let found = self.0.read(|transaction| {
+            Ok(transaction
+                .pragma_query_value(None, "quick_check", |row| row.get::<_, String>(0))?)
+        });
+        match found.await {
+            Ok(found) if found == "ok" => Ok(()),
+            Ok(found) => Err(failed(found.into())),
+            Err(source) => Err(failed(source)),
+        }
+    }
+}
+
+impl fmt::Debug for SqliteDatabase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SqliteDatabase").field(&self.0).finish()
+    }
+}
+
+fn failed(source: BoxError) -> IndexError {
+    IndexError::Backend { backend: BACKEND, source }
+}

@@ -1,0 +1,146 @@
+//! Connections, and the threads on which they are used.
+//!
+//! One transaction writes at a time, and a few read beside it. A connection that failed, or whose
+//! user panicked, is closed rather than used again, so no fault outlives its cause.
+
+use std::{
+    fmt,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use registry_core::BoxError;
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
+use tokio::sync::Semaphore;
+
+use super::schema::{self, Access};
+
+/// Transactions that read at the same time. More of them would wait for the same disk and cores.
+const READERS: usize = 4;
+
+pub(super) struct Pool {
+    path: PathBuf,
+    readers: Lane,
+    writer: Lane,
+}
+
+/// Some connections of one kind, and the right to use them.
+struct Lane {
+    access: Access,
+    // Waited for here rather than on a blocking thread, of which there are not that many.
+    permits: Arc<Semaphore>,
+    idle: Mutex<Vec<Connection>>,
+}
+
+/// Why a write did not succeed, by what is certain afterwards.
+#[derive(Debug)]
+pub(super) enum WriteError {
+    /// Nothing was written: there is no room.
+    Full(BoxError),
+    /// Nothing was written.
+    Failed(BoxError),
+    /// It may have been written.
+    Unknown(BoxError),
+}
+
+impl Pool {
+    /// A pool of connections to the file at `path`, which was opened with `writer`.
+    pub(super) fn new(path: PathBuf, writer: Connection) -> Self {
+        let lane = |access, count, idle| Lane {
+            access,
+            permits: Arc::new(Semaphore::new(count)),
+            idle: Mutex::new(idle),
+        };
+        let readers = lane(Access::Read, READERS, Vec::new());
+        Self { path, readers, writer: lane(Access::Write, 1, vec![writer]) }
+    }
+
+    /// Runs `work` in a transaction that sees one state of the database from its first to its last
+    /// statement.
+    pub(super) async fn read<T, F>(self: &Arc<Self>, work: F) -> Result<T, BoxError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Transaction<'_>) -> Result<T, BoxError> + Send + 'static,
+    {
+        let pool = self.clone();
+        let permit = self.readers.permits.clone().acquire_owned().await?;
+        tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            let mut connection = pool.readers.take(&pool.path)?;
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
+            let found = work(&transaction)?;
+            transaction.commit()?;
+            pool.readers.give_back(connection);
+            Ok(found)
+        })
+        .await?
+    }
+
+    /// Runs `work` in a transaction that nobody else writes beside, and commits it.
+    pub(super) async fn write<T, F>(self: &Arc<Self>, work: F) -> Result<T, WriteError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Transaction<'_>) -> Result<T, BoxError> + Send + 'static,
+    {
+        let pool = self.clone();
+        let permit = self.writer.permits.clone().acquire_owned().await;
+        let permit = permit.map_err(|closed| WriteError::Failed(closed.into()))?;
+        let written = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            let mut connection = pool.writer.take(&pool.path).map_err(before_commit)?;
+            let transaction = connection
+                .transaction_with_behavior(TransactionBehavior::Immediate)
+                .map_err(|error| before_commit(error.into()))?;
+            let done = work(&transaction).map_err(before_commit)?;
+            transaction.commit().map_err(at_commit)?;
+            pool.writer.give_back(connection);
+            Ok(done)
+        });
+        // A panic says nothing about how far it came.
+        written.await.unwrap_or_else(|panic| Err(WriteError::Unknown(panic.into())))
+    }
+}
+
+/// An error that rolled the transaction back.
+fn before_commit(error: BoxError) -> WriteError {
+    let full = error
+        .downcast_ref::<rusqlite::Error>()
+        .is_some_and(|error| error.sqlite_error_code() == Some(ErrorCode::DiskFull));
+    if full { WriteError::Full(error) } else { WriteError::Failed(error) }
+}
+
+/// An error of the commit itself.
+///
+/// The frame that makes a transaction count is the last one written to the log: if there was no
+/// room for it, or the lock was not had, it is not there. After any other error it may be there,
+/// and be found when the log is next recovered.
+fn at_commit(error: rusqlite::Error) -> WriteError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => WriteError::Full(error.into()),
+        Some(ErrorCode::DatabaseBusy) => WriteError::Failed(error.into()),
+        _ => WriteError::Unknown(error.into()),
+    }
+}
+
+impl Lane {
+    fn take(&self, path: &std::path::Path) -> Result<Connection, BoxError> {
+        let idle = self.idle().pop();
+        idle.map_or_else(|| Ok(schema::connect(path, self.access)?), Ok)
+    }
+
+    fn give_back(&self, connection: Connection) {
+        self.idle().push(connection);
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
+        // Nothing panics between taking this lock and letting go of it.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("path", &self.path).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,195 @@
+//! Opening the file: what it must be, and how a connection is set up.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use registry_core::BoxError;
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+/// In the header of every file of ours, so that nothing else's is taken for one.
+const APPLICATION_ID: i32 = i32::from_be_bytes(*b"CrgR");
+
+/// What makes version n + 1 of the schema out of version n. Never edited, only added to.
+const MIGRATIONS: [&str; 1] = [include_str!("migrations/1.sql")];
+
+/// Older ones could damage a file in write-ahead mode. Source: sqlite.org/wal.html, "The WAL-Reset
+/// Bug".
+const OLDEST_SQLITE: i32 = 3_051_003;
+
+/// How long a lock of another process is waited for.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a connection is for.
+#[derive(Clone, Copy)]
+pub(super) enum Access {
+    Read,
+    Write,
+}
+
+/// Why a file cannot be used as a database.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SqliteOpenError {
+    /// SQLite is too old. Only a program that brings its own SQLite sees this.
+    #[error("SQLite {found} is too old, at least 3.51.3 is needed")]
+    OldSqlite {
+        /// Its version.
+        found: &'static str,
+    },
+    /// The file, or a folder above it, cannot be created.
+    #[error("cannot create `{}`", path.display())]
+    Create {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The file is a database of something else.
+    #[error("`{}` is not a database of this registry", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file was written by a later version of this library.
+    #[error(
+        "`{}` has schema version {found}, this version reads up to {}",
+        path.display(), MIGRATIONS.len()
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its schema version.
+        found: i32,
+    },
+    /// SQLite failed.
+    #[error("cannot open `{}`", path.display())]
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        #[source]
+        source: BoxError,
+    },
+}
+
+/// Opens the file to write, creates it if there is none, and brings its schema up to date.
+pub(super) fn open(path: &Path) -> Result<Connection, SqliteOpenError> {
+    if rusqlite::version_number() < OLDEST_SQLITE {
+        return Err(SqliteOpenError::OldSqlite { found: rusqlite::version() });
+    }
+    create(path).map_err(|source| SqliteOpenError::Create { path: path.into(), source })?;
+    let failed = |source: rusqlite::Error| SqliteOpenError::Sqlite {
+        path: path.into(),
+        source: source.into(),
+    };
+    let mut connection = connect(path, Access::Write).map_err(failed)?;
+    let (application_id, tables) = identify(&mut connection).map_err(failed)?;
+    if application_id != APPLICATION_ID && (application_id, tables) != (0, 0) {
+        return Err(SqliteOpenError::Foreign { path: path.into() });
+    }
+    let mode: String = connection
+        .pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))
+        .map_err(failed)?;
+    if mode != "wal" {
+        let source = format!("the journal mode is `{mode}` and cannot be changed").into();
+        return Err(SqliteOpenError::Sqlite { path: path.into(), source });
+    }
+    match migrate(&mut connection).map_err(failed)? {
+        Some(found) => Err(SqliteOpenError::Newer { path: path.into(), found }),
+        None => Ok(connection),
+    }
+}
+
+/// The application id, and how many tables there are.
+fn identify(connection: &mut Connection) -> rusqlite::Result<(i32, i64)> {
+    // In one transaction: another process may be creating the tables now.
+    let transaction = connection.transaction()?;
+    let application_id =
+        transaction.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let tables =
+        transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    Ok((application_id, tables))
+}
+
+/// Runs what is missing; the version found, if it is later than all we know.
+fn migrate(connection: &mut Connection) -> rusqlite::Result<Option<i32>> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let found: i32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let Some(missing) = usize::try_from(found).ok().and_then(|done| MIGRATIONS.get(done..)) else {
+        return Ok(Some(found));
+    };
+    if !missing.is_empty() {
+        for migration in missing {
+            transaction.execute_batch(migration)?;
+        }
+        let version = i32::try_from(MIGRATIONS.len()).expect("there are a handful");
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", version)?;
+    }
+    transaction.commit()?;
+    Ok(None)
+}
+
+/// Opens one more connection to a file that is there.
+pub(super) fn connect(path: &Path, access: Access) -> rusqlite::Result<Connection> {
+    // Without CREATE: if the file was moved away, an empty one in its place would be no registry.
+    // Without URI: a path is a path, whatever characters are in it.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(32);
+    // NORMAL may lose acknowledged commits when the power fails.
+    connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    // No function is run because a damaged or planted schema says so.
+    connection.pragma_update(None, "trusted_schema", false)?;
+    // Damage is noticed where it is read, and a failing disk is an error and not a signal.
+    connection.pragma_update(None, "cell_size_check", true)?;
+    connection.pragma_update(None, "mmap_size", 0)?;
+    if let Access::Read = access {
+        connection.pragma_update(None, "query_only", true)?;
+    }
+    Ok(connection)
+}
+
+/// Makes the file, if there is none, for its owner alone.
+fn create(path: &Path) -> io::Result<()> {
+    let mut file = fs::OpenOptions::new();
+    file.write(true).create_new(true);
+    let mut folder = fs::DirBuilder::new();
+    folder.recursive(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+        file.mode(0o600);
+        folder.mode(0o700);
+    }
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        let missing: Vec<&Path> = parent.ancestors().take_while(|path| !path.exists()).collect();
+        folder.create(parent)?;
+        // A new folder lasts once the one above it is on disk; SQLite sees to the one of the file.
+        for above in missing.iter().filter_map(|path| path.parent()) {
+            sync_folder(above)?;
+        }
+    }
+    match file.open(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        created => created.map(drop),
+    }
+}
+
+#[cfg(unix)]
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+    fs::File::open(path)?.sync_all()
+}
+
+/// A folder cannot be opened as a file elsewhere.
+#[cfg(not(unix))]
+fn sync_folder(_: &Path) -> io::Result<()> {
+    Ok(())
+}

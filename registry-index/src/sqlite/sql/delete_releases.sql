@@ -1,0 +1,2 @@
+DELETE FROM release
+WHERE crate = ?1

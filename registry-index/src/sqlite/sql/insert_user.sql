@@ -1,0 +1,2 @@
+INSERT INTO user (login)
+VALUES (?1)

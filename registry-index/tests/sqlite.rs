@@ -1,0 +1,325 @@
+//! What is particular to SQLite: the file, its schema, and several processes on it.
+#![cfg(feature = "sqlite")]
+
+use std::{num::NonZeroUsize, sync::Arc};
+
+use registry_core::{
+    CrateName, CrateRecord, ETag, Index, IndexError, IndexLine, Login, Owner,
+    auth::{Token, TokenStore},
+    index::Lookup,
+    memory::MemoryIndex,
+    record::{About, ReleaseRecord, ReleaseState, Stamp, Timestamp, Transition},
+    search::{Search, SearchQuery},
+};
+use registry_index::sqlite::{SqliteDatabase, SqliteOpenError};
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+const CHECKSUM: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+fn folder() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+fn database(folder: &TempDir) -> SqliteDatabase {
+    SqliteDatabase::open(folder.path().join("registry.sqlite")).unwrap()
+}
+
+fn alice() -> Owner {
+    Owner { id: 1, login: Login::new("alice").unwrap(), name: None }
+}
+
+fn release(name: &str, version: &str) -> ReleaseRecord {
+    let line = format!(
+        r#"{{"name":"{name}","vers":"{version}","deps":[],"cksum":"{CHECKSUM}","features":{{}},"yanked":false}}"#
+    );
+    ReleaseRecord {
+        line: IndexLine::parse(line.into()).unwrap(),
+        size: 10,
+        published_at: Timestamp(1_700_000_000),
+        published_by: alice().login,
+        state: ReleaseState::Published,
+    }
+}
+
+fn stamp() -> Stamp {
+    Stamp { by: alice().login, at: Timestamp(1_700_000_001), request: None }
+}
+
+fn first(name: &str, version: &str) -> Transition {
+    about(name, version, About::default())
+}
+
+fn about(name: &str, version: &str, about: About) -> Transition {
+    CrateRecord::first(CrateName::new(name).unwrap(), alice(), about, release(name, version), None)
+}
+
+fn then(record: &CrateRecord, version: &str) -> Transition {
+    let release = release(record.name().as_str(), version);
+    record.publish(record.name(), About::default(), release, None).unwrap()
+}
+
+#[tokio::test]
+async fn a_record_is_loaded_as_it_was_committed() {
+    let folder = folder();
+    let index = database(&folder).index("main");
+    let (record, change) = about(
+        "Foo-Bar",
+        "0.1.0",
+        About { description: Some("Ü".into()), keywords: vec!["k".into()], ..About::default() },
+    );
+    let name = record.name().canonical();
+    assert_eq!(index.index_file(&name, None).await.unwrap(), Lookup::Absent);
+    let mut revision = index.commit(None, &change, &record).await.unwrap();
+    let (published, change) = then(&record, "0.2.0+build");
+    revision = index.commit(Some(&revision), &change, &published).await.unwrap();
+    let (yanked, change) =
+        published.set_yanked(record.releases()[0].version(), true, stamp()).unwrap().unwrap();
+    revision = index.commit(Some(&revision), &change, &yanked).await.unwrap();
+    let bob = Owner { id: 2, login: Login::new("bob").unwrap(), name: Some("Bob".into()) };
+    let (owned, change) = yanked.add_owners(&[bob], stamp()).unwrap().unwrap();
+    revision = index.commit(Some(&revision), &change, &owned).await.unwrap();
+
+    drop(index);
+    let index = database(&folder).index("main");
+    let stored = index.load(&name).await.unwrap().unwrap();
+    assert_eq!((stored.record, stored.revision), (owned.clone(), revision));
+    let file = owned.index_file();
+    assert_eq!(index.index_file(&name, None).await.unwrap(), Lookup::Found(file.clone()));
+    assert_eq!(
+        index.index_file(&name, Some(&ETag::of(b"other"))).await.unwrap(),
+        Lookup::Found(file.clone())
+    );
+    assert_eq!(index.index_file(&name, Some(&file.etag)).await.unwrap(), Lookup::Unchanged);
+}
+
+#[tokio::test]
+async fn a_first_commit_brings_every_release_in() {
+    let folder = folder();
+    let index = database(&folder).index("main");
+    let (record, _) = first("foo", "0.1.0");
+    let (record, _) = then(&record, "0.2.0");
+    let (record, change) = then(&record, "0.3.0");
+    index.commit(None, &change, &record).await.unwrap();
+    let stored = index.load(&record.name().canonical()).await.unwrap().unwrap();
+    assert_eq!(stored.record, record);
+}
+
+#[tokio::test]
+async fn registries_in_one_file_do_not_see_each_other() {
+    let folder = folder();
+    let database = database(&folder);
+    let (record, change) = first("foo", "0.1.0");
+    let (other, other_change) = first("Foo", "2.0.0");
+    database.index("a").commit(None, &change, &record).await.unwrap();
+    database.index("b").commit(None, &other_change, &other).await.unwrap();
+    let name = record.name().canonical();
+    assert_eq!(database.index("a").load(&name).await.unwrap().unwrap().record, record);
+    assert_eq!(database.index("b").load(&name).await.unwrap().unwrap().record, other);
+    assert!(database.index("c").load(&name).await.unwrap().is_none());
+    let limit = NonZeroUsize::MAX;
+    assert_eq!(database.index("a").names(None, limit).await.unwrap(), [name]);
+    assert_eq!(database.index("c").names(None, limit).await.unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_handles_on_one_file_one_wins() {
+    let folder = folder();
+    let (one, two) = (database(&folder).index("main"), database(&folder).index("main"));
+    let (record, change) = first("foo", "0.1.0");
+    let name = record.name().canonical();
+    let mut revision = one.commit(None, &change, &record).await.unwrap();
+    assert!(matches!(
+        two.commit(None, &change, &record).await,
+        Err(IndexError::Conflict { name: conflict }) if conflict == name
+    ));
+    let mut record = record;
+    for minor in 2..12 {
+        let (a, a_change) = then(&record, &format!("0.{minor}.0"));
+        let (b, b_change) = then(&record, &format!("0.{minor}.1"));
+        let (a_result, b_result) = tokio::join!(
+            one.commit(Some(&revision), &a_change, &a),
+            two.commit(Some(&revision), &b_change, &b)
+        );
+        (record, revision) = match (a_result, b_result) {
+            (Ok(revision), Err(IndexError::Conflict { .. })) => (a, revision),
+            (Err(IndexError::Conflict { .. }), Ok(revision)) => (b, revision),
+            results => panic!("{results:?}"),
+        };
+        for index in [&one, &two] {
+            let stored = index.load(&name).await.unwrap().unwrap();
+            assert_eq!((&stored.record, &stored.revision), (&record, &revision));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_made_by_two_handles_have_ids_of_their_own() {
+    let folder = folder();
+    let (one, two) = (database(&folder).tokens(), database(&folder).tokens());
+    let mut tasks = Vec::new();
+    for number in 0..20 {
+        for tokens in [one.clone(), two.clone()] {
+            let login = Login::new(&format!("user-{number}")).unwrap();
+            let token = Token::generate().unwrap();
+            tasks.push(tokio::spawn(async move {
+                let user = tokens.create(&login, &token.digest()).await.unwrap();
+                assert_eq!(tokens.find(&token.digest()).await.unwrap(), Some(user.clone()));
+                user
+            }));
+        }
+    }
+    let mut users = Vec::new();
+    for task in tasks {
+        users.push(task.await.unwrap());
+    }
+    users.sort_by_key(|user| user.id);
+    users.dedup();
+    assert_eq!(users.iter().map(|user| user.id).collect::<Vec<_>>(), Vec::from_iter(1..=20));
+}
+
+#[tokio::test]
+async fn a_file_of_something_else_is_refused() {
+    let folder = folder();
+    let path = folder.path().join("registry.sqlite");
+    Connection::open(&path).unwrap().execute_batch("CREATE TABLE other (x)").unwrap();
+    assert!(matches!(
+        SqliteDatabase::open(&path),
+        Err(SqliteOpenError::Foreign { path: refused }) if refused == path
+    ));
+    let tables: Vec<String> = Connection::open(&path)
+        .unwrap()
+        .prepare("SELECT name FROM sqlite_schema")
+        .unwrap()
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    assert_eq!(tables, ["other"]);
+    std::fs::write(&path, "not a database at all").unwrap();
+    assert!(matches!(SqliteDatabase::open(&path), Err(SqliteOpenError::Sqlite { .. })));
+}
+
+#[tokio::test]
+async fn a_schema_of_a_later_version_is_refused() {
+    let folder = folder();
+    let path = folder.path().join("registry.sqlite");
+    drop(SqliteDatabase::open(&path).unwrap());
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", 2).unwrap();
+    let error = SqliteDatabase::open(&path).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!("`{}` has schema version 2, this version reads up to 1", path.display())
+    );
+}
+
+#[tokio::test]
+async fn many_may_open_a_new_file_at_once() {
+    let folder = folder();
+    let path = Arc::new(folder.path().join("a/b/registry.sqlite"));
+    let threads: Vec<_> = (0..8)
+        .map(|_| {
+            let path = path.clone();
+            std::thread::spawn(move || SqliteDatabase::open(path.as_path()).unwrap())
+        })
+        .collect();
+    for thread in threads {
+        thread.join().unwrap().index("main").ready().await.unwrap();
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn only_the_owner_can_read_the_file() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = folder();
+    let path = folder.path().join("a/b/registry.sqlite");
+    let database = SqliteDatabase::open(&path).unwrap();
+    let (record, change) = first("foo", "0.1.0");
+    database.index("main").commit(None, &change, &record).await.unwrap();
+    let mode = |path: &str| {
+        std::fs::metadata(folder.path().join(path)).unwrap().permissions().mode() & 0o777
+    };
+    assert_eq!((mode("a"), mode("a/b")), (0o700, 0o700));
+    for file in ["registry.sqlite", "registry.sqlite-wal", "registry.sqlite-shm"] {
+        assert_eq!(mode(&format!("a/b/{file}")), 0o600, "{file}");
+    }
+}
+
+#[tokio::test]
+async fn a_search_ranks_as_the_one_in_memory_does() {
+    let folder = folder();
+    let sqlite = database(&folder).index("main");
+    let memory = MemoryIndex::new();
+    let say = |description: &str, keywords: &[&str]| About {
+        description: Some(description.into()),
+        keywords: keywords.iter().map(ToString::to_string).collect(),
+        ..About::default()
+    };
+    let mut records = vec![
+        about("serde", "1.0.0", say("A serialization framework", &["serde"])),
+        about("serde-json", "1.9.0", say("JSON for 100% of SERDE_users", &[])),
+        about("Old_Serde", "0.1.0", About::default()),
+        about("framework", "0.1.0", say("Größe\0zählt", &["web framework", "_"])),
+        about("tokio", "0.1.0-rc.1", say("An event loop, not a serde", &["async", "fast"])),
+    ];
+    let (gone, _) = first("serde_gone", "1.0.0");
+    records.push(gone.set_yanked(gone.releases()[0].version(), true, stamp()).unwrap().unwrap());
+    for (record, change) in &records {
+        sqlite.commit(None, change, record).await.unwrap();
+        memory.commit(None, change, record).await.unwrap();
+    }
+    for text in [
+        "",
+        "serde",
+        "Serde-JSON",
+        "serde json",
+        "framework",
+        "web framework",
+        "framework web",
+        "GRÖSSE",
+        "größe",
+        "%",
+        "_",
+        "-",
+        "100%",
+        "a b",
+        "fast event",
+        "nothing",
+        "\0",
+        "e\0z",
+        "serde nothing",
+        "\"",
+        "'",
+        "\\",
+        "[",
+        "loop,",
+        "an-event",
+        "rust\u{2003}serde",
+    ] {
+        for (offset, limit) in [(0, 100), (0, 2), (2, 2), (50, 1)] {
+            let query = SearchQuery::new(text, offset, NonZeroUsize::new(limit).unwrap()).unwrap();
+            assert_eq!(
+                sqlite.search(&query).await.unwrap(),
+                memory.search(&query).await.unwrap(),
+                "{query:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn damage_is_an_error_and_no_answer() {
+    let folder = folder();
+    let database = database(&folder);
+    let index = database.index("main");
+    let (record, change) = first("foo", "0.1.0");
+    index.commit(None, &change, &record).await.unwrap();
+    database.check().await.unwrap();
+    let direct = Connection::open(folder.path().join("registry.sqlite")).unwrap();
+    direct.execute("UPDATE release SET state = 'yanked'", []).unwrap();
+    let name = record.name().canonical();
+    assert!(matches!(index.load(&name).await, Err(IndexError::Backend { .. })));
+    direct.execute("UPDATE release SET state = 'published'", []).unwrap();
+    assert_eq!(index.load(&name).await.unwrap().unwrap().record, record);
+}

@@ -1,0 +1,122 @@
+//! Where a crate file lies: `se/rd/serde_json/1.0.0_build-<checksum>.crate`.
+//!
+//! The folders are those of the index, by [`CanonicalName::sharded_path`]. `+` in a version is
+//! written `_`, which no version has, because not every store and tool leaves a `+` in a key alone.
+//! The checksum makes the path one of this file alone, on disks that ignore case as well.
+
+use object_store::path::Path;
+use registry_core::{CanonicalName, store::CrateKey, version::parse_version};
+
+const EXTENSION: &str = ".crate";
+const CHECKSUM_DIGITS: usize = 64;
+
+/// The path of a file.
+pub fn path_of(key: &CrateKey) -> Path {
+    Path::from(text_of(key))
+}
+
+/// The file that lies at a path; `None` if no file of ours does.
+pub fn key_at(path: &Path) -> Option<CrateKey> {
+    let text = path.as_ref();
+    let (folder, file) = text.rsplit_once('/')?;
+    let name = CanonicalName::new(folder.rsplit('/').next()?).ok()?;
+    let stem = file.strip_suffix(EXTENSION)?;
+    let (rest, checksum) = stem.split_at_checked(stem.len().checked_sub(CHECKSUM_DIGITS)?)?;
+    let version = parse_version(&rest.strip_suffix('-')?.replace('_', "+")).ok()?;
+    let key = CrateKey { name, version, checksum: checksum.parse().ok()? };
+    // One file has one path: any other spelling of it is not ours.
+    (text_of(&key) == text).then_some(key)
+}
+
+fn text_of(key: &CrateKey) -> String {
+    let version = key.version.to_string().replace('+', "_");
+    format!("{}/{version}-{}{EXTENSION}", key.name.sharded_path(), key.checksum)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const CHECKSUM: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+    fn key(name: &str, version: &str) -> CrateKey {
+        CrateKey {
+            name: CanonicalName::new(name).unwrap(),
+            version: parse_version(version).unwrap(),
+            checksum: CHECKSUM.parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_file_lies_beside_those_of_its_crate() {
+        for (name, version, path) in [
+            ("a", "1.0.0", "1/a/1.0.0"),
+            ("ab", "1.0.0-rc.1", "2/ab/1.0.0-rc.1"),
+            ("abc", "0.0.0-A-b+c.-d", "3/a/abc/0.0.0-A-b_c.-d"),
+            ("Serde-JSON", "1.0.0+build", "se/rd/serde_json/1.0.0_build"),
+        ] {
+            let (key, path) = (key(name, version), format!("{path}-{CHECKSUM}.crate"));
+            assert_eq!(path_of(&key).as_ref(), path);
+            assert_eq!(key_at(&Path::parse(path).unwrap()), Some(key));
+        }
+    }
+
+    #[test]
+    fn the_longest_file_name_fits_every_file_system() {
+        let path = path_of(&key("a", &format!("1.0.0-{}", "a".repeat(144))));
+        assert_eq!(path.filename().unwrap().len(), 221);
+    }
+
+    #[test]
+    fn what_is_not_at_the_path_of_a_key_is_foreign() {
+        for path in [
+            "".to_owned(),
+            "ready".into(),
+            format!("1.0.0-{CHECKSUM}.crate"),
+            format!("a/1.0.0-{CHECKSUM}.crate"),
+            format!("1/A/1.0.0-{CHECKSUM}.crate"),
+            format!("x/1/a/1.0.0-{CHECKSUM}.crate"),
+            format!("se/rd/serde-json/1.0.0-{CHECKSUM}.crate"),
+            format!("1/a/1.0-{CHECKSUM}.crate"),
+            format!("1/a/1.0.0+b-{CHECKSUM}.crate"),
+            format!("1/a/1.0.0{CHECKSUM}.crate"),
+            format!("1/a/{CHECKSUM}.crate"),
+            format!("1/a/1.0.0-{CHECKSUM}"),
+            format!("1/a/1.0.0-{CHECKSUM}.crate#1"),
+            format!("1/a/1.0.0-{}.crate", CHECKSUM.to_uppercase()),
+            format!("1/a/1.0.0-{}.crate", "é".repeat(32)),
+            format!("1/a/1.0.0-é{}.crate", &CHECKSUM[1..]),
+        ] {
+            assert_eq!(key_at(&Path::from(path.as_str())), None, "{path:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_path_leads_back_to_its_key(
+            name in "[A-Za-z][A-Za-z0-9_-]{0,63}",
+            numbers in any::<[u64; 3]>(),
+            pre in prop::option::of("[A-Za-z-][A-Za-z0-9-]{0,9}(\\.[A-Za-z-][0-9A-Za-z-]{0,9}){0,3}"),
+            build in prop::option::of("[0-9A-Za-z-]{1,9}(\\.[0-9A-Za-z-]{1,9}){0,2}"),
+            checksum in any::<[u8; 32]>(),
+        ) {
+            let pre = pre.map(|pre| format!("-{pre}")).unwrap_or_default();
+            let build = build.map(|build| format!("+{build}")).unwrap_or_default();
+            let [major, minor, patch] = numbers;
+            let version = format!("{major}.{minor}.{patch}{pre}{build}");
+            prop_assume!(version.len() <= 150);
+            let key = CrateKey { checksum: checksum.into(), ..key(&name, &version) };
+            prop_assert_eq!(key_at(&path_of(&key)), Some(key));
+        }
+
+        #[test]
+        fn any_text_is_a_key_or_none(text in ".*") {
+            let path = Path::from(text);
+            if let Some(key) = key_at(&path) {
+                prop_assert_eq!(path_of(&key), path);
+            }
+        }
+    }
+}

@@ -1,0 +1,189 @@
+use std::{
+    collections::BTreeMap,
+    error::Error,
+    io,
+    num::NonZeroUsize,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_core::Stream;
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload, memory::InMemory, path::Path};
+use registry_core::{
+    BoxError, CrateStore, StoreError,
+    store::{CrateBody, CrateFile, CrateKey, StoredCrate},
+};
+
+use crate::layout::{key_at, path_of};
+
+/// Written to by [`CrateStore::ready`]; not the path of any key.
+const PROBE: &str = "ready";
+
+/// Crate files in an object store: a folder, memory, or a bucket.
+///
+/// Files of others in the same place are neither listed nor touched. Clones are handles on one
+/// store.
+#[derive(Clone, Debug)]
+pub struct ObjectCrateStore {
+    backend: &'static str,
+    store: Arc<dyn ObjectStore>,
+}
+
+impl ObjectCrateStore {
+    /// Keeps crate files in `store`, which has to make a file durable before its `put` returns.
+    ///
+    /// Wrap it in an [`object_store::prefix::PrefixStore`] to keep them in a part of it.
+    pub fn new(store: Arc<dyn ObjectStore>) -> Self {
+        Self { backend: "object store", store }
+    }
+
+    /// Keeps crate files until the last clone is gone.
+    pub fn memory() -> Self {
+        Self { backend: "memory", store: Arc::new(InMemory::new()) }
+    }
+
+    /// Keeps crate files below the folder `path`, which is made if it is not there, for its owner
+    /// alone.
+    ///
+    /// A file is written beside its place, brought to disk and then renamed, so that no crash
+    /// leaves a part of one. What a crash left of a write more than an hour ago is removed now;
+    /// that reads every folder, so it takes the longer the more crates there are. Blocks meanwhile.
+    ///
+    /// Symbolic links are followed: nobody else may be able to write to the folder.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the folder cannot be made or read.
+    #[cfg(feature = "fs")]
+    pub fn filesystem(path: impl AsRef<std::path::Path>) -> Result<Self, StoreError> {
+        const BACKEND: &str = "filesystem";
+        let path = path.as_ref();
+        crate::folder::create(path).map_err(|error| failed(BACKEND, error))?;
+        crate::folder::clean(path, std::time::SystemTime::now())
+            .map_err(|error| failed(BACKEND, error))?;
+        let store = object_store::local::LocalFileSystem::new_with_prefix(path)
+            .map_err(|error| failed(BACKEND, error))?;
+        Ok(Self { backend: BACKEND, store: Arc::new(store.with_fsync(true)) })
+    }
+
+    fn failed(&self, error: object_store::Error) -> StoreError {
+        failed(self.backend, error)
+    }
+}
+
+#[async_trait]
+impl CrateStore for ObjectCrateStore {
+    /// Writes in any case: a file that is already there may belong to a put that has not yet
+    /// brought it to disk, and its age is what a garbage collection goes by.
+    async fn put(&self, key: &CrateKey, file: CrateBody) -> Result<(), StoreError> {
+        let payload: PutPayload = file.chunks().iter().cloned().collect();
+        self.store.put(&path_of(key), payload).await.map_err(|error| self.failed(error))?;
+        Ok(())
+    }
+
+    async fn get(&self, key: &CrateKey) -> Result<Option<CrateFile>, StoreError> {
+        let found = match self.store.get(&path_of(key)).await {
+            Ok(found) => found,
+            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(self.failed(error)),
+        };
+        let (size, modified) = (found.meta.size, found.meta.last_modified.into());
+        let backend = self.backend;
+        let chunks = found.into_stream().map_err(move |error| failed(backend, error));
+        let body = Box::pin(WholeFile { backend, missing: size, chunks: chunks.boxed() });
+        Ok(Some(CrateFile { size, modified, body }))
+    }
+
+    async fn delete(&self, key: &CrateKey) -> Result<(), StoreError> {
+        match self.store.delete(&path_of(key)).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(self.failed(error)),
+        }
+    }
+
+    /// Lists the whole store for each page, because a store lists by path, and paths are not in
+    /// the order of keys: ask for large pages. Holds no more than a page in memory.
+    async fn list(
+        &self,
+        after: Option<&CrateKey>,
+        limit: NonZeroUsize,
+    ) -> Result<Vec<StoredCrate>, StoreError> {
+        let mut page: BTreeMap<CrateKey, StoredCrate> = BTreeMap::new();
+        let mut objects = self.store.list(None);
+        while let Some(object) = objects.try_next().await.map_err(|error| self.failed(error))? {
+            let Some(key) = key_at(&object.location) else { continue };
+            if after.is_some_and(|after| key <= *after) {
+                continue;
+            }
+            let modified = object.last_modified.into();
+            page.insert(key.clone(), StoredCrate { key, size: object.size, modified });
+            if page.len() > limit.get() {
+                page.pop_last();
+            }
+        }
+        Ok(page.into_values().collect())
+    }
+
+    async fn ready(&self) -> Result<(), StoreError> {
+        let payload = PutPayload::from_static(b"ready\n");
+        let put = self.store.put(&Path::from(PROBE), payload).await;
+        put.map(drop).map_err(|error| self.failed(error))
+    }
+}
+
+fn failed(backend: &'static str, error: impl Into<BoxError>) -> StoreError {
+    let source = error.into();
+    if is_full(source.as_ref()) {
+        StoreError::Full { backend, source }
+    } else {
+        StoreError::Backend { backend, source }
+    }
+}
+
+/// Whether the operating system said that there is no room, anywhere in the chain of causes.
+fn is_full(error: &(dyn Error + 'static)) -> bool {
+    if let Some(error) = error.downcast_ref::<io::Error>() {
+        let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
+        // The error inside one of these is not its source.
+        if full.contains(&error.kind()) || error.get_ref().is_some_and(|inner| is_full(inner)) {
+            return true;
+        }
+    }
+    error.source().is_some_and(is_full)
+}
+
+/// The bytes of a file; an error where a store ends before the length it told.
+struct WholeFile<S> {
+    backend: &'static str,
+    missing: u64,
+    chunks: S,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the length of the file is not the one it was opened with")]
+struct OtherLength;
+
+impl<S: Stream<Item = Result<Bytes, StoreError>> + Unpin> Stream for WholeFile<S> {
+    type Item = Result<Bytes, StoreError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let chunk = std::task::ready!(self.chunks.poll_next_unpin(cx));
+        let missing = match &chunk {
+            None => (self.missing == 0).then_some(0),
+            Some(Ok(chunk)) => self.missing.checked_sub(chunk.len() as u64),
+            Some(Err(_)) => Some(0),
+        };
+        // Said once: what follows an error is the end.
+        self.missing = missing.unwrap_or(0);
+        Poll::Ready(match missing {
+            Some(_) => chunk,
+            None => Some(Err(failed(self.backend, OtherLength))),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,128 @@
+use registry_core::{CanonicalName, version::parse_version};
+
+use super::*;
+
+const CHECKSUM: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+fn key(name: &str, version: &str) -> CrateKey {
+    CrateKey {
+        name: CanonicalName::new(name).unwrap(),
+        version: parse_version(version).unwrap(),
+        checksum: CHECKSUM.parse().unwrap(),
+    }
+}
+
+async fn put(store: &ObjectCrateStore, name: &str, version: &str) -> CrateKey {
+    let key = key(name, version);
+    store.put(&key, Bytes::from("abc").into()).await.unwrap();
+    key
+}
+
+#[tokio::test]
+async fn a_listing_is_in_the_order_of_keys_whatever_that_of_paths() {
+    let store = ObjectCrateStore::memory();
+    // By path: `1/b`, `2/ab`, `ab/cd/abcd`; and `1.10.0` before `1.9.0`.
+    let mut keys = Vec::new();
+    for (name, version) in [
+        ("ab", "1.0.0"),
+        ("abcd", "1.9.0"),
+        ("abcd", "1.10.0"),
+        ("abcd", "1.10.0+b"),
+        ("b", "0.1.0"),
+    ] {
+        keys.push(put(&store, name, version).await);
+    }
+    let probe = Path::from("1/b/README");
+    store.store.put(&probe, PutPayload::from_static(b"not ours")).await.unwrap();
+    store.ready().await.unwrap();
+    for limit in [1, 2, 5, 6] {
+        let limit = NonZeroUsize::new(limit).unwrap();
+        let mut listed: Vec<CrateKey> = Vec::new();
+        loop {
+            let page = store.list(listed.last(), limit).await.unwrap();
+            listed.extend(page.iter().map(|stored| stored.key.clone()));
+            if page.len() < limit.get() {
+                break;
+            }
+        }
+        assert_eq!(listed, keys);
+    }
+}
+
+#[cfg(feature = "fs")]
+#[tokio::test]
+async fn a_file_is_for_its_owner_and_nothing_lies_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a/crates");
+    let store = ObjectCrateStore::filesystem(&path).unwrap();
+    let key = put(&store, "serde", "1.0.0").await;
+    put(&store, "serde", "1.0.0").await;
+    let files: Vec<_> = std::fs::read_dir(path.join("se/rd/serde"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(files, [format!("1.0.0-{CHECKSUM}.crate")]);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        for path in [folder.path().join("a"), path.clone()] {
+            let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o700, "{path:?}");
+        }
+    }
+    let store = ObjectCrateStore::filesystem(&path).unwrap();
+    let file = store.get(&key).await.unwrap().unwrap();
+    assert_eq!(file.size, 3);
+    assert_eq!(file.bytes().await.unwrap(), "abc");
+}
+
+#[cfg(feature = "fs")]
+#[tokio::test]
+async fn a_file_that_is_being_written_is_not_listed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = ObjectCrateStore::filesystem(folder.path()).unwrap();
+    let key = put(&store, "serde", "1.0.0").await;
+    let staged = folder.path().join(format!("{}#1", path_of(&key)));
+    std::fs::write(&staged, "ab").unwrap();
+    put(&store, "serde", "1.0.0").await;
+    let listed = store.list(None, NonZeroUsize::MAX).await.unwrap();
+    assert_eq!(
+        listed.iter().map(|stored| (&stored.key, stored.size)).collect::<Vec<_>>(),
+        [(&key, 3)]
+    );
+    assert!(staged.exists());
+}
+
+#[test]
+fn a_full_disk_is_found_in_the_chain_of_causes() {
+    let full = || io::Error::from(io::ErrorKind::StorageFull);
+    let generic = |source: BoxError| object_store::Error::Generic { store: "x", source };
+    let backend = |error: object_store::Error| failed("x", error);
+    assert!(matches!(backend(generic(full().into())), StoreError::Full { backend: "x", .. }));
+    let inside = io::Error::other(io::Error::other(full()));
+    assert!(matches!(backend(generic(inside.into())), StoreError::Full { .. }));
+    let deep = generic(generic(full().into()).into());
+    assert!(matches!(backend(deep), StoreError::Full { .. }));
+    let other = io::Error::from(io::ErrorKind::PermissionDenied);
+    assert!(matches!(backend(generic(other.into())), StoreError::Backend { backend: "x", .. }));
+    #[cfg(target_os = "linux")]
+    {
+        const ENOSPC: i32 = 28;
+        let full = io::Error::from_raw_os_error(ENOSPC);
+        assert!(matches!(backend(generic(full.into())), StoreError::Full { .. }));
+    }
+}
+
+#[tokio::test]
+async fn a_file_of_another_length_ends_with_an_error() {
+    let read = async |size, chunks: &'static [&'static str]| {
+        let chunks = chunks.iter().map(|chunk| Ok(Bytes::from(*chunk)));
+        let chunks = futures_util::stream::iter(chunks);
+        let body = Box::pin(WholeFile { backend: "x", missing: size, chunks });
+        CrateFile { size, modified: std::time::SystemTime::UNIX_EPOCH, body }.bytes().await
+    };
+    assert_eq!(read(3, &["ab", "", "c"]).await.unwrap(), "abc");
+    assert_eq!(read(0, &[]).await.unwrap(), "");
+    assert!(matches!(read(4, &["ab", "c"]).await, Err(StoreError::Backend { .. })));
+    assert!(matches!(read(2, &["ab", "c"]).await, Err(StoreError::Backend { .. })));
+}
