@@ -3,7 +3,7 @@
 //! The metadata and the manifest both say it, each in its own spelling; both are brought into this
 //! one form under the same rules, and must then be equal.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cargo_platform::Platform;
 use semver::VersionReq;
@@ -12,7 +12,7 @@ use url::Url;
 use super::{
     Invalid,
     rules::{Descriptive, ValidationRules},
-    text::{MAX_TEXT_CHARS, MAX_URL_CHARS, check_count, check_text},
+    text::{check_count, check_text},
 };
 use crate::{
     config::RegistryConfig,
@@ -79,7 +79,7 @@ impl Declared {
         dependencies.sort_by(|a, b| sort_key(a).cmp(&sort_key(b)));
         check_features(&features, &dependencies, rules)?;
         let links = links.filter(|links| !links.is_empty());
-        links.iter().try_for_each(|links| check_text("links", links))?;
+        links.iter().try_for_each(|links| check_text("links", links, rules))?;
         let rust_version = rust_version.filter(|version| !version.is_empty());
         rust_version.iter().try_for_each(|version| check_rust_version(version))?;
         Ok(Self { dependencies, features, links, rust_version })
@@ -146,7 +146,7 @@ fn check_dependency(written: Written, rules: &ValidationRules) -> Result<IndexDe
     // An empty one asks for nothing, and cargo passes over it.
     let mut features: Vec<String> =
         written.features.into_iter().filter(|feature| !feature.is_empty()).collect();
-    if let Some(feature) = features.iter().find(|feature| !is_feature_name(feature)) {
+    if let Some(feature) = features.iter().find(|feature| !is_feature_name(feature, rules)) {
         return Err(format!("`{}` is not a feature name", Echo(feature)));
     }
     // What it means is a set; two spellings of one set would make two lines.
@@ -156,19 +156,19 @@ fn check_dependency(written: Written, rules: &ValidationRules) -> Result<IndexDe
         return Err("dev-dependencies are not allowed to be optional".into());
     }
     let target = written.target.filter(|target| !target.is_empty());
-    let target = target.map(|target| check_target(&target)).transpose()?;
+    let target = target.map(|target| check_target(&target, rules)).transpose()?;
     let registry = written.registry.filter(|registry| !registry.is_empty());
     if let Some(registry) = &registry {
-        check_registry(registry)?;
+        check_registry(registry, rules)?;
     }
     if let Some(artifacts) = &written.artifact {
         check_count_of("artifacts", artifacts.len(), MAX_ARTIFACTS)?;
-        if let Some(artifact) = artifacts.iter().find(|artifact| !is_artifact(artifact)) {
+        if let Some(artifact) = artifacts.iter().find(|artifact| !is_artifact(artifact, rules)) {
             return Err(format!("`{}` is not an artifact", Echo(artifact)));
         }
     }
     if let Some(target) = &written.bindep_target {
-        check_target(target)?;
+        check_target(target, rules)?;
     }
     Ok(IndexDependency {
         name: written.name,
@@ -199,7 +199,7 @@ fn check_count_of(what: &str, count: usize, max: usize) -> Result<(), String> {
 
 fn check_req(req: &str, rules: &ValidationRules) -> Result<VersionReq, String> {
     let invalid = || format!("`{}` is not a version requirement", Echo(req));
-    if req.len() > MAX_TEXT_CHARS {
+    if req.len() > rules.max_text_chars {
         return Err(invalid());
     }
     // At most 32 comparators: a limit of the parser's own.
@@ -210,18 +210,19 @@ fn check_req(req: &str, rules: &ValidationRules) -> Result<VersionReq, String> {
     Ok(parsed)
 }
 
-fn check_target(target: &str) -> Result<String, String> {
+fn check_target(target: &str, rules: &ValidationRules) -> Result<String, String> {
     let invalid = || format!("`{}` is not a target", Echo(target));
-    if target.len() > MAX_TEXT_CHARS || target.chars().any(char::is_control) {
+    if target.len() > rules.max_text_chars || target.chars().any(char::is_control) {
         return Err(invalid());
     }
     let parsed: Platform = target.parse().map_err(|_| invalid())?;
     Ok(parsed.to_string())
 }
 
-fn check_registry(registry: &str) -> Result<(), String> {
+fn check_registry(registry: &str, rules: &ValidationRules) -> Result<(), String> {
     let invalid = |reason| Err(format!("`{}` is not a registry: {reason}", Echo(registry)));
-    if registry.len() > MAX_URL_CHARS || !registry.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if registry.len() > rules.max_url_chars || !registry.bytes().all(|byte| byte.is_ascii_graphic())
+    {
         return invalid("expected a URL");
     }
     let bare = registry.strip_prefix("sparse+").unwrap_or(registry);
@@ -239,11 +240,11 @@ fn check_registry(registry: &str) -> Result<(), String> {
     }
 }
 
-fn is_artifact(artifact: &str) -> bool {
+fn is_artifact(artifact: &str, rules: &ValidationRules) -> bool {
     matches!(artifact, "bin" | "cdylib" | "staticlib")
         || artifact.strip_prefix("bin:").is_some_and(|name| {
             !name.is_empty()
-                && name.len() <= MAX_TEXT_CHARS
+                && name.len() <= rules.max_text_chars
                 && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
         })
 }
@@ -265,9 +266,9 @@ fn check_rust_version(version: &str) -> Result<(), Invalid> {
 }
 
 /// Whether a text may be the name of a feature. Source: cargo, crates.io.
-fn is_feature_name(name: &str) -> bool {
+fn is_feature_name(name: &str, rules: &ValidationRules) -> bool {
     let mut chars = name.chars();
-    name.len() <= MAX_TEXT_CHARS
+    name.len() <= rules.max_text_chars
         && chars
             .next()
             .is_some_and(|c| unicode_ident::is_xid_start(c) || c == '_' || c.is_ascii_digit())
@@ -286,12 +287,11 @@ fn check_features(
         *optional.entry(&dependency.name).or_default() |= dependency.optional;
     }
     let values = || features.values().flatten();
-    let by_name: std::collections::BTreeSet<&str> =
-        values().filter_map(|value| value.strip_prefix("dep:")).collect();
+    let by_name: BTreeSet<&str> = values().filter_map(|value| value.strip_prefix("dep:")).collect();
     let refuse =
         |feature: &str, reason: String| Err(Invalid::Feature { feature: feature.into(), reason });
     for (feature, values) in features {
-        if !is_feature_name(feature) {
+        if !is_feature_name(feature, rules) {
             return refuse(feature, "this is not a feature name".into());
         }
         if values.len() > rules.max_feature_values {
@@ -305,13 +305,13 @@ fn check_features(
             );
         }
         for value in values {
-            if let Err(reason) = check_value(value, features, &optional, &by_name) {
+            if let Err(reason) = check_value(value, features, &optional, &by_name, rules) {
                 return refuse(feature, format!("`{}` {reason}", Echo(value)));
             }
         }
     }
     // A feature of an optional dependency's own name hides the one that would turn it on.
-    let reached: std::collections::BTreeSet<&str> = values()
+    let reached: BTreeSet<&str> = values()
         .filter_map(|value| {
             value.strip_prefix("dep:").or_else(|| {
                 value.split_once('/').map(|(dependency, _)| dependency.trim_end_matches('?'))
@@ -330,7 +330,8 @@ fn check_value(
     value: &str,
     features: &Features,
     optional: &BTreeMap<&str, bool>,
-    by_name: &std::collections::BTreeSet<&str>,
+    by_name: &BTreeSet<&str>,
+    rules: &ValidationRules,
 ) -> Result<(), &'static str> {
     let dependency = |name: &str| optional.get(name).copied().ok_or("names no dependency");
     if let Some(name) = value.strip_prefix("dep:") {
@@ -340,7 +341,7 @@ fn check_value(
         };
     }
     if let Some((name, of_dependency)) = value.split_once('/') {
-        if !is_feature_name(of_dependency) {
+        if !is_feature_name(of_dependency, rules) {
             return Err("does not end in a feature name");
         }
         return match name.strip_suffix('?') {

@@ -44,6 +44,14 @@ pub enum Invalid {
         /// How long it may be.
         max: usize,
     },
+    /// The README is too long.
+    #[error("field `readme` is {bytes} bytes, limit {max}")]
+    ReadmeTooLong {
+        /// How long it is.
+        bytes: usize,
+        /// [`ValidationRules::max_readme_bytes`](super::ValidationRules::max_readme_bytes).
+        max: usize,
+    },
     /// There are too many of something.
     #[error("a maximum number of {max} {what} is allowed, but the crate has {count}")]
     TooMany {

@@ -10,7 +10,7 @@ use super::{
     declared::{Declared, Written},
     json::{self, or_default},
     rules::ValidationRules,
-    text::{MAX_README_BYTES, Texts, check_text},
+    text::{Texts, check_text},
 };
 use crate::{
     echo::Echo,
@@ -47,13 +47,11 @@ impl Metadata {
         if rules.is_reserved(&name.canonical()) {
             return Err(Invalid::ReservedName);
         }
-        check_badges(&read.badges)?;
-        if read.readme.is_some_and(|readme| readme.len() > MAX_README_BYTES) {
-            return Err(Invalid::Value {
-                field: "readme",
-                value: String::new(),
-                expected: "expected at most 1 MiB",
-            });
+        check_badges(&read.badges, rules)?;
+        if let Some(bytes) = read.readme.map(|readme| readme.len())
+            && bytes > rules.max_readme_bytes
+        {
+            return Err(Invalid::ReadmeTooLong { bytes, max: rules.max_readme_bytes });
         }
         let texts = Texts {
             authors: read.authors,
@@ -67,7 +65,7 @@ impl Metadata {
             keywords: read.keywords,
             categories: read.categories,
         };
-        texts.check()?;
+        texts.check(rules)?;
         let dependencies =
             read.deps.into_iter().map(JsonDependency::into_written).collect::<Result<_, _>>()?;
         let declared =
@@ -91,12 +89,15 @@ fn request(error: &dyn std::error::Error) -> Invalid {
     Invalid::Request(Echo(&error.to_string()).to_string())
 }
 
-fn check_badges(badges: &BTreeMap<String, BTreeMap<String, String>>) -> Result<(), Invalid> {
+fn check_badges(
+    badges: &BTreeMap<String, BTreeMap<String, String>>,
+    rules: &ValidationRules,
+) -> Result<(), Invalid> {
     for (badge, attributes) in badges {
-        check_text("badges", badge)?;
+        check_text("badges", badge, rules)?;
         for (name, value) in attributes {
-            check_text("badges", name)?;
-            check_text("badges", value)?;
+            check_text("badges", name, rules)?;
+            check_text("badges", value, rules)?;
         }
     }
     Ok(())

@@ -9,11 +9,13 @@ mod declared;
 mod frame;
 mod invalid;
 mod json;
+mod manifest;
 mod metadata;
 mod release;
 mod reserved;
 mod rules;
 mod text;
+mod toml_depth;
 
 pub use self::{
     archive::ArchiveError,

@@ -2,11 +2,18 @@
 
 use jiff::tz::TimeZone;
 
-use super::{Invalid, Metadata, rules::ValidationRules};
+use super::{
+    Invalid, Metadata, archive,
+    declared::Declared,
+    manifest::Manifest,
+    rules::{Descriptive, ValidationRules},
+    text::Texts,
+};
 use crate::{
     checksum::Checksum,
     config::RegistryConfig,
-    entry::{IndexEntry, IndexLine, IndexLineError},
+    echo::Echo,
+    entry::{IndexDependency, IndexEntry, IndexLine, IndexLineError},
     features,
     policy::Warning,
     record::{About, Timestamp},
@@ -34,10 +41,27 @@ impl Release {
         metadata: &Metadata,
         file: CrateBody,
         checksum: Checksum,
-        _rules: &ValidationRules,
+        rules: &ValidationRules,
         config: &RegistryConfig,
     ) -> Result<Self, Invalid> {
-        let declared = metadata.declared.clone().with_own_registry(config);
+        let root = format!("{}-{}", metadata.name(), metadata.version());
+        let archive = archive::check(&file, &root, rules)?;
+        let manifest = Manifest::parse(&archive.manifest, rules)?;
+        if manifest.name != metadata.name().as_str() {
+            let metadata = metadata.name().clone();
+            return Err(Invalid::NameMismatch { metadata, manifest: manifest.name });
+        }
+        if manifest.version != metadata.version().to_string() {
+            let metadata = metadata.version().clone();
+            return Err(Invalid::VersionMismatch { metadata, manifest: manifest.version });
+        }
+        let declared = manifest.declared.with_own_registry(config);
+        check_registries(&declared, rules)?;
+        if let Some(part) =
+            metadata.declared.clone().with_own_registry(config).difference(&declared)
+        {
+            return Err(Invalid::Mismatch { part });
+        }
         let (features, features2) = features::split(declared.features);
         let has_artifacts = declared.dependencies.iter().any(|dep| dep.artifact.is_some());
         let entry = IndexEntry {
@@ -58,7 +82,8 @@ impl Release {
             pubtime: None,
             other: serde_json::Map::new(),
         };
-        Ok(Self { entry, about: About::default(), file, warnings: Vec::new() })
+        let warnings = windows_warnings(&archive.windows_reserved);
+        Ok(Self { entry, about: manifest.texts.into(), file, warnings })
     }
 
     /// The line as it will stand in the index, but for the time of publication.
@@ -98,6 +123,39 @@ impl Release {
             return Err(LineError::Changed);
         }
         Ok(line)
+    }
+}
+
+/// Refuses dependencies on other registries where they are not allowed. Source: crates.io.
+fn check_registries(declared: &Declared, rules: &ValidationRules) -> Result<(), Invalid> {
+    let foreign = |dependency: &&IndexDependency| dependency.registry.is_some();
+    match (rules.descriptive, declared.dependencies.iter().find(foreign)) {
+        (Descriptive::CratesIo, Some(dependency)) => Err(Invalid::Dependency {
+            dependency: dependency.name.clone(),
+            reason: "cross-registry dependencies are not permitted".into(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Names the first few paths: the rest tells the publisher nothing new.
+fn windows_warnings(paths: &[String]) -> Vec<Warning> {
+    const MAX_SHOWN: usize = 5;
+    let shown =
+        |path: &String| Warning(format!("file `{}` cannot be unpacked on Windows", Echo(path)));
+    paths.iter().take(MAX_SHOWN).map(shown).collect()
+}
+
+impl From<Texts> for About {
+    fn from(texts: Texts) -> Self {
+        let said = |text: Option<String>| text.filter(|text| !text.is_empty());
+        Self {
+            description: said(texts.description),
+            keywords: texts.keywords,
+            homepage: said(texts.homepage),
+            documentation: said(texts.documentation),
+            repository: said(texts.repository),
+        }
     }
 }
 

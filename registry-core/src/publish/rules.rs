@@ -37,12 +37,32 @@ pub struct ValidationRules {
     ///
     /// Each costs readers a file, however short it is. Source: ours.
     pub max_entries: u32,
+    /// Most bytes of a header that gives a member of a crate file its long path. Default 64 KiB.
+    ///
+    /// It is held in memory, so its length must not be the uploader's choice. Source: ours.
+    pub max_extension_bytes: u32,
+    /// Largest packaged `Cargo.toml`, in bytes. Default 1 MiB. Source: ours.
+    pub max_manifest_bytes: u32,
+    /// Largest README in the metadata, in bytes. Default 1 MiB. Source: ours.
+    pub max_readme_bytes: usize,
     /// Most dependencies, all kinds and targets together. Default 500. Source: crates.io.
     pub max_dependencies: usize,
     /// Most features. Default 300. Source: crates.io.
     pub max_features: usize,
     /// Most things that one feature turns on. Default 300. Source: crates.io.
     pub max_feature_values: usize,
+    /// Most keywords. Default 5. Source: crates.io.
+    pub max_keywords: usize,
+    /// Most characters of a keyword. Default 20. Source: crates.io.
+    pub max_keyword_chars: usize,
+    /// Most categories. Default 5. Source: crates.io.
+    pub max_categories: usize,
+    /// Most characters of a description. Default 1,000. Source: crates.io.
+    pub max_description_chars: usize,
+    /// Most characters of a URL. Default 2,048. Source: ours.
+    pub max_url_chars: usize,
+    /// Most characters of any other text. Default 1,024. Source: ours.
+    pub max_text_chars: usize,
     /// How much a crate has to say of itself, and what it may depend on.
     pub descriptive: Descriptive,
     /// Whether a file that Windows cannot have by that name (`src/aux.rs`) is refused. Default:
@@ -72,9 +92,18 @@ impl ValidationRules {
             max_unpacked_bytes: 512 << 20,
             max_ratio: 100,
             max_entries: 50_000,
+            max_extension_bytes: 64 << 10,
+            max_manifest_bytes: 1 << 20,
+            max_readme_bytes: 1 << 20,
             max_dependencies: 500,
             max_features: 300,
             max_feature_values: 300,
+            max_keywords: 5,
+            max_keyword_chars: 20,
+            max_categories: 5,
+            max_description_chars: 1000,
+            max_url_chars: 2048,
+            max_text_chars: 1024,
             descriptive: Descriptive::Lax,
             refuse_windows_reserved_paths: false,
             reserved_names: BTreeSet::new(),

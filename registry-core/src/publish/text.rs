@@ -7,21 +7,6 @@ use super::{
     rules::{Descriptive, ValidationRules},
 };
 
-/// Most characters of a description. Source: crates.io.
-pub(super) const MAX_DESCRIPTION_CHARS: usize = 1000;
-/// Most characters of a URL. Source: ours.
-pub(super) const MAX_URL_CHARS: usize = 2048;
-/// Most characters of any other text. Source: ours.
-pub(super) const MAX_TEXT_CHARS: usize = 1024;
-/// Most bytes of a README. Source: ours.
-pub(super) const MAX_README_BYTES: usize = 1 << 20;
-/// Most keywords. Source: crates.io.
-pub(super) const MAX_KEYWORDS: usize = 5;
-/// Most characters of a keyword. Source: crates.io.
-pub(super) const MAX_KEYWORD_CHARS: usize = 20;
-/// Most categories. Source: crates.io.
-pub(super) const MAX_CATEGORIES: usize = 5;
-
 /// What a crate says of itself, from the metadata or from the manifest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Texts {
@@ -39,9 +24,9 @@ pub(super) struct Texts {
 
 impl Texts {
     /// Checks every text against its limits.
-    pub(super) fn check(&self) -> Result<(), Invalid> {
+    pub(super) fn check(&self, rules: &ValidationRules) -> Result<(), Invalid> {
         if let Some(description) = &self.description {
-            check_length("description", description, MAX_DESCRIPTION_CHARS)?;
+            check_length("description", description, rules.max_description_chars)?;
             check_characters("description", description, &['\n', '\t'])?;
         }
         for (field, url) in [
@@ -49,23 +34,23 @@ impl Texts {
             ("homepage", &self.homepage),
             ("repository", &self.repository),
         ] {
-            check_url(field, url.as_deref())?;
+            check_url(field, url.as_deref(), rules)?;
         }
         for (field, value) in [
             ("license", &self.license),
             ("license-file", &self.license_file),
             ("readme", &self.readme_file),
         ] {
-            value.iter().try_for_each(|value| check_text(field, value))?;
+            value.iter().try_for_each(|value| check_text(field, value, rules))?;
         }
-        self.authors.iter().try_for_each(|author| check_text("authors", author))?;
-        check_count("keywords", self.keywords.len(), MAX_KEYWORDS)?;
+        self.authors.iter().try_for_each(|author| check_text("authors", author, rules))?;
+        check_count("keywords", self.keywords.len(), rules.max_keywords)?;
         for keyword in &self.keywords {
-            check_length("keywords", keyword, MAX_KEYWORD_CHARS)?;
+            check_length("keywords", keyword, rules.max_keyword_chars)?;
             check_characters("keywords", keyword, &[])?;
         }
-        check_count("categories", self.categories.len(), MAX_CATEGORIES)?;
-        self.categories.iter().try_for_each(|category| check_text("categories", category))
+        check_count("categories", self.categories.len(), rules.max_categories)?;
+        self.categories.iter().try_for_each(|category| check_text("categories", category, rules))
     }
 
     /// Checks what only some registries demand.
@@ -121,8 +106,12 @@ pub(super) fn check_count(what: &'static str, count: usize, max: usize) -> Resul
 }
 
 /// Checks a text of one line.
-pub(super) fn check_text(field: &'static str, text: &str) -> Result<(), Invalid> {
-    check_length(field, text, MAX_TEXT_CHARS)?;
+pub(super) fn check_text(
+    field: &'static str,
+    text: &str,
+    rules: &ValidationRules,
+) -> Result<(), Invalid> {
+    check_length(field, text, rules.max_text_chars)?;
     check_characters(field, text, &[])
 }
 
@@ -144,9 +133,13 @@ fn check_characters(field: &'static str, text: &str, allowed: &[char]) -> Result
 }
 
 /// An empty URL says nothing and is let pass. Source: crates.io.
-fn check_url(field: &'static str, url: Option<&str>) -> Result<(), Invalid> {
+fn check_url(
+    field: &'static str,
+    url: Option<&str>,
+    rules: &ValidationRules,
+) -> Result<(), Invalid> {
     let Some(url) = url.filter(|url| !url.is_empty()) else { return Ok(()) };
-    check_length(field, url, MAX_URL_CHARS)?;
+    check_length(field, url, rules.max_url_chars)?;
     check_characters(field, url, &[])?;
     // As text first: the parser forgives spaces and line ends that other readers do not.
     if !(url.starts_with("http://") || url.starts_with("https://")) {
