@@ -41,8 +41,11 @@ pub(crate) async fn file(
             response.headers_mut().insert(ETAG, value(&file.etag));
             response
         }
-        // Only told to those who named a tag; the file still has that one.
-        Lookup::Unchanged => not_modified(held.only().expect("unchanged since what it was")),
+        // The tag that was asked about is the one that the file still has.
+        Lookup::Unchanged => match held.only() {
+            Some(etag) => not_modified(etag),
+            None => return Err(Error::Internal("unchanged, but no tag was asked about".into())),
+        },
     };
     set_caching(&mut response, registry, caller);
     Ok(response)

@@ -151,12 +151,12 @@ impl RegistryService {
         B: HttpBody<Data: Send, Error: Into<BoxError>> + Send,
     {
         let (registry, headers) = (&self.registry, &parts.headers);
-        if *route == Route::Me {
-            return Ok(me::page(registry.config(), &self.name, headers, parts.uri.query()));
-        }
-        let caller = self.caller(route.needs(), headers, id).await?;
+        let caller = match route.needs() {
+            Needs::Nothing => Caller::anonymous(),
+            needs => self.caller(needs, headers, id).await?,
+        };
         match route {
-            Route::Me => unreachable!("answered above, for everybody"),
+            Route::Me => Ok(me::page(registry.config(), &self.name, headers, parts.uri.query())),
             Route::Config => index::config(registry, &caller).await,
             Route::IndexFile(name) => index::file(registry, &caller, name, headers).await,
             Route::Download(name, version, checksum) => {

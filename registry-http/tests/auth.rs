@@ -1,0 +1,225 @@
+//! Who is let in where.
+
+mod common;
+
+use std::sync::{Arc, Mutex};
+
+use common::{Answer, Fixture, PUBLISHED};
+use http::{Method, StatusCode};
+use registry_core::{
+    CanonicalName, Checksum, Owners,
+    auth::{Action, AuthError, Authorizer, Caller},
+    conformance::fixture::{crate_file, publish_body},
+};
+use registry_http::route::{Needs, parse};
+
+const CHALLENGE: &str = "Cargo login_url=\"http://registry.test/main/me\"";
+
+/// Each endpoint but `/me`, about a crate `foo` 1.0.0, with a body it takes.
+fn endpoints() -> Vec<(Method, String, Vec<u8>)> {
+    let download = format!("/dl/foo/1.0.0/{}", Checksum::of(crate_file("foo", "1.0.0", "")));
+    let api = |rest: &str| format!("/api/v1/crates{rest}");
+    let bob = br#"{"users":["bob"]}"#.to_vec();
+    let alice = br#"{"users":["alice"]}"#.to_vec();
+    vec![
+        (Method::GET, "/index/config.json".into(), vec![]),
+        (Method::GET, "/index/3/f/foo".into(), vec![]),
+        (Method::GET, download, vec![]),
+        (Method::GET, api("/foo/1.0.0/download"), vec![]),
+        (Method::GET, api("?q=foo"), vec![]),
+        (Method::GET, api("/foo/owners"), vec![]),
+        (Method::PUT, api("/new"), publish_body("foo", "2.0.0")),
+        (Method::DELETE, api("/foo/1.0.0/yank"), vec![]),
+        (Method::PUT, api("/foo/1.0.0/unyank"), vec![]),
+        (Method::PUT, api("/foo/owners"), bob),
+        (Method::DELETE, api("/foo/owners"), alice),
+    ]
+}
+
+fn is_write(method: &Method) -> bool {
+    *method != Method::GET
+}
+
+/// A refusal, in the form that its path has.
+#[track_caller]
+fn assert_refused(answer: &Answer, path: &str, status: u16, detail: &str) {
+    if path.starts_with("/api") {
+        answer.assert_refused(status, detail);
+    } else {
+        answer.assert_plain(status, detail);
+    }
+}
+
+#[tokio::test]
+async fn a_private_registry_answers_401_to_everything_without_a_token_that_counts() {
+    let registry = Fixture::private().await;
+    registry.publish("foo", "1.0.0").await.assert_ok(PUBLISHED);
+    for (method, path, body) in endpoints() {
+        let call = || registry.request(method.clone(), &path).body(body.clone());
+        let missing = call().await;
+        assert_refused(&missing, &path, 401, "this action requires authentication");
+        assert_eq!(missing.header("www-authenticate"), CHALLENGE, "{path}");
+        let rejected = call().token("unknown").await;
+        assert_refused(&rejected, &path, 401, "authentication failed");
+        assert_eq!(rejected.header("www-authenticate"), CHALLENGE, "{path}");
+    }
+    for (method, path, body) in endpoints() {
+        let call = registry.request(method.clone(), &path).body(body.clone());
+        let answer = call.token(&format!("Bearer {} ", registry.alice)).await;
+        assert_eq!(answer.status, StatusCode::OK, "{method} {path}: {}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn everybody_reads_a_public_registry_and_a_bad_token_does_not_hinder() {
+    let registry = Fixture::public().await;
+    registry.publish("foo", "1.0.0").await.assert_ok(PUBLISHED);
+    for (method, path, body) in endpoints() {
+        let call = || registry.request(method.clone(), &path).body(body.clone());
+        let (missing, rejected) = (call().await, call().token("unknown").await);
+        if is_write(&method) {
+            missing.assert_refused(401, "this action requires authentication");
+            rejected.assert_refused(401, "authentication failed");
+            assert_eq!(rejected.header("www-authenticate"), CHALLENGE, "{path}");
+        } else {
+            assert_eq!((missing.status, rejected.status), (StatusCode::OK, StatusCode::OK));
+            assert_eq!(missing.body, rejected.body, "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn there_is_one_authorization_header_and_it_holds_a_token() {
+    let registry = Fixture::public().await;
+    let file = "/index/no/th/nothing";
+    for path in [file, "/api/v1/crates", "/api/v1/crates/foo/1.0.0/download"] {
+        let twice = registry.get(path).token(&registry.alice).token(&registry.alice).await;
+        let several = "Invalid `Authorization` header: expected one, found 2";
+        assert_refused(&twice, path, 401, several);
+        assert_eq!(twice.header("www-authenticate"), CHALLENGE);
+        for (value, detail) in [
+            (&b""[..], "it is empty"),
+            (b"Basic dTpw", "expected a token alone, or behind `Bearer` or `Token`"),
+            (b"t\xffk", "a token consists of visible ASCII characters"),
+            (&[b'x'; 4097], "it is longer than 4096 bytes"),
+        ] {
+            let answer = registry.get(path).header("authorization", value).await;
+            let detail = format!("Invalid `Authorization` header: {detail}");
+            assert_refused(&answer, path, 401, &detail);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_not_looked_for_elsewhere() {
+    let registry = Fixture::private().await;
+    let token = &registry.alice;
+    let by_query = registry.get(&format!("/api/v1/crates?token={token}&authorization={token}"));
+    let by_cookie = registry.get("/api/v1/crates").header("cookie", format!("token={token}"));
+    for call in [by_query, by_cookie] {
+        call.await.assert_refused(401, "this action requires authentication");
+    }
+}
+
+/// Lets nobody do anything once it is closed, and writes down what they tried.
+#[derive(Clone, Debug, Default)]
+struct Gate(Arc<Mutex<Option<Vec<String>>>>);
+
+#[async_trait::async_trait]
+impl Authorizer for Gate {
+    async fn authorize(
+        &self,
+        _: &Caller,
+        action: &Action<'_>,
+        _: &Owners,
+    ) -> Result<(), AuthError> {
+        let Some(tried) = &mut *self.0.lock().unwrap() else { return Ok(()) };
+        tried.push(format!("{action:?}"));
+        let reason = "this token does not have the required permissions to perform this action";
+        Err(AuthError::Forbidden { reason: reason.into() })
+    }
+}
+
+#[tokio::test]
+async fn every_endpoint_asks_for_the_right_it_declares() {
+    let gate = Gate::default();
+    let authorizer = gate.clone();
+    let registry = Fixture::with(|config| config, |builder| builder.authorizer(authorizer)).await;
+    registry.publish("foo", "1.0.0").await.assert_ok(PUBLISHED);
+    for (method, path, body) in endpoints() {
+        *gate.0.lock().unwrap() = Some(vec![]);
+        let call = registry.request(method.clone(), &path).token(&registry.alice);
+        let answer = call.body(body).await;
+        let tried = gate.0.lock().unwrap().take().unwrap();
+        let (name, version) = ("CanonicalName(foo)", "Version { major: 1, minor: 0, patch: 0 }");
+        let action = match parse(&method, path.split('?').next().unwrap()).unwrap().needs() {
+            Needs::Nothing => panic!("{path} is open to all"),
+            Needs::ReadRegistry => "ReadRegistry".to_owned(),
+            Needs::Read => format!("Read({name})"),
+            Needs::Publish => {
+                format!("Publish({name}, {}, None)", version.replacen('1', "2", 1))
+            }
+            Needs::Yank => format!("Yank({name}, {version})"),
+            Needs::Unyank => format!("Unyank({name}, {version})"),
+            Needs::ChangeOwners => format!("ChangeOwners({name})"),
+        };
+        assert_eq!(tried, [action.clone()], "{method} {path}");
+        if action.starts_with("Read(") {
+            // Who may not see a crate is told that there is none.
+            assert_refused(&answer, &path, 404, "crate `foo` does not exist");
+        } else {
+            let reason = "this token does not have the required permissions to perform this action";
+            assert_refused(&answer, &path, 403, reason);
+        }
+    }
+}
+
+/// Nobody but alice sees `secret`.
+#[derive(Debug)]
+struct Secret;
+
+#[async_trait::async_trait]
+impl Authorizer for Secret {
+    async fn authorize(
+        &self,
+        caller: &Caller,
+        action: &Action<'_>,
+        _: &Owners,
+    ) -> Result<(), AuthError> {
+        let secret = CanonicalName::new("secret").unwrap();
+        let is_alice =
+            caller.principal.as_ref().is_some_and(|who| who.user.login.as_str() == "alice");
+        match action {
+            Action::Read(name) if **name == secret && !is_alice => {
+                Err(AuthError::Forbidden { reason: "secret".into() })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_crate_that_may_not_be_seen_looks_like_one_that_is_not_there() {
+    let registry =
+        Fixture::with(|c| c.with_auth_required(true), |builder| builder.authorizer(Secret)).await;
+    registry.publish("secret", "1.0.0").await.assert_ok(PUBLISHED);
+    let checksum = Checksum::of(crate_file("secret", "1.0.0", ""));
+    for path in
+        ["/index/XX/secret", "/api/v1/crates/secret/owners", "/api/v1/crates/secret/1.0.0/download"]
+    {
+        let path = path.replace("XX", "se/cr");
+        let other = path.replace("secret", "absent").replace("se/cr", "ab/se");
+        let bob = async |path: &str| {
+            registry.get(path).token(&registry.bob).header("x-request-id", "1").await
+        };
+        let (hidden, absent) = (bob(&path).await, bob(&other).await);
+        assert_eq!(hidden.status, StatusCode::NOT_FOUND, "{path}");
+        assert_eq!(hidden.text().replace("secret", "absent"), absent.text(), "{path}");
+        assert_eq!(hidden.headers, absent.headers, "{path}");
+        let alice = registry.get(&path).token(&registry.alice).await;
+        assert_eq!(alice.status, StatusCode::OK, "{path}");
+    }
+    let path = format!("/dl/secret/1.0.0/{checksum}");
+    assert_eq!(registry.get(&path).token(&registry.bob).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(registry.get(&path).token(&registry.alice).await.status, StatusCode::OK);
+}
