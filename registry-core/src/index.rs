@@ -61,8 +61,8 @@ use crate::{
 pub trait Index: fmt::Debug + Send + Sync + 'static {
     /// The index file of a crate exactly as cargo reads it.
     ///
-    /// `known` is a validator the asker holds: if the file still has it, a backend may answer
-    /// [`Lookup::Unchanged`] without reading the body.
+    /// `known` is a validator the asker holds: if the file still has it, the answer is
+    /// [`Lookup::Unchanged`], for which a backend may get by without reading the body.
     async fn index_file(
         &self,
         name: &CanonicalName,
@@ -76,7 +76,8 @@ pub trait Index: fmt::Debug + Send + Sync + 'static {
     /// with `None`, creates it if and only if there is none.
     ///
     /// Atomic; durable, and visible to every reader, when this returns. `change` says how `next`
-    /// differs from the record that `expected` names, so that a backend of rows touches one row.
+    /// differs from the record that `expected` names, so that a backend of rows touches one row:
+    /// `next` never has more than that one difference, and a first record has one release.
     /// A dropped future leaves the old record or the new one.
     ///
     /// # Errors

@@ -1,3 +1,164 @@
-//! Proving a backend of one's own, and what tests need for it.
+//! The promises of every backend trait as tests, for backends of this project and of others.
+//!
+//! With `registry-core = { version = "…", features = ["conformance"] }` among the development
+//! dependencies, a backend proves itself in a file under `tests/`, one `#[test]` per promise:
+//!
+//! ```
+//! use registry_core::memory::MemoryIndex;
+//!
+//! registry_core::index_conformance!(memory, volatile: async || MemoryIndex::new());
+//! ```
+//!
+//! The set-up is run once for each test and makes a fresh backend without content. A backend whose
+//! data outlives its handles says `durable`, and its set-up gives an async closure that opens the
+//! data, each time again. What the data needs to live on, such as a temporary directory, is moved
+//! into that closure, and dropped with it when the test is over:
+//!
+//! ```
+//! # use registry_core::memory::MemoryIndex;
+//! # struct TempDir(MemoryIndex); impl TempDir { fn new() -> Self { Self(MemoryIndex::new()) } }
+//! # struct MyIndex; impl MyIndex { async fn open(dir: &TempDir) -> MemoryIndex { dir.0.clone() } }
+//! registry_core::index_conformance!(my_index, durable: async || {
+//!     let dir = TempDir::new();
+//!     async move || MyIndex::open(&dir).await
+//! });
+//! ```
+//!
+//! The tests about restarts and about two handles on one set of data are shown as ignored for a
+//! `volatile` backend. [`faulty`] has wrappers that fail at a chosen call, to test what stands on
+//! top of a backend.
 
+pub mod crate_store;
+pub mod faulty;
 pub mod fixture;
+pub mod index;
+pub mod record_fixture;
+pub mod search;
+pub mod token_store;
+
+use std::{
+    fmt,
+    future::poll_fn,
+    pin::{Pin, pin},
+    rc::Rc,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
+
+/// How long one test may take: far more than any takes, so that one that hangs is seen.
+const DEADLINE: Duration = Duration::from_secs(180);
+
+/// Runs one test on a runtime with several threads.
+///
+/// # Panics
+/// If the test has not ended after three minutes.
+pub fn run<T>(test: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(4)
+        .enable_all()
+        .build()
+        .expect("the operating system gives threads");
+    let result = runtime.block_on(async { tokio::time::timeout(DEADLINE, test).await });
+    // Dropping the runtime would wait for a blocking call that hangs, and hide the panic.
+    runtime.shutdown_background();
+    result.unwrap_or_else(|_| panic!("the test has not ended after {DEADLINE:?}"))
+}
+
+/// The backend under test, ready to be opened.
+pub struct Bench<T: ?Sized>(Opener<T>);
+
+type Opener<T> = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Arc<T>>>>>;
+
+impl<T: ?Sized + 'static> Bench<T> {
+    /// A backend whose content goes with its last handle.
+    pub fn volatile<B>(backend: B, share: fn(B) -> Arc<T>) -> Self {
+        let shared = share(backend);
+        Self(Box::new(move || {
+            let shared = shared.clone();
+            Box::pin(async move { shared })
+        }))
+    }
+
+    /// A backend whose content outlives its handles. Each call of `open` gives one more handle.
+    pub fn durable<B: 'static>(
+        open: impl AsyncFn() -> B + 'static,
+        share: fn(B) -> Arc<T>,
+    ) -> Self {
+        let open = Rc::new(open);
+        Self(Box::new(move || {
+            let open = open.clone();
+            Box::pin(async move { share(open().await) })
+        }))
+    }
+
+    /// Opens the backend: for the first time, once more beside, or again after a restart.
+    pub async fn open(&self) -> Arc<T> {
+        (self.0)().await
+    }
+}
+
+impl<T: ?Sized> fmt::Debug for Bench<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bench").finish_non_exhaustive()
+    }
+}
+
+/// Polls `future` up to `polls` times, each time it asks for it, and drops it unless it is done.
+async fn abandoned_after<F: Future>(polls: usize, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let mut left = polls;
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => {
+            left -= 1;
+            if left == 0 { Poll::Ready(None) } else { Poll::Pending }
+        }
+    })
+    .await
+}
+
+/// Makes one module of tests: `any` for all backends, `durable` for those that outlive a handle,
+/// `absent` for what a backend has declared not to do.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __conformance_suite {
+    (
+        $module:ident, $lifetime:ident: $set_up:expr, $suite:ident;
+        any: $($any:ident)*; durable: $($durable:ident)*; absent: $($absent:ident)*;
+    ) => {
+        mod $module {
+            #[allow(unused_imports)]
+            use super::*;
+
+            $($crate::__conformance_suite!(@case $lifetime, $set_up, $suite, $any);)*
+            $($crate::__conformance_suite!(@durable $lifetime, $set_up, $suite, $durable);)*
+            $(
+                #[test]
+                #[ignore = "the backend is declared without this"]
+                fn $absent() {}
+            )*
+        }
+    };
+    (@durable durable, $set_up:expr, $suite:ident, $case:ident) => {
+        $crate::__conformance_suite!(@case durable, $set_up, $suite, $case);
+    };
+    (@durable volatile, $set_up:expr, $suite:ident, $case:ident) => {
+        #[test]
+        #[ignore = "declared volatile: nothing outlives a handle"]
+        fn $case() {}
+    };
+    (@case $lifetime:ident, $set_up:expr, $suite:ident, $case:ident) => {
+        #[test]
+        fn $case() {
+            $crate::conformance::run(async {
+                let set_up = $set_up;
+                let bench = $crate::conformance::Bench::$lifetime(
+                    set_up().await,
+                    $crate::conformance::$suite::share,
+                );
+                $crate::conformance::$suite::$case(bench).await;
+            });
+        }
+    };
+}

@@ -1,0 +1,113 @@
+//! Records and the steps between them, in few words.
+//!
+//! Every function panics on texts that are not what it takes: these are for tests alone.
+
+use bytes::Bytes;
+use semver::Version;
+
+use crate::{
+    Checksum,
+    entry::IndexLine,
+    name::{CanonicalName, CrateName},
+    owner::{Login, Owner},
+    record::{About, CrateRecord, ReleaseRecord, ReleaseState, Stamp, Timestamp, Transition},
+};
+
+/// When everything here was published: 2024-02-29T12:00:00Z.
+pub const PUBLISHED_AT: Timestamp = Timestamp(1_709_208_000);
+
+/// A crate name.
+pub fn name(name: &str) -> CrateName {
+    CrateName::new(name).unwrap()
+}
+
+/// The folded form of a crate name.
+pub fn canonical(name: &str) -> CanonicalName {
+    CanonicalName::new(name).unwrap()
+}
+
+/// A version.
+pub fn version(text: &str) -> Version {
+    text.parse().unwrap()
+}
+
+/// A login.
+pub fn login(login: &str) -> Login {
+    Login::new(login).unwrap()
+}
+
+/// A user without a name to show.
+pub fn owner(id: u32, login: &str) -> Owner {
+    Owner { id, login: self::login(login), name: None }
+}
+
+/// The user who publishes everything here.
+pub fn alice() -> Owner {
+    Owner { name: Some("Alice".into()), ..owner(1, "alice") }
+}
+
+/// A write of Alice's.
+pub fn stamp() -> Stamp {
+    Stamp { by: alice().login, at: PUBLISHED_AT, request: Some("request-1".into()) }
+}
+
+/// The checksum of the file that contains nothing but name and version, as `foo-1.0.0`.
+pub fn checksum(name: &str, version: &str) -> Checksum {
+    Checksum::of(format!("{name}-{version}"))
+}
+
+/// An index line with the usual fields and `more` JSON members, such as `,"links":"z"`, at its end.
+pub fn line(name: &str, version: &str, yanked: bool, more: &str) -> IndexLine {
+    let checksum = checksum(name, version);
+    let text = format!(
+        r#"{{"name":"{name}","vers":"{version}","deps":[],"cksum":"{checksum}","features":{{}},"yanked":{yanked}{more}}}"#
+    );
+    IndexLine::parse(Bytes::from(text)).unwrap()
+}
+
+/// A release that is published and has the usual line.
+pub fn release(name: &str, version: &str) -> ReleaseRecord {
+    ReleaseRecord {
+        line: line(name, version, false, ""),
+        size: 1234,
+        published_at: PUBLISHED_AT,
+        published_by: alice().login,
+        state: ReleaseState::Published,
+    }
+}
+
+/// What a crate says of itself, with a description alone.
+pub fn about(description: &str) -> About {
+    About { description: Some(description.into()), ..About::default() }
+}
+
+/// The first publish of a crate, by Alice.
+pub fn first(name: &str, version: &str) -> Transition {
+    let release = release(name, version);
+    CrateRecord::first(self::name(name), alice(), About::default(), release, stamp().request)
+}
+
+/// The publish of one more version, by Alice.
+pub fn publish(record: &CrateRecord, version: &str) -> Transition {
+    publish_release(record, release(record.name().as_str(), version))
+}
+
+/// The publish of any release; what the crate says of itself stays.
+pub fn publish_release(record: &CrateRecord, release: ReleaseRecord) -> Transition {
+    record.publish(record.name(), record.about().clone(), release, stamp().request).unwrap()
+}
+
+/// A yank that changes something, or the undoing of one.
+pub fn set_yanked(record: &CrateRecord, version: &str, yanked: bool) -> Transition {
+    record.set_yanked(&self::version(version), yanked, stamp()).unwrap().unwrap()
+}
+
+/// A new owner.
+pub fn add_owner(record: &CrateRecord, owner: Owner) -> Transition {
+    record.add_owners(&[owner], stamp()).unwrap().unwrap()
+}
+
+/// An owner less.
+pub fn remove_owner(record: &CrateRecord, login: &Login) -> Transition {
+    record.remove_owners(std::slice::from_ref(login), stamp()).unwrap()
+}
