@@ -101,14 +101,11 @@ impl Index for SqliteIndex {
     }
 
     async fn ready(&self) -> Result<(), IndexError> {
-        // Takes the lock for writing, which is refused on a file that cannot be written to.
+        // The version that is there, written again: a lock alone is to be had on a full disk, too.
         let ready = self.pool.write(|transaction| {
-            transaction.query_row(
-                "SELECT count(*) FROM (SELECT 1 FROM crate LIMIT 1)",
-                [],
-                |_| Ok(()),
-            )?;
-            Ok(())
+            let version: i32 =
+                transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+            Ok(transaction.pragma_update(None, "user_version", version)?)
         });
         ready.await.map_err(|error| match error {
             WriteError::Full(source) => IndexError::Full { backend: BACKEND, source },

@@ -144,3 +144,6 @@ impl fmt::Debug for Pool {
         f.debug_struct("Pool").field("path", &self.path).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;
