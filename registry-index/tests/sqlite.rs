@@ -4,18 +4,19 @@
 use std::{num::NonZeroUsize, sync::Arc};
 
 use registry_core::{
-    CrateName, CrateRecord, ETag, Index, IndexError, IndexLine, Login, Owner,
+    ETag, Index, IndexError, Login, Owner,
     auth::{Token, TokenStore},
+    conformance::record_fixture::{
+        add_owner, alice, first, name, owner, publish, release, set_yanked, stamp,
+    },
     index::Lookup,
     memory::MemoryIndex,
-    record::{About, ReleaseRecord, ReleaseState, Stamp, Timestamp, Transition},
+    record::{About, CrateRecord, Transition},
     search::{Search, SearchQuery},
 };
 use registry_index::sqlite::{SqliteDatabase, SqliteOpenError};
 use rusqlite::Connection;
 use tempfile::TempDir;
-
-const CHECKSUM: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
 fn folder() -> TempDir {
     tempfile::tempdir().unwrap()
@@ -25,38 +26,8 @@ fn database(folder: &TempDir) -> SqliteDatabase {
     SqliteDatabase::open(folder.path().join("registry.sqlite")).unwrap()
 }
 
-fn alice() -> Owner {
-    Owner { id: 1, login: Login::new("alice").unwrap(), name: None }
-}
-
-fn release(name: &str, version: &str) -> ReleaseRecord {
-    let line = format!(
-        r#"{{"name":"{name}","vers":"{version}","deps":[],"cksum":"{CHECKSUM}","features":{{}},"yanked":false}}"#
-    );
-    ReleaseRecord {
-        line: IndexLine::parse(line.into()).unwrap(),
-        size: 10,
-        published_at: Timestamp(1_700_000_000),
-        published_by: alice().login,
-        state: ReleaseState::Published,
-    }
-}
-
-fn stamp() -> Stamp {
-    Stamp { by: alice().login, at: Timestamp(1_700_000_001), request: None }
-}
-
-fn first(name: &str, version: &str) -> Transition {
-    about(name, version, About::default())
-}
-
-fn about(name: &str, version: &str, about: About) -> Transition {
-    CrateRecord::first(CrateName::new(name).unwrap(), alice(), about, release(name, version), None)
-}
-
-fn then(record: &CrateRecord, version: &str) -> Transition {
-    let release = release(record.name().as_str(), version);
-    record.publish(record.name(), About::default(), release, None).unwrap()
+fn about(text: &str, version: &str, about: About) -> Transition {
+    CrateRecord::first(name(text), alice(), about, release(text, version), stamp().request)
 }
 
 #[tokio::test]
@@ -71,13 +42,12 @@ async fn a_record_is_loaded_as_it_was_committed() {
     let name = record.name().canonical();
     assert_eq!(index.index_file(&name, None).await.unwrap(), Lookup::Absent);
     let mut revision = index.commit(None, &change, &record).await.unwrap();
-    let (published, change) = then(&record, "0.2.0+build");
+    let (published, change) = publish(&record, "0.2.0+build");
     revision = index.commit(Some(&revision), &change, &published).await.unwrap();
-    let (yanked, change) =
-        published.set_yanked(record.releases()[0].version(), true, stamp()).unwrap().unwrap();
+    let (yanked, change) = set_yanked(&published, "0.1.0", true);
     revision = index.commit(Some(&revision), &change, &yanked).await.unwrap();
-    let bob = Owner { id: 2, login: Login::new("bob").unwrap(), name: Some("Bob".into()) };
-    let (owned, change) = yanked.add_owners(&[bob], stamp()).unwrap().unwrap();
+    let bob = Owner { name: Some("Bob".into()), ..owner(2, "bob") };
+    let (owned, change) = add_owner(&yanked, bob);
     revision = index.commit(Some(&revision), &change, &owned).await.unwrap();
 
     drop(index);
@@ -98,8 +68,8 @@ async fn a_first_commit_brings_every_release_in() {
     let folder = folder();
     let index = database(&folder).index("main");
     let (record, _) = first("foo", "0.1.0");
-    let (record, _) = then(&record, "0.2.0");
-    let (record, change) = then(&record, "0.3.0");
+    let (record, _) = publish(&record, "0.2.0");
+    let (record, change) = publish(&record, "0.3.0");
     index.commit(None, &change, &record).await.unwrap();
     let stored = index.load(&record.name().canonical()).await.unwrap().unwrap();
     assert_eq!(stored.record, record);
@@ -135,8 +105,8 @@ async fn of_two_handles_on_one_file_one_wins() {
     ));
     let mut record = record;
     for minor in 2..12 {
-        let (a, a_change) = then(&record, &format!("0.{minor}.0"));
-        let (b, b_change) = then(&record, &format!("0.{minor}.1"));
+        let (a, a_change) = publish(&record, &format!("0.{minor}.0"));
+        let (b, b_change) = publish(&record, &format!("0.{minor}.1"));
         let (a_result, b_result) = tokio::join!(
             one.commit(Some(&revision), &a_change, &a),
             two.commit(Some(&revision), &b_change, &b)
@@ -264,7 +234,7 @@ async fn a_search_ranks_as_the_one_in_memory_does() {
         about("tokio", "0.1.0-rc.1", say("An event loop, not a serde", &["async", "fast"])),
     ];
     let (gone, _) = first("serde_gone", "1.0.0");
-    records.push(gone.set_yanked(gone.releases()[0].version(), true, stamp()).unwrap().unwrap());
+    records.push(set_yanked(&gone, "1.0.0", true));
     for (record, change) in &records {
         sqlite.commit(None, change, record).await.unwrap();
         memory.commit(None, change, record).await.unwrap();
