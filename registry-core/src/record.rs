@@ -366,12 +366,19 @@ impl CrateRecord {
         Ok(Some((next, change)))
     }
 
-    /// Removes owners.
+    /// Removes owners; `None` if none are named.
     ///
     /// # Errors
     /// [`Refusal::NotAnOwner`] if one of them is none, [`Refusal::LastOwner`] if nobody would be
     /// left (I7).
-    pub fn remove_owners(&self, logins: &[Login], stamp: Stamp) -> Result<Transition, Refusal> {
+    pub fn remove_owners(
+        &self,
+        logins: &[Login],
+        stamp: Stamp,
+    ) -> Result<Option<Transition>, Refusal> {
+        if logins.is_empty() {
+            return Ok(None);
+        }
         if let Some(login) = logins.iter().find(|login| !self.owners.contains(login)) {
             return Err(Refusal::NotAnOwner { login: login.clone() });
         }
@@ -383,7 +390,7 @@ impl CrateRecord {
         let mut next = self.clone();
         next.owners = left.into_iter().collect();
         let change = next.change(ChangeKind::OwnersRemoved(removed), stamp);
-        Ok((next, change))
+        Ok(Some((next, change)))
     }
 
     /// Whether `change` is part of this state: how a write of unknown outcome is looked for.

@@ -109,5 +109,5 @@ pub fn add_owner(record: &CrateRecord, owner: Owner) -> Transition {
 
 /// An owner less.
 pub fn remove_owner(record: &CrateRecord, login: &Login) -> Transition {
-    record.remove_owners(std::slice::from_ref(login), stamp()).unwrap()
+    record.remove_owners(std::slice::from_ref(login), stamp()).unwrap().unwrap()
 }

@@ -51,9 +51,7 @@ impl Registry {
     ) -> Result<(), WriteError> {
         let action = Action::ChangeOwners(name);
         let stamp = caller.stamp(SystemTime::now().into())?;
-        self.change(caller, &action, name, |record| {
-            record.remove_owners(logins, stamp.clone()).map(Some)
-        })
-        .await
+        self.change(caller, &action, name, |record| record.remove_owners(logins, stamp.clone()))
+            .await
     }
 }

@@ -5,7 +5,8 @@ use crate::{
     conformance::{
         Bench, abandoned_after,
         record_fixture::{
-            add_owner, canonical, first, name, owner, publish, release, set_yanked, stamp,
+            add_owner, canonical, first, login, name, owner, publish, release, remove_owner,
+            set_yanked,
         },
     },
     index::Index,
@@ -64,7 +65,7 @@ pub async fn replacing_is_refused_with_an_old_revision(bench: Bench<dyn Index>) 
     let (next, change) = add_owner(&old, owner(2, "bob"));
     assert_conflict(index.commit(Some(&old_revision), &change, &next).await, &tracked.name());
     tracked.assert_stored().await;
-    tracked.commit(tracked.record.remove_owners(&[owner(2, "bob").login], stamp()).unwrap()).await;
+    tracked.commit(remove_owner(&tracked.record, &login("bob"))).await;
 }
 
 pub async fn crates_do_not_touch_each_other(bench: Bench<dyn Index>) {

@@ -50,7 +50,7 @@ pub async fn every_change_comes_back_whole(bench: Bench<dyn Index>) {
     tracked.commit(add_owner(&tracked.record, alice())).await;
     let stamp = Stamp { by: login("bob"), at: Timestamp(0), request: None };
     let leaving = [login("bob"), login("github:org:crew")];
-    tracked.commit(tracked.record.remove_owners(&leaving, stamp).unwrap()).await;
+    tracked.commit(tracked.record.remove_owners(&leaving, stamp).unwrap().unwrap()).await;
     tracked.commit(publish(&tracked.record, "2.0.0")).await;
 }
 
