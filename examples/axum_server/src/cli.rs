@@ -1,0 +1,86 @@
+//! The command line. Every flag has an environment variable of the same meaning.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, builder::BoolishValueParser};
+use registry_core::owner::Login;
+
+/// A Cargo registry, kept in a SQLite database and a folder.
+///
+/// Without a command, it serves.
+#[derive(Debug, Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+impl Cli {
+    pub(crate) fn command(self) -> Command {
+        self.command.unwrap_or(Command::Serve(self.serve))
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve the registry until SIGTERM or Ctrl-C.
+    Serve(ServeArgs),
+    /// Manage the tokens with which people and machines log in.
+    #[command(subcommand)]
+    Token(TokenCommand),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Address to listen on; port 0 picks a free one.
+    #[arg(long, value_name = "ADDR:PORT", env = "REGISTRY_LISTEN")]
+    #[arg(default_value = "127.0.0.1:8080")]
+    pub(crate) listen: String,
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    /// The URL under which clients reach this server, if it is not the address listened on.
+    ///
+    /// Lockfiles hold it: a registry keeps its URL for as long as it is used.
+    #[arg(long, value_name = "URL", env = "REGISTRY_PUBLIC_URL")]
+    pub(crate) public_url: Option<String>,
+    /// Ask for a token at every read, not only at writes.
+    #[arg(long, env = "REGISTRY_PRIVATE", value_parser = BoolishValueParser::new())]
+    pub(crate) private: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DataArgs {
+    /// Folder for index, crate files and tokens; made at the first start.
+    #[arg(long = "data", value_name = "DIR", env = "REGISTRY_DATA")]
+    #[arg(default_value = "./registry-data")]
+    pub(crate) folder: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Make a token and print it, alone on a line. It is not stored, only its hash is.
+    Create(TokenCreateArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TokenCreateArgs {
+    /// Who logs in with it; becomes a user if they are none.
+    #[arg(long, value_name = "NAME", env = "REGISTRY_USER")]
+    pub(crate) user: Login,
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        <Cli as CommandFactory>::command().debug_assert();
+    }
+}

@@ -1,0 +1,33 @@
+//! Why the server does not start, in one sentence for who started it.
+
+use std::{io, path::PathBuf};
+
+use registry_core::{BoxError, auth::TokenStoreError, config::ConfigError};
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("cannot start the runtime: {0}")]
+    Runtime(#[source] io::Error),
+    #[error("cannot create the data folder `{}`: {source}", folder.display())]
+    DataFolder { folder: PathBuf, source: io::Error },
+    #[error("cannot open `{}`: {}", path.display(), causes(.source.as_ref()))]
+    Open { path: PathBuf, source: BoxError },
+    #[error("cannot listen on `{address}`: {source}")]
+    Listen { address: String, source: io::Error },
+    #[error("cannot wait for signals: {0}")]
+    Signals(#[source] io::Error),
+    #[error(transparent)]
+    PublicUrl(#[from] ConfigError),
+    #[error("cannot make a token: {}", causes(.0))]
+    Token(#[source] TokenStoreError),
+    #[error("cannot get random numbers from the operating system: {0}")]
+    Random(#[source] BoxError),
+    #[error("cannot print: {0}")]
+    Print(#[source] io::Error),
+}
+
+/// An error and what caused it, since one line is all the reader gets.
+fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let chain = std::iter::successors(Some(error), |error| error.source());
+    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

@@ -1,0 +1,70 @@
+//! The log, on stderr. `REGISTRY_LOG` chooses what is in it, as in `info` or `axum_server=debug`.
+
+use std::{
+    fmt::{self, Write},
+    io::IsTerminal,
+    time::Instant,
+};
+
+use axum::{extract::Request, middleware::Next, response::Response};
+use tracing_subscriber::filter::{EnvFilter, LevelFilter};
+
+pub(crate) fn start() {
+    let filter = EnvFilter::builder()
+        .with_env_var("REGISTRY_LOG")
+        .with_default_directive(LevelFilter::INFO.into())
+        .from_env_lossy();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+}
+
+/// Logs one line for each request.
+///
+/// Of the request it holds the method and the path, and nothing else: tokens are in headers, and
+/// people put secrets into queries.
+pub(crate) async fn request(request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let method = request.method().clone();
+    let uri = request.uri().clone();
+    let response = next.run(request).await;
+    tracing::info!(
+        %method,
+        path = %Escaped(uri.path()),
+        status = response.status().as_u16(),
+        duration = ?started.elapsed(),
+        "request"
+    );
+    response
+}
+
+/// Text of a request, such that it cannot end the line or speak to a terminal.
+struct Escaped<'a>(&'a str);
+
+impl Escaped<'_> {
+    /// Enough for every path that leads somewhere.
+    const MAX_CHARS: usize = 400;
+}
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for char in self.0.chars().take(Self::MAX_CHARS).flat_map(char::escape_debug) {
+            f.write_char(char)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_stays_on_its_line() {
+        assert_eq!(Escaped("/main/dl/a/1.0.0+b").to_string(), "/main/dl/a/1.0.0+b");
+        assert_eq!(Escaped("/\n\u{1b}[2J\u{202e}").to_string(), r"/\n\u{1b}[2J\u{202e}");
+        assert_eq!(Escaped(&"é".repeat(401)).to_string(), "é".repeat(400));
+    }
+}

@@ -1,0 +1,165 @@
+//! `axum_server serve`: from the command line to a server that stops in good order.
+
+use std::{
+    io::Write,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+    service::TowerToHyperService,
+};
+use registry_core::{Registry, RegistryConfig, auth::TokenAuthenticator};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+};
+
+use crate::{
+    cli::ServeArgs,
+    data::Data,
+    error::Error,
+    offload::BlockingThreads,
+    routes::{self, REGISTRY},
+    welcome::Welcome,
+};
+
+/// Longest wait for the head of a request, on a connection that is new or kept alive.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Size of a connection's read buffer, in bytes. A request whose head is larger is refused.
+const READ_BUFFER_BYTES: usize = 32 * 1024;
+/// Most headers of a request.
+const MAX_HEADERS: usize = 64;
+/// Most connections at a time; further ones wait to be accepted.
+const MAX_CONNECTIONS: usize = 1024;
+/// How long requests in flight have to finish when the server is told to stop.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// Serves until SIGTERM or Ctrl-C.
+pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
+    if let Some(url) = &args.public_url {
+        RegistryConfig::new(url)?;
+    }
+    let data = Data::open(&args.data.folder)?;
+    let cannot_listen = |source| Error::Listen { address: args.listen.clone(), source };
+    let listener = TcpListener::bind(&args.listen).await.map_err(cannot_listen)?;
+    let address = listener.local_addr().map_err(cannot_listen)?;
+
+    let public_url = args.public_url.unwrap_or_else(|| local_url(address));
+    let base_url = format!("{}/{REGISTRY}", public_url.trim_end_matches('/'));
+    let config = RegistryConfig::new(&base_url)?.with_auth_required(args.private);
+    let registry = Registry::builder(config, data.index(), data.crates())
+        .search(data.index())
+        .authenticator(TokenAuthenticator::new(data.tokens()))
+        .offload(BlockingThreads::new())
+        .build();
+
+    let stop = stop_signal()?;
+    print_welcome(address, registry.config(), &args.data.folder);
+    run(listener, routes::router(registry), stop).await;
+    Ok(())
+}
+
+/// The URL of an address as a client on this machine writes it.
+fn local_url(address: SocketAddr) -> String {
+    let mut reachable = address;
+    if address.ip().is_unspecified() {
+        reachable.set_ip(match address.ip() {
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+        tracing::warn!(
+            %address,
+            "clients on other machines need a URL that leads here: set --public-url"
+        );
+    }
+    format!("http://{reachable}")
+}
+
+fn print_welcome(address: SocketAddr, config: &RegistryConfig, data: &Path) {
+    let program = std::env::current_exe().unwrap_or_else(|_| "axum_server".into());
+    let data = std::path::absolute(data).unwrap_or_else(|_| data.into());
+    let welcome = Welcome { address, config, program: &program, data: &data };
+    // A server whose stdout is closed still serves.
+    let _ = std::io::stdout().write_all(welcome.to_string().as_bytes());
+}
+
+/// Completes when the process is told to stop. From now on, that no longer kills it.
+#[cfg(unix)]
+fn stop_signal() -> Result<impl Future<Output = ()>, Error> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).map_err(Error::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Signals)?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+#[cfg(windows)]
+fn stop_signal() -> Result<impl Future<Output = ()>, Error> {
+    let mut interrupt = tokio::signal::windows::ctrl_c().map_err(Error::Signals)?;
+    Ok(async move {
+        interrupt.recv().await;
+    })
+}
+
+async fn run(listener: TcpListener, router: Router, stop: impl Future<Output = ()>) {
+    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let connections = GracefulShutdown::new();
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        let next = async {
+            let slot = Arc::clone(&slots).acquire_owned().await.expect("nobody closes it");
+            (slot, listener.accept().await)
+        };
+        let (slot, accepted) = tokio::select! {
+            next = next => next,
+            () = &mut stop => break,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let connection = connections.watch(connection(stream, router.clone()));
+                tokio::spawn(async move {
+                    if let Err(error) = connection.await {
+                        tracing::debug!(%error, "connection ended");
+                    }
+                    drop(slot);
+                });
+            }
+            Err(error) => {
+                tracing::error!(%error, "cannot accept a connection");
+                // Out of file descriptors, most likely: others must end first.
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+    // From here on, connecting is refused.
+    drop(listener);
+    tracing::info!("stopping");
+    if tokio::time::timeout(DRAIN, connections.shutdown()).await.is_err() {
+        tracing::warn!(after = ?DRAIN, "requests in flight were cut off");
+    }
+}
+
+fn connection(
+    stream: TcpStream,
+    router: Router,
+) -> http1::Connection<TokioIo<TcpStream>, TowerToHyperService<Router<()>>> {
+    // Answers are small and written at once; waiting to fill a packet only delays them.
+    let _ = stream.set_nodelay(true);
+    http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(READ_BUFFER_BYTES)
+        .max_headers(MAX_HEADERS)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+}

@@ -1,0 +1,16 @@
+//! `axum_server token create`.
+
+use std::io::Write;
+
+use registry_core::auth::{Token, TokenStore};
+
+use crate::{cli::TokenCreateArgs, data::Data, error::Error};
+
+/// Makes a token and prints it alone on a line, as `cargo:token-from-stdout` wants it.
+pub(crate) async fn create(args: TokenCreateArgs) -> Result<(), Error> {
+    let data = Data::open(&args.data.folder)?;
+    let token = Token::generate().map_err(|error| Error::Random(error.into()))?;
+    // Stored before it is shown: a token that was printed works.
+    data.tokens().create(&args.user, &token.digest()).await.map_err(Error::Token)?;
+    writeln!(std::io::stdout(), "{}", token.expose()).map_err(Error::Print)
+}

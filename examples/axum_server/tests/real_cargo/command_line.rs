@@ -1,0 +1,171 @@
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+use crate::common::{Client, Server, axum_server, wait_for};
+
+fn run(command: &mut Command) -> Output {
+    command.output().unwrap()
+}
+
+/// What a start that must fail said, on its one line.
+#[track_caller]
+fn start_error(arguments: &[&str]) -> String {
+    let output = run(axum_server().arg("serve").args(arguments));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(1), &b""[..]), "{stderr}");
+    let line = stderr.strip_suffix('\n').unwrap();
+    assert!(!line.contains('\n'), "{stderr}");
+    line.strip_prefix("error: ").expect(line).to_owned()
+}
+
+#[test]
+fn a_start_without_any_argument_makes_all_it_needs() {
+    let folder = TempDir::new().unwrap();
+    let mut command = axum_server();
+    // The one thing that a test cannot leave at its default, for it may be taken.
+    command.env("REGISTRY_LISTEN", "127.0.0.1:0").current_dir(folder.path());
+    let output = |name: &str| folder.path().join(name);
+    let file = |name: &str| std::fs::File::create(output(name)).unwrap();
+    let mut process = command.stdout(file("stdout")).stderr(file("stderr")).spawn().unwrap();
+    let address = wait_for("the server to listen", || {
+        let stdout = std::fs::read_to_string(output("stdout")).unwrap();
+        let (line, _) = stdout.split_once('\n')?;
+        Some(line.strip_prefix("listening on http://").unwrap().to_owned())
+    });
+    let config = Client::new(&address).get("/main/index/config.json");
+    process.kill().unwrap();
+    process.wait().unwrap();
+    assert_eq!(config.json()["api"], format!("http://{address}/main"));
+    let data = std::fs::metadata(output("registry-data")).unwrap();
+    assert!(data.is_dir());
+    #[cfg(unix)]
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&data.permissions()) & 0o777, 0o700);
+}
+
+#[test]
+fn each_flag_has_a_variable() {
+    let help = run(axum_server().args(["serve", "--help"]));
+    let help = String::from_utf8(help.stdout).unwrap();
+    for (flag, variable) in [
+        ("--listen", "REGISTRY_LISTEN"),
+        ("--data", "REGISTRY_DATA"),
+        ("--public-url", "REGISTRY_PUBLIC_URL"),
+        ("--private", "REGISTRY_PRIVATE"),
+    ] {
+        assert!(help.contains(flag) && help.contains(&format!("[env: {variable}=]")), "{help}");
+    }
+}
+
+#[test]
+fn variables_stand_for_flags() {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path().join("elsewhere");
+    // With the commands, too, that share a flag with `serve`.
+    let mut create = axum_server();
+    create.args(["token", "create", "--user", "alice"]);
+    let output = run(create.env("REGISTRY_DATA", &data).env("REGISTRY_PRIVATE", "yes"));
+    assert!(output.status.success(), "{output:?}");
+    assert!(data.is_dir());
+}
+
+#[test]
+fn a_token_is_alone_on_its_line_also_while_the_server_runs() {
+    let server = Server::start();
+    let output = run(&mut server.token_command("alice"));
+    assert!(output.status.success(), "{output:?}");
+    let token = String::from_utf8(output.stdout).unwrap();
+    let token = token.strip_suffix('\n').unwrap();
+    assert!(token.bytes().all(|byte| byte.is_ascii_graphic()), "{token:?}");
+    let client = server.client().with_token(token);
+    assert_eq!(client.get("/main/api/v1/crates/absent/owners").status, 404);
+    // Another one is another one, and takes nothing from the first.
+    assert_ne!(server.token("alice"), token);
+    assert_eq!(client.get("/main/api/v1/crates/absent/owners").status, 404);
+}
+
+#[test]
+fn a_token_is_nowhere_in_the_data() {
+    let server = Server::start();
+    let token = server.token("alice");
+    let secret = token.strip_prefix("crg_").unwrap().as_bytes();
+    for file in std::fs::read_dir(server.data()).unwrap() {
+        let file = file.unwrap();
+        if file.file_type().unwrap().is_file() {
+            let bytes = std::fs::read(file.path()).unwrap();
+            let found = bytes.windows(secret.len()).any(|window| window == secret);
+            assert!(!found, "{:?}", file.path());
+        }
+    }
+}
+
+#[test]
+fn a_user_must_have_a_plain_name() {
+    let server = Server::start();
+    let output = run(&mut server.token_command("not a login"));
+    assert!(!output.status.success());
+    assert_eq!(output.stdout, b"");
+    assert!(String::from_utf8(output.stderr).unwrap().contains("`not a login` is not a login"));
+}
+
+#[test]
+fn a_start_that_fails_says_why_in_one_sentence() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let inside = file.join("data");
+    let (inside, file) = (inside.to_str().unwrap(), file.to_str().unwrap());
+    let data = folder.path().join("data");
+    let data = data.to_str().unwrap();
+
+    let error = start_error(&["--listen", "127.0.0.1:0", "--data", inside]);
+    let expected = format!("cannot create the data folder `{inside}`: ");
+    assert!(error.starts_with(&expected), "{error}");
+    let error = start_error(&["--listen", "127.0.0.1:0", "--data", file]);
+    let expected = format!("cannot create the data folder `{file}`: ");
+    assert!(error.starts_with(&expected), "{error}");
+
+    let server = Server::start();
+    let error = start_error(&["--listen", server.address(), "--data", data]);
+    let expected = format!("cannot listen on `{}`: ", server.address());
+    assert!(error.starts_with(&expected), "{error}");
+    let error = start_error(&["--listen", "nonsense", "--data", data]);
+    assert!(error.starts_with("cannot listen on `nonsense`: "), "{error}");
+
+    let url = ["--listen", "127.0.0.1:0", "--data", data, "--public-url", "crates.example.com"];
+    assert_eq!(
+        start_error(&url),
+        "`crates.example.com` cannot be the public URL of a registry: \
+         it must begin with http:// or https://"
+    );
+}
+
+#[test]
+fn a_data_folder_that_holds_something_else_is_left_alone() {
+    let folder = TempDir::new().unwrap();
+    let database = folder.path().join("index.sqlite");
+    std::fs::write(&database, "not a database, and somebody's only copy").unwrap();
+    let data = folder.path().to_str().unwrap();
+    let error = start_error(&["--listen", "127.0.0.1:0", "--data", data]);
+    assert!(error.starts_with(&format!("cannot open `{}`: ", database.display())), "{error}");
+    let kept = std::fs::read_to_string(&database).unwrap();
+    assert_eq!(kept, "not a database, and somebody's only copy");
+}
+
+#[test]
+fn the_public_url_is_what_clients_are_told() {
+    let server = Server::start_with(&["--public-url", "https://crates.example.com/x/"]);
+    let config = server.client().get("/main/index/config.json").json();
+    assert_eq!(
+        config,
+        serde_json::json!({
+            "dl": "https://crates.example.com/x/main/dl/{crate}/{version}/{sha256-checksum}",
+            "api": "https://crates.example.com/x/main",
+        })
+    );
+    // Whatever the client says.
+    let headers =
+        [("x-forwarded-host", "evil.example.com"), ("forwarded", "host=evil.example.com")];
+    let answer = server.client().get_with("/main/index/config.json", &headers);
+    assert_eq!(answer.json(), config);
+}

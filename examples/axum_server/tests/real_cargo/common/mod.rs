@@ -1,0 +1,29 @@
+//! A server process, cargo processes beside it, and what they work on.
+
+mod archive;
+mod cargo;
+mod http;
+mod package;
+mod server;
+
+pub(crate) use self::{
+    archive::{CrateFile, checksum, frame, index_path, noise},
+    cargo::Cargo,
+    http::{Answer, Client},
+    package::Package,
+    server::{Server, axum_server},
+};
+
+use std::time::{Duration, Instant};
+
+/// Waits until `ready` returns something; a test that waits longer than ten seconds has failed.
+pub(crate) fn wait_for<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        if let Some(it) = ready() {
+            return it;
+        }
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}

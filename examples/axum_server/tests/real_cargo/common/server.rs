@@ -1,0 +1,208 @@
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+};
+
+use tempfile::TempDir;
+
+use super::{Client, wait_for};
+
+/// A running `axum_server` with a data folder of its own. Killed when dropped.
+pub(crate) struct Server {
+    folder: TempDir,
+    flags: Vec<String>,
+    process: Child,
+    address: String,
+    starts: usize,
+}
+
+impl Server {
+    pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts with further flags behind `serve`.
+    pub(crate) fn start_with(flags: &[&str]) -> Self {
+        let folder = TempDir::new().unwrap();
+        let flags: Vec<String> = flags.iter().map(|&flag| flag.into()).collect();
+        let process = spawn(folder.path(), &flags, "127.0.0.1:0", 0);
+        let mut server = Self { folder, flags, process, address: String::new(), starts: 0 };
+        server.await_address();
+        server
+    }
+
+    fn await_address(&mut self) {
+        self.address = wait_for("the server to listen", || {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                panic!("the server ended with {status}: {}", self.log());
+            }
+            let stdout = self.stdout();
+            let (line, _) = stdout.split_once('\n')?;
+            Some(line.strip_prefix("listening on http://").expect(line).to_owned())
+        });
+    }
+
+    /// `ADDR:PORT`.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Base URL of the registry.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}/main", self.address)
+    }
+
+    /// The index URL, as a client configures it.
+    pub(crate) fn index_url(&self) -> String {
+        format!("sparse+{}/index/", self.url())
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// A client for single requests, without a token.
+    pub(crate) fn client(&self) -> Client {
+        Client::new(&self.address)
+    }
+
+    /// A client that brings a new token of `user`.
+    pub(crate) fn client_of(&self, user: &str) -> Client {
+        self.client().with_token(&self.token(user))
+    }
+
+    /// The command that makes a token for `user`.
+    pub(crate) fn token_command(&self, user: &str) -> Command {
+        let mut command = axum_server();
+        command.args(["token", "create", "--user", user, "--data"]).arg(self.data());
+        command
+    }
+
+    /// A new token of `user`.
+    pub(crate) fn token(&self, user: &str) -> String {
+        let output = self.token_command(user).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let line = String::from_utf8(output.stdout).unwrap();
+        line.strip_suffix('\n').expect("a line").to_owned()
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// All that this start of the server printed to stdout.
+    pub(crate) fn stdout(&self) -> String {
+        fs::read_to_string(output_file(self.folder.path(), self.starts, "stdout")).unwrap()
+    }
+
+    /// All that every start of the server printed to stderr.
+    pub(crate) fn log(&self) -> String {
+        let file = |start| output_file(self.folder.path(), start, "stderr");
+        (0..=self.starts).map(|start| fs::read_to_string(file(start)).unwrap()).collect()
+    }
+
+    /// The requests answered until now.
+    pub(crate) fn requests(&self) -> Vec<LoggedRequest> {
+        self.log().lines().filter_map(LoggedRequest::parse).collect()
+    }
+
+    /// Sends SIGTERM and returns at once.
+    pub(crate) fn terminate(&self) {
+        signal("TERM", self.pid());
+    }
+
+    /// Sends SIGINT, as Ctrl-C does, and returns at once.
+    pub(crate) fn interrupt(&self) {
+        signal("INT", self.pid());
+    }
+
+    /// Waits until the server has ended.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        wait_for("the server to end", || self.process.try_wait().unwrap())
+    }
+
+    /// Kills the server as `kill -9` does.
+    pub(crate) fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// Starts again, on the same data and the same address.
+    pub(crate) fn restart(&mut self) {
+        self.starts += 1;
+        self.process = spawn(self.folder.path(), &self.flags, &self.address, self.starts);
+        self.await_address();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Fails if it has ended already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The program, in an environment without any of its variables.
+pub(crate) fn axum_server() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_axum_server"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("REGISTRY_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+fn spawn(folder: &Path, flags: &[String], listen: &str, start: usize) -> Child {
+    let output = |name| File::create_new(output_file(folder, start, name)).unwrap();
+    axum_server()
+        .args(["serve", "--listen", listen, "--data"])
+        .arg(folder.join("data"))
+        .args(flags)
+        .stdin(Stdio::null())
+        .stdout(output("stdout"))
+        .stderr(output("stderr"))
+        .spawn()
+        .unwrap()
+}
+
+fn output_file(folder: &Path, start: usize, name: &str) -> PathBuf {
+    folder.join(format!("{start}.{name}"))
+}
+
+/// Sends a signal with the shell's own `kill`, so that no test needs unsafe code.
+fn signal(name: &str, pid: u32) {
+    let status = Command::new("sh").args(["-c", &format!("kill -{name} {pid}")]).status().unwrap();
+    assert!(status.success());
+}
+
+/// One line of the request log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LoggedRequest {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) status: u16,
+}
+
+impl LoggedRequest {
+    fn parse(line: &str) -> Option<Self> {
+        let field = |name: &str| {
+            let (_, rest) = line.split_once(&format!(" {name}="))?;
+            rest.split(' ').next()
+        };
+        // The duration is there, and nobody's business here.
+        field("duration")?;
+        Some(Self {
+            method: field("method")?.into(),
+            path: field("path")?.into(),
+            status: field("status")?.parse().ok()?,
+        })
+    }
+
+    /// Whether it is an index file, rather than `config.json` or anything else.
+    pub(crate) fn is_index_file(&self) -> bool {
+        self.path.starts_with("/main/index/") && self.path != "/main/index/config.json"
+    }
+}

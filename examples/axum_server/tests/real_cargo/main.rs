@@ -1,0 +1,24 @@
+//! The installed cargo against a running server: nothing mocked, nothing outside this machine.
+//!
+//! Each test starts a server on a free port with a data folder of its own, and a cargo with a home
+//! of its own. One program holds all tests, since each further one would be linked anew.
+
+mod auth;
+mod caching;
+mod command_line;
+mod common;
+mod crash;
+mod dependencies;
+mod features;
+mod hostile;
+mod memory;
+mod names;
+mod owners;
+mod private;
+mod publish;
+mod resolve;
+mod search;
+mod shutdown;
+mod snippet;
+mod workspace;
+mod yank;

@@ -1,0 +1,68 @@
+use std::{io::Write, net::TcpStream};
+
+use crate::common::{Answer, CrateFile, Server, wait_for};
+
+/// Begins a publish, and returns when the server has seen half of it.
+fn half_a_publish(server: &Server, file: &CrateFile) -> (TcpStream, Vec<u8>) {
+    let mut frame = file.frame();
+    let rest = frame.split_off(frame.len() / 2);
+    let length = (frame.len() + rest.len()).to_string();
+    let headers = [("content-length", length.as_str()), ("expect", "100-continue")];
+    let mut stream = server.client_of("alice").begin("PUT", "/main/api/v1/crates/new", &headers);
+    // The server asks for the body when it begins to read it: the request is in flight.
+    let mut go_on = [0; 25];
+    std::io::Read::read_exact(&mut stream, &mut go_on).unwrap();
+    assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+    stream.write_all(&frame).unwrap();
+    (stream, rest)
+}
+
+fn wait_until_connecting_is_refused(server: &Server) {
+    wait_for("the server to stop listening", || TcpStream::connect(server.address()).err());
+}
+
+#[test]
+fn a_publish_in_flight_is_finished_before_the_server_stops() {
+    let mut server = Server::start();
+    let file = CrateFile::library("hello", "1.0.0", &[7; 100_000]);
+    let (mut stream, rest) = half_a_publish(&server, &file);
+    server.terminate();
+    wait_until_connecting_is_refused(&server);
+
+    stream.write_all(&rest).unwrap();
+    let answer = Answer::read(stream);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(server.wait().code(), Some(0));
+
+    server.restart();
+    assert_eq!(server.client().get(&file.index_path()).json()["cksum"], file.checksum());
+    assert!(server.client().get(&file.download_path()).body == file.bytes);
+}
+
+#[test]
+fn an_idle_connection_does_not_hold_the_server_up() {
+    let mut server = Server::start();
+    let idle = TcpStream::connect(server.address()).unwrap();
+    let answer = server.client().get("/main/index/config.json");
+    assert_eq!(answer.status, 200);
+    server.interrupt();
+    assert_eq!(server.wait().code(), Some(0));
+    drop(idle);
+}
+
+#[test]
+fn what_was_published_is_there_after_a_restart() {
+    let mut server = Server::start();
+    let file = CrateFile::library("hello", "1.0.0", b"");
+    let client = server.client_of("alice");
+    assert_eq!(client.publish(&file.frame()).status, 200);
+    let index = server.client().get(&file.index_path());
+    server.terminate();
+    assert_eq!(server.wait().code(), Some(0));
+    server.restart();
+    let again = server.client().get(&file.index_path());
+    assert_eq!((again.header("etag"), again.text()), (index.header("etag"), index.text()));
+    // So are tokens and owners.
+    let next = CrateFile::library("hello", "1.1.0", b"");
+    assert_eq!(client.publish(&next.frame()).status, 200);
+}
