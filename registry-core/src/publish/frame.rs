@@ -271,3 +271,134 @@ impl FrameError {
         matches!(self, Self::TooLarge { .. } | Self::MetadataTooLarge)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn rules(max_metadata_bytes: u32, max_crate_bytes: u32) -> ValidationRules {
+        ValidationRules { max_metadata_bytes, max_crate_bytes, ..ValidationRules::private() }
+    }
+
+    fn decode(
+        rules: &ValidationRules,
+        length: Option<u64>,
+        chunks: &[&[u8]],
+    ) -> Result<Upload, FrameError> {
+        let mut decoder = UploadDecoder::new(rules, length)?;
+        chunks.iter().try_for_each(|chunk| decoder.decode(chunk))?;
+        decoder.finish()
+    }
+
+    fn text(result: Result<Upload, FrameError>) -> (String, bool) {
+        let error = result.unwrap_err();
+        (error.to_string(), error.is_too_large())
+    }
+
+    #[test]
+    fn every_broken_body_is_refused_with_its_text() {
+        let rules = rules(4, 3);
+        for (body, expected) in [
+            (b"".as_slice(), ("invalid metadata length", false)),
+            (b"\x02\0\0", ("invalid metadata length", false)),
+            (b"\x05\0\0\0{   }\0\0\0\0", ("JSON metadata blob too large", true)),
+            (b"\xff\xff\xff\xff123456", ("JSON metadata blob too large", true)),
+            (b"\x04\0\0\0{} ", ("invalid metadata length for remaining payload: 4", false)),
+            (b"\x02\0\0\0{}\x03\0\0", ("invalid tarball length", false)),
+            (b"\x02\0\0\0{}\x04\0\0\0abcd", ("max upload size is: 3", true)),
+            (b"\x02\0\0\0{}\xff\xff\xff\xffabcd", ("max upload size is: 3", true)),
+            (
+                b"\x02\0\0\0{}\x03\0\0\0ab",
+                ("invalid tarball length for remaining payload: 3", false),
+            ),
+            (b"\x02\0\0\0{}\x03\0\0\0abcde", ("unexpected 2 bytes after the crate file", false)),
+        ] {
+            let expected = (expected.0.to_owned(), expected.1);
+            assert_eq!(text(decode(&rules, None, &[body])), expected, "{}", body.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_body_at_its_limits_is_taken_apart() {
+        let body = b"\x04\0\0\0{  }\x03\0\0\0abc";
+        let upload = decode(&rules(4, 3), Some(body.len() as u64), &[body]).unwrap();
+        assert_eq!(upload.metadata, "{  }");
+        assert_eq!(upload.file.chunks(), ["abc"]);
+        assert_eq!(upload.checksum, Checksum::of("abc"));
+    }
+
+    #[test]
+    fn a_body_too_long_is_refused_by_its_announced_length_alone() {
+        let rules = rules(4, 3);
+        assert!(UploadDecoder::new(&rules, Some(15)).is_ok());
+        let error = UploadDecoder::new(&rules, Some(16)).unwrap_err();
+        assert_eq!(error, FrameError::TooLarge { limit: 3 });
+        assert!(UploadDecoder::new(&ValidationRules::private(), Some(8 + (11 << 20))).is_ok());
+        let error = UploadDecoder::new(&ValidationRules::private(), Some(9 + (11 << 20)));
+        assert_eq!(error.unwrap_err().to_string(), "max upload size is: 10485760");
+    }
+
+    #[test]
+    fn a_prefix_that_cannot_be_true_is_refused_before_what_it_announces() {
+        let rules = rules(100, 100);
+        let refused = |length, chunk: &[u8]| {
+            UploadDecoder::new(&rules, Some(length)).unwrap().decode(chunk).unwrap_err()
+        };
+        assert_eq!(refused(9, b"\x02\0\0\0"), FrameError::MetadataLength { claimed: 2 });
+        assert_eq!(refused(12, b"\x02\0\0\0{}\x03\0\0\0"), FrameError::FileLength { claimed: 3 });
+        assert_eq!(refused(14, b"\x02\0\0\0{}\x03\0\0\0"), FrameError::Trailing { bytes: 1 });
+    }
+
+    #[test]
+    fn metadata_can_be_looked_at_as_soon_as_it_is_complete() {
+        let mut decoder = UploadDecoder::new(&ValidationRules::private(), None).unwrap();
+        decoder.decode(b"\x02\0\0\0{").unwrap();
+        assert_eq!(decoder.metadata(), None);
+        decoder.decode(b"}").unwrap();
+        assert_eq!(decoder.metadata(), Some(&Bytes::from("{}")));
+    }
+
+    proptest! {
+        #[test]
+        fn any_split_of_a_body_reads_as_the_whole(
+            metadata in proptest::collection::vec(any::<u8>(), 0..20),
+            file in proptest::collection::vec(any::<u8>(), 0..60),
+            cut in 0_usize..90,
+            behind in 0_usize..3,
+            splits in proptest::collection::vec(1_usize..20, 0..40),
+            known in any::<bool>(),
+        ) {
+            let length = |bytes: &[u8]| (bytes.len() as u32).to_le_bytes();
+            let mut body =
+                [&length(&metadata)[..], &metadata, &length(&file)[..], &file].concat();
+            body.extend(std::iter::repeat_n(0, behind));
+            body.truncate(cut);
+            let mut chunks = Vec::new();
+            let mut rest = body.as_slice();
+            for split in splits {
+                let (chunk, behind) = rest.split_at(split.min(rest.len()));
+                chunks.push(chunk);
+                rest = behind;
+            }
+            chunks.push(rest);
+            let (rules, announced) = (rules(16, 48), known.then_some(body.len() as u64));
+            let whole = decode(&rules, announced, &[&body]);
+            let split = decode(&rules, announced, &chunks);
+            match (whole, split) {
+                (Ok(whole), Ok(split)) => {
+                    prop_assert_eq!(&whole.metadata, &metadata);
+                    prop_assert_eq!(whole.file.chunks().concat(), file.clone());
+                    prop_assert_eq!(whole.checksum, Checksum::of(&file));
+                    prop_assert_eq!(&split.metadata, &metadata);
+                    prop_assert_eq!(split.file.chunks().concat(), file);
+                    prop_assert_eq!(split.checksum, whole.checksum);
+                }
+                // How many bytes too many are seen depends on how many have come.
+                (Err(FrameError::Trailing { .. }), Err(FrameError::Trailing { .. })) => {}
+                (whole, split) => prop_assert_eq!(whole.unwrap_err(), split.unwrap_err()),
+            }
+        }
+    }
+}

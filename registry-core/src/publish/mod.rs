@@ -14,6 +14,8 @@ mod metadata;
 mod release;
 mod reserved;
 mod rules;
+#[cfg(test)]
+mod tests;
 mod text;
 mod toml_depth;
 

@@ -7,7 +7,7 @@
 mod paths;
 mod tar;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::io::{self, BufRead as _, BufReader, Read};
 

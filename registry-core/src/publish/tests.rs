@@ -1,0 +1,612 @@
+//! Metadata and manifest, from their text to the release or its refusal.
+
+use serde_json::{Value, json};
+
+use super::{archive::tests::crate_file, *};
+use crate::{
+    Checksum, RegistryConfig,
+    entry::IndexEntry,
+    features,
+    record::{About, Timestamp},
+};
+
+const OWN: &str = "sparse+http://h/index/";
+const CRATES_IO: &str = "https://github.com/rust-lang/crates.io-index";
+
+/// What cargo would send for a package without anything.
+fn least() -> Value {
+    json!({"name": "a", "vers": "1.0.0", "deps": [], "features": {}})
+}
+
+fn with(changes: Value) -> Value {
+    let mut metadata = least();
+    for (key, value) in changes.as_object().unwrap() {
+        metadata[key] = value.clone();
+    }
+    metadata
+}
+
+fn parse_under(metadata: &Value, rules: &ValidationRules) -> Result<(), String> {
+    let json = serde_json::to_vec(metadata).unwrap();
+    Metadata::parse(&json, rules).map(drop).map_err(|error| error.to_string())
+}
+
+fn parse(changes: Value) -> Result<(), String> {
+    parse_under(&with(changes), &ValidationRules::private())
+}
+
+fn refused(text: impl Into<String>) -> Result<(), String> {
+    Err(text.into())
+}
+
+fn release_under(
+    metadata: &Value,
+    manifest: &str,
+    rules: &ValidationRules,
+) -> Result<Release, String> {
+    let json = serde_json::to_vec(metadata).unwrap();
+    let metadata = Metadata::parse(&json, rules).unwrap();
+    let config = RegistryConfig::new("http://h").unwrap();
+    let root = format!("{}-{}", metadata.name(), metadata.version());
+    Release::validate(&metadata, crate_file(&root, manifest), Checksum::of(""), rules, &config)
+        .map_err(|error| error.to_string())
+}
+
+const PACKAGE: &str = "[package]\nname = \"a\"\nversion = \"1.0.0\"\n";
+
+/// The entry for metadata and a manifest that say these things beside name and version.
+fn entry(changes: Value, manifest: &str) -> Result<IndexEntry, String> {
+    let manifest = format!("{PACKAGE}{manifest}");
+    release_under(&with(changes), &manifest, &ValidationRules::private())
+        .map(|release| release.entry().clone())
+}
+
+fn refusal(changes: Value, manifest: &str) -> String {
+    entry(changes, manifest).unwrap_err()
+}
+
+#[test]
+fn all_but_name_and_version_may_be_absent_or_null() {
+    let keys = [
+        "deps",
+        "features",
+        "authors",
+        "description",
+        "documentation",
+        "homepage",
+        "readme",
+        "readme_file",
+        "keywords",
+        "categories",
+        "license",
+        "license_file",
+        "repository",
+        "badges",
+        "links",
+        "rust_version",
+        "new_key",
+    ];
+    let mut nulls = json!({"name": "a", "vers": "1.0.0"});
+    assert_eq!(parse_under(&nulls, &ValidationRules::private()), Ok(()));
+    for key in keys {
+        nulls[key] = Value::Null;
+    }
+    assert_eq!(parse_under(&nulls, &ValidationRules::private()), Ok(()));
+    let dependency = json!({
+        "name": "b", "version_req": "1", "features": null, "optional": null,
+        "default_features": null, "target": null, "kind": null, "registry": null,
+        "explicit_name_in_toml": null, "artifact": null, "bindep_target": null, "lib": null,
+    });
+    assert_eq!(parse(json!({"deps": [dependency]})), Ok(()));
+}
+
+#[test]
+fn metadata_that_are_not_of_the_protocol_are_refused() {
+    for (json, text) in [
+        (r#"{"vers":"1.0.0"}"#, "missing field `name` at line 1 column 16"),
+        (r#"{"name":"a"}"#, "missing field `vers` at line 1 column 12"),
+        (
+            r#"{"name":"a","vers":null}"#,
+            "invalid type: null, expected a string at line 1 column 23",
+        ),
+        (
+            r#"{"name":"a","vers":"1.0.0","deps":{}}"#,
+            "invalid type: map, expected a sequence at line 1 column 34",
+        ),
+        (r#"{"name":"a","vers":"1.0.0","name":"b"}"#, "duplicate key `name` at line 1 column 33"),
+        ("[]", "not a JSON object"),
+    ] {
+        let verdict = Metadata::parse(json.as_bytes(), &ValidationRules::private());
+        assert_eq!(verdict.unwrap_err().to_string(), format!("invalid upload request: {text}"));
+    }
+    let deep = "[".repeat(100_000);
+    let verdict = Metadata::parse(deep.as_bytes(), &ValidationRules::private());
+    assert_eq!(verdict.unwrap_err().to_string(), "invalid upload request: nested too deeply");
+}
+
+#[test]
+fn names_and_versions_are_refused_with_their_texts() {
+    for (changes, text) in [
+        (
+            json!({"name": "a/b"}),
+            "invalid character `/` in crate name: `a/b`, characters must be ASCII letters, digits, `-` or `_`",
+        ),
+        (json!({"name": "COM1"}), "cannot upload a crate with a reserved name"),
+        (json!({"name": "Std"}), "cannot upload a crate with a reserved name"),
+        (json!({"vers": "v1.0.0"}), "\"v1.0.0\" is an invalid semver version"),
+        (
+            json!({"vers": format!("1.0.0-{}", "a".repeat(145))}),
+            "the version number is too long (max 150 characters)",
+        ),
+    ] {
+        assert_eq!(parse(changes), refused(text));
+    }
+    let mut rules = ValidationRules::private();
+    rules.reserved_names.insert("My_Co".parse().unwrap());
+    assert_eq!(
+        parse_under(&with(json!({"name": "my-co"})), &rules),
+        refused("cannot upload a crate with a reserved name")
+    );
+}
+
+#[test]
+fn characters_that_harm_a_backend_or_a_terminal_are_refused() {
+    for character in ['\0', '\u{1b}', '\u{7f}', '\u{85}', '\u{202e}', '\u{2066}'] {
+        let code = format!("U+{:04X}", u32::from(character));
+        for field in ["description", "license", "homepage", "links"] {
+            let value = format!("http://{character}");
+            assert_eq!(
+                parse(json!({ field: value })),
+                refused(format!("invalid character {code} in field `{field}`"))
+            );
+        }
+        let value = format!("x{character}");
+        assert_eq!(
+            parse(json!({"authors": [value], "keywords": []})),
+            refused(format!("invalid character {code} in field `authors`"))
+        );
+    }
+    assert_eq!(parse(json!({"description": "two\n\tlines", "readme": "\u{1b}"})), Ok(()));
+    assert_eq!(
+        parse(json!({"license": "a\nb"})),
+        refused("invalid character U+000A in field `license`")
+    );
+}
+
+#[test]
+fn texts_and_lists_have_their_limits() {
+    let text = |length| "x".repeat(length);
+    let url = |length: usize| format!("http://h/{}", "x".repeat(length - 9));
+    let features = |count: usize| {
+        (0..count).map(|n| (format!("f{n}"), json!([]))).collect::<serde_json::Map<_, _>>()
+    };
+    let dependencies = |count: usize| {
+        (0..count).map(|n| json!({"name": format!("d{n}"), "version_req": "1"})).collect::<Vec<_>>()
+    };
+    for (at_limit, beyond, expected) in [
+        (
+            json!({"description": "é".repeat(1000)}),
+            json!({"description": text(1001)}),
+            "field `description` is 1001 characters, limit 1000",
+        ),
+        (
+            json!({"homepage": url(2048)}),
+            json!({"homepage": url(2049)}),
+            "field `homepage` is 2049 characters, limit 2048",
+        ),
+        (
+            json!({"license": text(1024)}),
+            json!({"license": text(1025)}),
+            "field `license` is 1025 characters, limit 1024",
+        ),
+        (
+            json!({"keywords": vec![text(20); 5]}),
+            json!({"keywords": [text(21)]}),
+            "field `keywords` is 21 characters, limit 20",
+        ),
+        (
+            json!({"keywords": vec!["a"; 5]}),
+            json!({"keywords": vec!["a"; 6]}),
+            "a maximum number of 5 keywords is allowed, but the crate has 6",
+        ),
+        (
+            json!({"categories": vec!["a"; 5]}),
+            json!({"categories": vec!["a"; 6]}),
+            "a maximum number of 5 categories is allowed, but the crate has 6",
+        ),
+        (
+            json!({"features": features(300)}),
+            json!({"features": features(301)}),
+            "a maximum number of 300 features is allowed, but the crate has 301",
+        ),
+        (
+            json!({"features": {"b": [], "a": vec!["b"; 300]}}),
+            json!({"features": {"b": [], "a": vec!["b"; 301]}}),
+            "feature `a`: a maximum number of 300 values is allowed, found 301",
+        ),
+        (
+            json!({"deps": dependencies(500)}),
+            json!({"deps": dependencies(501)}),
+            "a maximum number of 500 dependencies is allowed, but the crate has 501",
+        ),
+        (
+            json!({"deps": [{"name": "b", "version_req": vec![">0"; 32].join(",")}]}),
+            json!({"deps": [{"name": "b", "version_req": vec![">0"; 33].join(",")}]}),
+            "dependency `b`: `>0,>0,>0,>0,>0,>0,>0,>0,>0,>0,>0,>0,>0,>0,>0,>0,>0,>0,>0,>0,>0,>0,>0,>0,>0,>0,>0,>0,>0,>0,>0,>0,>0` is not a version requirement",
+        ),
+    ] {
+        assert_eq!(parse(at_limit), Ok(()), "{expected}");
+        assert_eq!(parse(beyond), refused(expected));
+    }
+    let rules = ValidationRules { max_readme_bytes: 3, ..ValidationRules::private() };
+    assert_eq!(parse_under(&with(json!({"readme": "abc"})), &rules), Ok(()));
+    assert_eq!(
+        parse_under(&with(json!({"readme": "abcd"})), &rules),
+        refused("field `readme` is 4 bytes, limit 3")
+    );
+}
+
+#[test]
+fn urls_are_of_the_web() {
+    for url in ["javascript:alert(1)", " http://h", "ftp://h", "h"] {
+        assert_eq!(
+            parse(json!({"homepage": url})),
+            refused(format!(
+                "URL for field `homepage` must begin with http:// or https:// (url: {url})"
+            ))
+        );
+    }
+    assert_eq!(
+        parse(json!({"repository": "https://"})),
+        refused("invalid value in field `repository`: `https://`, expected a URL")
+    );
+    assert_eq!(parse(json!({"documentation": "https://h/x?y#z", "homepage": ""})), Ok(()));
+}
+
+#[test]
+fn what_cannot_be_a_dependency_is_refused() {
+    for (changes, text) in [
+        (
+            json!({"name": "<script>"}),
+            "dependency `<script>`: invalid character `<` in crate name: `<script>`, characters must be ASCII letters, digits, `-` or `_`",
+        ),
+        (
+            json!({"name": "_b"}),
+            "dependency `_b`: invalid character `_` at the start of crate name: `_b`, the first character must be an ASCII letter",
+        ),
+        (json!({"version_req": ""}), "dependency `b`: `` is not a version requirement"),
+        (json!({"version_req": "one"}), "dependency `b`: `one` is not a version requirement"),
+        (json!({"kind": "other"}), "dependency `b`: `other` is not a kind of dependency"),
+        (json!({"target": "cfg(unix"}), "dependency `b`: `cfg(unix` is not a target"),
+        (json!({"features": ["<b>"]}), "dependency `b`: `<b>` is not a feature name"),
+        (
+            json!({"kind": "dev", "optional": true}),
+            "dependency `b`: dev-dependencies are not allowed to be optional",
+        ),
+        (json!({"artifact": ["exe"]}), "dependency `b`: `exe` is not an artifact"),
+        (
+            json!({"registry": "file:///etc"}),
+            "dependency `b`: `file:///etc` is not a registry: expected http://, https:// or ssh://",
+        ),
+        (
+            json!({"registry": "javascript:x"}),
+            "dependency `b`: `javascript:x` is not a registry: expected http://, https:// or ssh://",
+        ),
+        (
+            json!({"registry": "https://u@h/"}),
+            "dependency `b`: `https://u@h/` is not a registry: it holds a user name",
+        ),
+        (
+            json!({"registry": "ssh://git:p@h/"}),
+            "dependency `b`: `ssh://git:p@h/` is not a registry: it holds a password",
+        ),
+    ] {
+        let mut dependency = json!({"name": "b", "version_req": "1"});
+        for (key, value) in changes.as_object().unwrap() {
+            dependency[key] = value.clone();
+        }
+        assert_eq!(parse(json!({"deps": [dependency]})), refused(text));
+    }
+    let fine = json!({
+        "name": "b", "version_req": "*", "registry": "ssh://git@h/x.git",
+        "explicit_name_in_toml": "_alias", "target": "x86_64-unknown-linux-gnu",
+    });
+    assert_eq!(parse(json!({"deps": [fine]})), Ok(()));
+}
+
+#[test]
+fn features_that_cargo_would_refuse_are_refused() {
+    let verdict = |features: Value| {
+        parse(json!({
+            "deps": [
+                {"name": "opt", "version_req": "1", "optional": true},
+                {"name": "other", "version_req": "1", "optional": true},
+                {"name": "always", "version_req": "1"},
+            ],
+            "features": features,
+        }))
+    };
+    for (features, text) in [
+        (json!({"": []}), "feature ``: this is not a feature name"),
+        (json!({"a/b": []}), "feature `a/b`: this is not a feature name"),
+        (json!({"dep:opt": []}), "feature `dep:opt`: this is not a feature name"),
+        (json!({"f": ["none"]}), "feature `f`: `none` is neither a feature nor a dependency"),
+        (json!({"f": ["dep:none"]}), "feature `f`: `dep:none` names no dependency"),
+        (json!({"f": ["none/x"]}), "feature `f`: `none/x` names no dependency"),
+        (
+            json!({"f": ["dep:always"]}),
+            "feature `f`: `dep:always` names a dependency that is not optional",
+        ),
+        (json!({"f": ["always"]}), "feature `f`: `always` names a dependency that is not optional"),
+        (
+            json!({"f": ["always?/x"]}),
+            "feature `f`: `always?/x` names a dependency that is not optional",
+        ),
+        (json!({"f": ["opt/x/y"]}), "feature `f`: `opt/x/y` does not end in a feature name"),
+        (json!({"f": ["dep:opt/x"]}), "feature `f`: `dep:opt/x` names no dependency"),
+        (
+            json!({"f": ["opt"], "g": ["dep:opt"]}),
+            "feature `f`: `opt` names an optional dependency that has no feature of its own, use `dep:`",
+        ),
+        (json!({"opt": []}), "feature `opt`: nothing turns the optional dependency `opt` on"),
+    ] {
+        assert_eq!(verdict(features), refused(text));
+    }
+    for features in [
+        json!({"f": ["g", "opt", "opt/x", "opt?/x", "always/x"], "g": [], "2d": []}),
+        json!({"opt": ["dep:opt"], "f": ["opt"]}),
+        json!({"f": ["dep:opt", "dep:other"], "über+x.y-z_": []}),
+    ] {
+        assert_eq!(verdict(features), Ok(()));
+    }
+}
+
+#[test]
+fn a_rust_version_is_one_to_three_numbers() {
+    for version in ["1", "1.70", "1.70.1", ""] {
+        assert_eq!(parse(json!({"rust_version": version})), Ok(()), "{version}");
+    }
+    for version in ["=1.70", "^1.70", "1.70.0-beta", "1.", "01.2", "1.2.3.4", "stable"] {
+        assert_eq!(
+            parse(json!({"rust_version": version})),
+            refused(format!(
+                "invalid value in field `rust-version`: `{version}`, expected a version like `1.70`"
+            ))
+        );
+    }
+}
+
+#[test]
+fn the_entry_says_what_the_manifest_says() {
+    let manifest = format!(
+        r#"
+        links = "n"
+        rust-version = "1.70"
+        [features]
+        default = ["std"]
+        std = []
+        tls = ["dep:c"]
+        [dependencies]
+        b = {{ version = "1", registry-index = "{OWN}", features = ["y", "x"], default_features = false }}
+        c = {{ version = "2", optional = true, package = "real" }}
+        [dev_dependencies]
+        b = {{ version = "1", registry-index = "http://h/index" }}
+        [target.'cfg( unix )'.build-dependencies]
+        d = "0.1"
+        "#
+    );
+    let metadata = json!({
+        "deps": [
+            {"name": "d", "version_req": "^0.1", "kind": "build", "target": "cfg(unix)", "registry": CRATES_IO},
+            {"name": "b", "version_req": "^1", "kind": "dev"},
+            {"name": "b", "version_req": "^1", "features": ["x", "y"], "default_features": false},
+            {"name": "real", "version_req": "^2", "optional": true, "explicit_name_in_toml": "c", "registry": CRATES_IO},
+        ],
+        "features": {"default": ["std"], "std": [], "tls": ["dep:c"]},
+        "links": "n",
+        "rust_version": "1.70",
+        "description": "not what the manifest says",
+    });
+    let entry = entry(metadata, &manifest).unwrap();
+    assert_eq!(
+        serde_json::to_value(&entry).unwrap(),
+        json!({
+            "name": "a",
+            "vers": "1.0.0",
+            "deps": [
+                {"name": "b", "req": "^1", "features": ["x", "y"], "optional": false, "default_features": false, "kind": "normal"},
+                {"name": "b", "req": "^1", "features": [], "optional": false, "default_features": true, "kind": "dev"},
+                {"name": "c", "req": "^2", "features": [], "optional": true, "default_features": true, "kind": "normal", "registry": CRATES_IO, "package": "real"},
+                {"name": "d", "req": "^0.1", "features": [], "optional": false, "default_features": true, "target": "cfg(unix)", "kind": "build", "registry": CRATES_IO},
+            ],
+            "cksum": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+            "features": {"default": ["std"], "std": []},
+            "features2": {"tls": ["dep:c"]},
+            "yanked": false,
+            "links": "n",
+            "v": 2,
+            "rust_version": "1.70",
+        })
+    );
+}
+
+#[test]
+fn a_manifest_that_says_something_else_is_refused() {
+    let dependency = json!({"name": "b", "version_req": "^1", "registry": CRATES_IO});
+    for (metadata, manifest, text) in [
+        (json!({}), "[dependencies]\nb = \"1\"", "dependencies"),
+        (json!({"deps": [dependency]}), "", "dependencies"),
+        (json!({"deps": [dependency]}), "[dependencies]\nb = \"2\"", "dependencies"),
+        (json!({"deps": [dependency]}), "[build-dependencies]\nb = \"1\"", "dependencies"),
+        (
+            json!({"deps": [dependency]}),
+            "[dependencies]\nb = { version = \"1\", default-features = false }",
+            "dependencies",
+        ),
+        (
+            json!({"deps": [{"name": "b", "version_req": "^1"}]}),
+            "[dependencies]\nb = \"1\"",
+            "dependencies",
+        ),
+        (json!({"features": {"x": []}}), "", "features"),
+        (json!({}), "[features]\nx = []", "features"),
+        (json!({"links": "z"}), "", "links"),
+        (json!({"rust_version": "1.70"}), "rust-version = \"1.71\"", "rust-version"),
+    ] {
+        assert_eq!(
+            refusal(metadata, manifest),
+            format!("metadata does not match Cargo.toml: {text}")
+        );
+    }
+    // Cargo before 1.71 does not send it.
+    let unsent = entry(json!({}), "rust-version = \"1.71\"").unwrap();
+    assert_eq!(unsent.rust_version.as_deref(), Some("1.71"));
+}
+
+#[test]
+fn name_and_version_are_those_of_the_manifest_to_the_letter() {
+    let verdict = |name: &str, version: &str| {
+        let manifest = format!("[package]\nname = \"{name}\"\nversion = \"{version}\"");
+        release_under(&least(), &manifest, &ValidationRules::private()).map(drop)
+    };
+    assert_eq!(verdict("a", "1.0.0"), Ok(()));
+    assert_eq!(
+        verdict("A", "1.0.0"),
+        refused("metadata name `a` does not match manifest name `A`")
+    );
+    assert_eq!(
+        verdict("a", "1.0.0+b"),
+        refused("metadata version `1.0.0` does not match manifest version `1.0.0+b`")
+    );
+}
+
+#[test]
+fn a_manifest_that_needs_another_file_is_refused() {
+    for (manifest, text) in [
+        ("edition.workspace = true", "`package.edition` is inherited from a workspace"),
+        ("[lints]\nworkspace = true", "`lints` is inherited from a workspace"),
+        ("[patch.crates-io]", "[patch] has no place in a package"),
+        ("[replace]", "[replace] has no place in a package"),
+        ("x = ", "string values must be quoted, expected literal string at line 4"),
+        (
+            "[dependencies]\nb = 1",
+            "invalid type: integer `1`, expected a version requirement or a table at line 5",
+        ),
+        ("name = \"b\"", "duplicate key at line 4"),
+    ] {
+        assert_eq!(
+            refusal(json!({}), manifest),
+            format!("Cargo.toml manifest is invalid: {text}"),
+            "{manifest}"
+        );
+    }
+    for (dependency, text) in [
+        ("{ workspace = true }", "it is inherited from a workspace"),
+        ("{ version = \"1\", path = \"../b\" }", "it has a path"),
+        ("{ version = \"1\", git = \"https://h\" }", "it has a git repository"),
+        (
+            "{ version = \"1\", registry = \"own\" }",
+            "it names a registry, expected `registry-index`",
+        ),
+        ("{ features = [] }", "it has no version"),
+    ] {
+        assert_eq!(
+            refusal(json!({}), &format!("[dependencies]\nb = {dependency}")),
+            format!("dependency `b`: {text}")
+        );
+    }
+    let deep = format!("x = {}", "[".repeat(100_000));
+    assert_eq!(refusal(json!({}), &deep), "Cargo.toml manifest is invalid: nested too deeply");
+    let metadata_of_others = "[package.metadata]\nworkspace = true\n[badges]\n[profile.release]";
+    assert!(entry(json!({}), metadata_of_others).is_ok());
+}
+
+#[test]
+fn crates_io_asks_for_a_description_and_a_licence() {
+    let rules = ValidationRules::crates_io();
+    let verdict = |manifest: &str| {
+        release_under(&least(), &format!("{PACKAGE}{manifest}"), &rules)
+            .map(|release| release.about().clone())
+    };
+    assert_eq!(verdict(""), Err("missing or empty metadata fields: description, license".into()));
+    let described = |rest: &str| verdict(&format!("description = \"d\"\n{rest}"));
+    assert_eq!(
+        described("license = \"\""),
+        Err("missing or empty metadata fields: license".into())
+    );
+    let about = About { description: Some("d".into()), ..About::default() };
+    for license in
+        ["license = \"MIT\"", "license = \"MIT/Apache-2.0\"", "license-file = \"LICENSE\""]
+    {
+        assert_eq!(described(license), Ok(about.clone()), "{license}");
+    }
+    assert_eq!(
+        described("license = \"Mine\""),
+        Err("invalid value in field `license`: `Mine`, expected an SPDX licence expression".into())
+    );
+    assert_eq!(
+        described("license = \"MIT\"\nkeywords = [\"-x\"]"),
+        Err("invalid value in field `keywords`: `-x`, expected an ASCII letter or digit, then letters, digits, `_`, `-` or `+`".into())
+    );
+}
+
+#[test]
+fn crates_io_refuses_other_registries_and_bare_wildcards() {
+    let rules = ValidationRules::crates_io();
+    let manifest = format!(
+        "{PACKAGE}description = \"d\"\nlicense = \"MIT\"\n[dependencies]\nb = {{ version = \"1\", registry-index = \"REGISTRY\" }}"
+    );
+    let verdict = |metadata: &Value, registry: &str| {
+        release_under(metadata, &manifest.replace("REGISTRY", registry), &rules).map(drop)
+    };
+    let own = with(json!({"deps": [{"name": "b", "version_req": "^1"}]}));
+    assert_eq!(verdict(&own, OWN), Ok(()));
+    let other =
+        with(json!({"deps": [{"name": "b", "version_req": "^1", "registry": "https://o/"}]}));
+    assert_eq!(
+        verdict(&other, "https://o/"),
+        refused("dependency `b`: cross-registry dependencies are not permitted")
+    );
+    assert_eq!(
+        parse_under(&with(json!({"deps": [{"name": "b", "version_req": "*"}]})), &rules),
+        refused("dependency `b`: wildcard (`*`) dependency constraints are not allowed")
+    );
+}
+
+#[test]
+fn the_line_carries_the_time_of_publication() {
+    let release = release_under(&least(), PACKAGE, &ValidationRules::private()).unwrap();
+    let line = release.to_line(Timestamp(951_827_696)).unwrap();
+    assert_eq!(
+        line.as_bytes(),
+        concat!(
+            r#"{"name":"a","vers":"1.0.0","deps":[],"#,
+            r#""cksum":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","#,
+            r#""features":{},"yanked":false,"pubtime":"2000-02-29T12:34:56Z"}"#
+        )
+    );
+    let error = release.to_line(Timestamp(u64::MAX)).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "a publication time of 18446744073709551615 seconds since 1970 cannot be written"
+    );
+}
+
+#[test]
+fn a_line_beyond_the_limit_of_the_index_is_refused() {
+    let rules = ValidationRules { max_text_chars: 1 << 20, ..ValidationRules::private() };
+    let feature = "f".repeat(200_000);
+    let values: Vec<String> = (0..6).map(|n| format!("{feature}{n}")).collect();
+    let manifest = format!(
+        "{PACKAGE}[features]\n{}",
+        values.iter().map(|name| format!("{name} = []\n")).collect::<String>()
+    );
+    let rules = ValidationRules { max_manifest_bytes: 2 << 20, ..rules };
+    let metadata = with(
+        json!({"features": values.iter().map(|name| (name.clone(), json!([]))).collect::<serde_json::Map<_, _>>()}),
+    );
+    let release = release_under(&metadata, &manifest, &rules).unwrap();
+    assert_eq!(features::split(release.entry().features.clone()).0.len(), 6);
+    let error = release.to_line(Timestamp(0)).unwrap_err();
+    assert!(matches!(error, LineError::Line(crate::entry::IndexLineError::TooLong { .. })));
+}
