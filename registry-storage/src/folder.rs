@@ -1,10 +1,14 @@
-//! The folder of a store in the file system.
+//! A store in the file system: its folder, and how its files are read.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Read as _},
     path::Path,
     time::{Duration, SystemTime},
 };
+
+use bytes::Bytes;
+use futures_core::Stream;
 
 /// A write takes no longer; a staged file that is older was left behind by a crash.
 const LEFT_BEHIND: Duration = Duration::from_secs(60 * 60);
@@ -57,9 +61,48 @@ fn is_staged(file_name: &str) -> bool {
     number.is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
 }
 
+/// Bytes read by one trip to a blocking thread. `object_store` itself reads 8 KiB, and most of the
+/// time of a download is such trips.
+const CHUNK_BYTES: u64 = 256 * 1024;
+
+/// The next `length` bytes of a file; an error where it ends before.
+pub(crate) fn read(file: fs::File, length: u64) -> impl Stream<Item = io::Result<Bytes>> {
+    futures_util::stream::try_unfold((file, length), async |(mut file, missing)| {
+        if missing == 0 {
+            return Ok(None);
+        }
+        tokio::task::spawn_blocking(move || {
+            let wanted = missing.min(CHUNK_BYTES);
+            let mut chunk = Vec::with_capacity(usize::try_from(wanted).unwrap_or_default());
+            match (&mut file).take(wanted).read_to_end(&mut chunk)? as u64 {
+                read if read == wanted => Ok(Some((chunk.into(), (file, missing - read)))),
+                _ => Err(io::ErrorKind::UnexpectedEof.into()),
+            }
+        })
+        .await?
+    })
+}
+
 #[cfg(test)]
 mod tests {
+    use futures_util::TryStreamExt as _;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_file_is_read_in_pieces_and_never_short() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let content: Vec<u8> = (0..=255).cycle().take(600_000).collect();
+        fs::write(&path, &content).unwrap();
+        let chunks = |length| read(fs::File::open(&path).unwrap(), length).try_collect::<Vec<_>>();
+        let whole = chunks(600_000).await.unwrap();
+        assert_eq!(whole.iter().map(Bytes::len).collect::<Vec<_>>(), [262_144, 262_144, 75_712]);
+        assert_eq!(whole.concat(), content);
+        assert_eq!(chunks(0).await.unwrap(), Vec::<Bytes>::new());
+        let short = chunks(600_001).await.unwrap_err();
+        assert_eq!(short.kind(), io::ErrorKind::UnexpectedEof);
+    }
 
     #[test]
     fn only_old_staged_files_are_removed() {

@@ -11,8 +11,10 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_core::Stream;
-use futures_util::{StreamExt as _, TryStreamExt as _};
-use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload, memory::InMemory, path::Path};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
+use object_store::{
+    GetResult, ObjectStore, ObjectStoreExt as _, PutPayload, memory::InMemory, path::Path,
+};
 use registry_core::{
     BoxError, CrateStore, StoreError,
     store::{CrateBody, CrateFile, CrateKey, StoredCrate},
@@ -53,6 +55,7 @@ impl ObjectCrateStore {
     /// leaves a part of one. What a crash left of a write more than an hour ago is removed now;
     /// that reads every folder, so it takes the longer the more crates there are. Blocks meanwhile.
     ///
+    /// Reads and writes by `tokio::task::spawn_blocking`, so it needs a tokio runtime around it.
     /// Symbolic links are followed: nobody else may be able to write to the folder.
     ///
     /// # Errors
@@ -92,8 +95,8 @@ impl CrateStore for ObjectCrateStore {
         };
         let (size, modified) = (found.meta.size, found.meta.last_modified.into());
         let backend = self.backend;
-        let chunks = found.into_stream().map_err(move |error| failed(backend, error));
-        let body = Box::pin(WholeFile { backend, missing: size, chunks: chunks.boxed() });
+        let chunks = chunks_of(backend, found);
+        let body = Box::pin(WholeFile { backend, missing: size, chunks });
         Ok(Some(CrateFile { size, modified, body }))
     }
 
@@ -132,6 +135,26 @@ impl CrateStore for ObjectCrateStore {
         let put = self.store.put(&Path::from(PROBE), payload).await;
         put.map(drop).map_err(|error| self.failed(error))
     }
+}
+
+type Chunks = BoxStream<'static, Result<Bytes, StoreError>>;
+
+#[cfg(feature = "fs")]
+fn chunks_of(backend: &'static str, found: GetResult) -> Chunks {
+    match found.payload {
+        object_store::GetResultPayload::File(file, _) => {
+            let chunks = crate::folder::read(file, found.meta.size);
+            chunks.map_err(move |error| failed(backend, error)).boxed()
+        }
+        object_store::GetResultPayload::Stream(chunks) => {
+            chunks.map_err(move |error| failed(backend, error)).boxed()
+        }
+    }
+}
+
+#[cfg(not(feature = "fs"))]
+fn chunks_of(backend: &'static str, found: GetResult) -> Chunks {
+    found.into_stream().map_err(move |error| failed(backend, error)).boxed()
 }
 
 fn failed(backend: &'static str, error: impl Into<BoxError>) -> StoreError {
