@@ -1,5 +1,6 @@
 //! Publish bodies as cargo 1.95 sent them to a registry at `http://127.0.0.1:35769`.
 
+use proptest::prelude::*;
 use registry_core::{
     RegistryConfig, Release, ValidationRules,
     policy::Warning,
@@ -7,16 +8,25 @@ use registry_core::{
     record::{About, Timestamp},
 };
 
-fn publish(body: &[u8]) -> Release {
+/// Takes a body all the way, or to its first refusal.
+fn validate(body: &[u8]) -> Result<Release, String> {
     let rules = ValidationRules::private();
     let config = RegistryConfig::new("http://127.0.0.1:35769")
         .unwrap()
         .with_index_alias("sparse+http://127.0.0.1:35769/own/");
-    let mut decoder = UploadDecoder::new(&rules, Some(body.len() as u64)).unwrap();
-    decoder.decode(body).unwrap();
-    let upload = decoder.finish().unwrap();
-    let metadata = Metadata::parse(&upload.metadata, &rules).unwrap();
-    Release::validate(&metadata, upload.file, upload.checksum, &rules, &config).unwrap()
+    let mut decoder = UploadDecoder::new(&rules, Some(body.len() as u64)).map_err(text)?;
+    decoder.decode(body).map_err(text)?;
+    let upload = decoder.finish().map_err(text)?;
+    let metadata = Metadata::parse(&upload.metadata, &rules).map_err(text)?;
+    Release::validate(&metadata, upload.file, upload.checksum, &rules, &config).map_err(text)
+}
+
+fn text(error: impl std::error::Error) -> String {
+    error.to_string()
+}
+
+fn publish(body: &[u8]) -> Release {
+    validate(body).unwrap()
 }
 
 fn line(release: &Release) -> String {
@@ -138,4 +148,29 @@ fn unstable_dependencies_make_a_line_of_version_3() {
     );
     let warning = Warning("file `src/aux.rs` cannot be unpacked on Windows".into());
     assert_eq!((release.about(), release.warnings()), (&About::default(), [warning].as_slice()));
+}
+
+proptest! {
+    /// Whatever is changed on the way: no panic, and what is accepted still has a line.
+    #[test]
+    fn a_damaged_body_is_refused_or_has_a_line(
+        which in 0_usize..3,
+        changes in proptest::collection::vec((0_usize..3000, any::<u8>()), 1..4),
+        json_only in any::<bool>(),
+    ) {
+        let mut body = [
+            &include_bytes!("fixtures/least.publish")[..],
+            include_bytes!("fixtures/workspace-member.publish"),
+            include_bytes!("fixtures/artifact-dependencies.publish"),
+        ][which].to_vec();
+        let json = u32::from_le_bytes(body[..4].try_into().unwrap()) as usize;
+        for (at, byte) in changes {
+            let at = if json_only { 4 + at % json } else { at % body.len() };
+            body[at] = byte;
+        }
+        match validate(&body) {
+            Ok(release) => prop_assert!(release.to_line(Timestamp(0)).is_ok()),
+            Err(text) => prop_assert!(!text.chars().any(char::is_control), "{}", text),
+        }
+    }
 }

@@ -97,28 +97,46 @@ impl Declared {
         self
     }
 
-    /// Names the first part in which the metadata differ from the manifest.
-    pub(super) fn difference(&self, manifest: &Self) -> Option<&'static str> {
-        let dependencies = |declared: &Self| -> Vec<IndexDependency> {
-            let comparable = |dependency: &IndexDependency| IndexDependency {
-                // Cargo does not send it.
-                public: None,
-                ..dependency.clone()
+    /// Compares the metadata with the manifest, whose `declared` is the argument.
+    pub(super) fn must_equal(&self, manifest: &Self) -> Result<(), Invalid> {
+        let differs = |part| Err(Invalid::Mismatch { part });
+        // Cargo does not send this one.
+        let sent =
+            |dependency: &IndexDependency| IndexDependency { public: None, ..dependency.clone() };
+        if !self.dependencies.iter().map(sent).eq(manifest.dependencies.iter().map(sent)) {
+            return match self.unknown_own_index(manifest) {
+                Some(registry) => Err(Invalid::UnknownIndex { registry }),
+                None => differs("dependencies"),
             };
-            declared.dependencies.iter().map(comparable).collect()
-        };
-        if dependencies(self) != dependencies(manifest) {
-            Some("dependencies")
-        } else if self.features != manifest.features {
-            Some("features")
-        } else if self.links != manifest.links {
-            Some("links")
-        // Cargo before 1.71 does not send it.
-        } else if self.rust_version.is_some() && self.rust_version != manifest.rust_version {
-            Some("rust-version")
-        } else {
-            None
         }
+        if self.features != manifest.features {
+            return differs("features");
+        }
+        if self.links != manifest.links {
+            return differs("links");
+        }
+        // Cargo before 1.71 does not send it.
+        if self.rust_version.is_some() && self.rust_version != manifest.rust_version {
+            return differs("rust-version");
+        }
+        Ok(())
+    }
+
+    /// An index URL in the manifest that the client takes for this registry's, and we do not.
+    fn unknown_own_index(&self, manifest: &Self) -> Option<String> {
+        manifest
+            .dependencies
+            .iter()
+            .filter(|theirs| theirs.registry.as_deref() != Some(CRATES_IO_INDEX))
+            .find_map(|theirs| {
+                let registry = theirs.registry.as_ref()?;
+                let as_own = |ours: &&IndexDependency| {
+                    ours.registry.is_none()
+                        && (&ours.name, ours.kind, &ours.target)
+                            == (&theirs.name, theirs.kind, &theirs.target)
+                };
+                self.dependencies.iter().find(as_own).map(|_| registry.clone())
+            })
     }
 }
 
@@ -156,7 +174,7 @@ fn check_dependency(written: Written, rules: &ValidationRules) -> Result<IndexDe
         return Err("dev-dependencies are not allowed to be optional".into());
     }
     let target = written.target.filter(|target| !target.is_empty());
-    let target = target.map(|target| check_target(&target, rules)).transpose()?;
+    let target = target.map(|target| check_target(&target)).transpose()?;
     let registry = written.registry.filter(|registry| !registry.is_empty());
     if let Some(registry) = &registry {
         check_registry(registry, rules)?;
@@ -168,7 +186,7 @@ fn check_dependency(written: Written, rules: &ValidationRules) -> Result<IndexDe
         }
     }
     if let Some(target) = &written.bindep_target {
-        check_target(target, rules)?;
+        check_target(target)?;
     }
     Ok(IndexDependency {
         name: written.name,
@@ -210,9 +228,12 @@ fn check_req(req: &str, rules: &ValidationRules) -> Result<VersionReq, String> {
     Ok(parsed)
 }
 
-fn check_target(target: &str, rules: &ValidationRules) -> Result<String, String> {
+/// Most bytes of a target. Not to be configured: the parser calls itself for each bracket in it.
+const MAX_TARGET_BYTES: usize = 1024;
+
+fn check_target(target: &str) -> Result<String, String> {
     let invalid = || format!("`{}` is not a target", Echo(target));
-    if target.len() > rules.max_text_chars || target.chars().any(char::is_control) {
+    if target.len() > MAX_TARGET_BYTES || target.chars().any(char::is_control) {
         return Err(invalid());
     }
     let parsed: Platform = target.parse().map_err(|_| invalid())?;

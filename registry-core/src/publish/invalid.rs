@@ -3,6 +3,7 @@
 use super::archive::ArchiveError;
 use crate::{
     echo::Echo,
+    entry::IndexLine,
     name::{CrateName, NameError},
     version::VersionError,
 };
@@ -108,6 +109,12 @@ pub enum Invalid {
     /// The manifest in the crate file cannot be read, or is not one cargo would have packaged.
     #[error("Cargo.toml manifest is invalid: {0}")]
     Manifest(String),
+    /// All of it together is more than a line of the index may hold.
+    #[error("the index line would be {bytes} bytes, limit {}", IndexLine::MAX_BYTES)]
+    LineTooLong {
+        /// How long it would be.
+        bytes: usize,
+    },
     /// The metadata and the manifest name different crates.
     #[error("metadata name `{metadata}` does not match manifest name `{}`", Echo(manifest))]
     NameMismatch {
@@ -129,5 +136,16 @@ pub enum Invalid {
     Mismatch {
         /// `dependencies`, `features`, `links` or `rust-version`.
         part: &'static str,
+    },
+    /// A dependency comes from this registry according to the metadata, and from an index we do not
+    /// know as ours according to the manifest: the client uses an address that the configuration
+    /// lacks, see [`RegistryConfig::with_index_alias`](crate::RegistryConfig::with_index_alias).
+    #[error(
+        "metadata does not match Cargo.toml: dependencies (`{}` is not an index of this registry)",
+        Echo(registry)
+    )]
+    UnknownIndex {
+        /// The index URL in the manifest.
+        registry: String,
     },
 }

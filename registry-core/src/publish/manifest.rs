@@ -16,7 +16,7 @@ use super::{
     declared::{CRATES_IO_INDEX, Declared, Written},
     rules::ValidationRules,
     text::Texts,
-    toml_depth::is_too_deep,
+    toml_scan,
 };
 use crate::{
     echo::Echo,
@@ -36,9 +36,7 @@ impl Manifest {
     /// Reads a manifest as `cargo package` writes it: no part of it may need another file.
     pub(super) fn parse(content: &[u8], rules: &ValidationRules) -> Result<Self, Invalid> {
         let text = std::str::from_utf8(content).map_err(|error| invalid(error.to_string()))?;
-        if is_too_deep(text) {
-            return Err(invalid("nested too deeply"));
-        }
+        toml_scan::check(text, rules.max_manifest_tokens).map_err(invalid)?;
         let table = DeTable::parse(text).map_err(|error| toml_error(&error, text))?;
         check_self_contained(table.get_ref())?;
         let read = Toml::deserialize(toml::de::Deserializer::from(table))

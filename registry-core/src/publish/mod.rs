@@ -17,7 +17,7 @@ mod rules;
 #[cfg(test)]
 mod tests;
 mod text;
-mod toml_depth;
+mod toml_scan;
 
 pub use self::{
     archive::ArchiveError,

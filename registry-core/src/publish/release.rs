@@ -57,11 +57,7 @@ impl Release {
         }
         let declared = manifest.declared.with_own_registry(config);
         check_registries(&declared, rules)?;
-        if let Some(part) =
-            metadata.declared.clone().with_own_registry(config).difference(&declared)
-        {
-            return Err(Invalid::Mismatch { part });
-        }
+        metadata.declared.clone().with_own_registry(config).must_equal(&declared)?;
         let (features, features2) = features::split(declared.features);
         let has_artifacts = declared.dependencies.iter().any(|dep| dep.artifact.is_some());
         let entry = IndexEntry {
@@ -83,7 +79,14 @@ impl Release {
             other: serde_json::Map::new(),
         };
         let warnings = windows_warnings(&archive.windows_reserved);
-        Ok(Self { entry, about: manifest.texts.into(), file, warnings })
+        let release = Self { entry, about: manifest.texts.into(), file, warnings };
+        // Every time of publication is written in as many bytes.
+        match release.to_line(Timestamp(0)) {
+            Err(LineError::Line(IndexLineError::TooLong { bytes })) => {
+                Err(Invalid::LineTooLong { bytes })
+            }
+            _ => Ok(release),
+        }
     }
 
     /// The line as it will stand in the index, but for the time of publication.
@@ -114,8 +117,8 @@ impl Release {
     /// Writes the line with its time of publication, and reads it back by the index's own rules.
     ///
     /// # Errors
-    /// [`LineError::TooLong`] beyond [`IndexLine::MAX_BYTES`]; any other is a mistake of ours, found
-    /// before the line can do harm in the index.
+    /// [`LineError::Time`] if the time cannot be written; any other is a mistake of ours, found before
+    /// the line can do harm in the index.
     pub fn to_line(&self, published_at: Timestamp) -> Result<IndexLine, LineError> {
         let entry = IndexEntry { pubtime: Some(pubtime(published_at)?), ..self.entry.clone() };
         let line = IndexLine::parse(entry.to_line().as_bytes().clone())?;

@@ -26,7 +26,8 @@ pub struct ValidationRules {
     pub max_metadata_bytes: u32,
     /// Most bytes that come out of a crate file when it is decompressed. Default 512 MiB.
     ///
-    /// More would be refused by cargo when it unpacks the file. Source: cargo; crates.io.
+    /// More would be refused by cargo when it unpacks the file. Never less than
+    /// [`ValidationRules::max_crate_bytes`]. Source: cargo; crates.io.
     pub max_unpacked_bytes: u64,
     /// Most bytes out for each byte in, once more than 32 MiB are out. Default 100.
     ///
@@ -43,6 +44,11 @@ pub struct ValidationRules {
     pub max_extension_bytes: u32,
     /// Largest packaged `Cargo.toml`, in bytes. Default 1 MiB. Source: ours.
     pub max_manifest_bytes: u32,
+    /// Most tokens of a packaged `Cargo.toml`, white space included. Default 100,000.
+    ///
+    /// Parsed, a token takes some hundred bytes: by its length alone, a manifest of 1 MiB could take
+    /// 80 MiB of memory. 300 features of 20 values each come to a quarter of it. Source: ours.
+    pub max_manifest_tokens: usize,
     /// Largest README in the metadata, in bytes. Default 1 MiB. Source: ours.
     pub max_readme_bytes: usize,
     /// Most dependencies, all kinds and targets together. Default 500. Source: crates.io.
@@ -94,6 +100,7 @@ impl ValidationRules {
             max_entries: 50_000,
             max_extension_bytes: 64 << 10,
             max_manifest_bytes: 1 << 20,
+            max_manifest_tokens: 100_000,
             max_readme_bytes: 1 << 20,
             max_dependencies: 500,
             max_features: 300,

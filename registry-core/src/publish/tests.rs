@@ -1,12 +1,12 @@
 //! Metadata and manifest, from their text to the release or its refusal.
 
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{archive::tests::crate_file, *};
+use super::{archive::tests::crate_file, manifest::Manifest, *};
 use crate::{
     Checksum, RegistryConfig,
     entry::IndexEntry,
-    features,
     record::{About, Timestamp},
 };
 
@@ -458,6 +458,14 @@ fn a_manifest_that_says_something_else_is_refused() {
             format!("metadata does not match Cargo.toml: {text}")
         );
     }
+    assert_eq!(
+        refusal(
+            json!({"deps": [{"name": "b", "version_req": "^1"}]}),
+            "[dependencies]\nb = { version = \"1\", registry-index = \"sparse+http://localhost/\" }",
+        ),
+        "metadata does not match Cargo.toml: dependencies \
+         (`sparse+http://localhost/` is not an index of this registry)"
+    );
     // Cargo before 1.71 does not send it.
     let unsent = entry(json!({}), "rust-version = \"1.71\"").unwrap();
     assert_eq!(unsent.rust_version.as_deref(), Some("1.71"));
@@ -594,19 +602,71 @@ fn the_line_carries_the_time_of_publication() {
 
 #[test]
 fn a_line_beyond_the_limit_of_the_index_is_refused() {
-    let rules = ValidationRules { max_text_chars: 1 << 20, ..ValidationRules::private() };
-    let feature = "f".repeat(200_000);
-    let values: Vec<String> = (0..6).map(|n| format!("{feature}{n}")).collect();
-    let manifest = format!(
-        "{PACKAGE}[features]\n{}",
-        values.iter().map(|name| format!("{name} = []\n")).collect::<String>()
+    let features = |length: usize| {
+        let names: Vec<_> = (0..300).map(|n| format!("{}{n:03}", "f".repeat(length - 3))).collect();
+        let of_metadata = names.iter().map(|name| (name.clone(), json!([])));
+        let of_manifest = names.iter().map(|name| format!("{name} = []\n"));
+        let metadata = with(json!({"features": of_metadata.collect::<serde_json::Map<_, _>>()}));
+        (metadata, format!("{PACKAGE}[features]\n{}", of_manifest.collect::<String>()))
+    };
+    let rules = ValidationRules {
+        max_text_chars: 1 << 20,
+        max_manifest_bytes: 2 << 20,
+        ..ValidationRules::private()
+    };
+    let verdict = |length| {
+        let (metadata, manifest) = features(length);
+        release_under(&metadata, &manifest, &rules)
+    };
+    // Each feature takes its name and six bytes: `"…":[],`, but for the last comma.
+    let least = release_under(&least(), PACKAGE, &rules).unwrap();
+    let rest = least.to_line(Timestamp(0)).unwrap().as_bytes().len() - 1;
+    let fits = (crate::IndexLine::MAX_BYTES - rest) / 300 - 6;
+    let line = verdict(fits).unwrap().to_line(Timestamp(u64::from(u32::MAX))).unwrap();
+    assert_eq!(line.as_bytes().len(), rest + 300 * (fits + 6));
+    let bytes = rest + 300 * (fits + 7);
+    assert_eq!(
+        verdict(fits + 1).map(drop),
+        refused(format!("the index line would be {bytes} bytes, limit 1048576"))
     );
-    let rules = ValidationRules { max_manifest_bytes: 2 << 20, ..rules };
-    let metadata = with(
-        json!({"features": values.iter().map(|name| (name.clone(), json!([]))).collect::<serde_json::Map<_, _>>()}),
+}
+
+#[test]
+fn a_target_nested_to_its_length_is_parsed_or_refused() {
+    let target =
+        |levels: usize| format!("cfg({}unix{})", "not(".repeat(levels), ")".repeat(levels));
+    let verdict = |target: String| {
+        parse(json!({"deps": [{"name": "b", "version_req": "1", "target": target}]}))
+    };
+    assert_eq!(target(203).len(), 1024);
+    assert_eq!(verdict(target(203)), Ok(()));
+    let beyond = target(204);
+    assert_eq!(
+        verdict(beyond.clone()),
+        refused(format!("dependency `b`: `{}` is not a target", crate::Echo(&beyond)))
     );
-    let release = release_under(&metadata, &manifest, &rules).unwrap();
-    assert_eq!(features::split(release.entry().features.clone()).0.len(), 6);
-    let error = release.to_line(Timestamp(0)).unwrap_err();
-    assert!(matches!(error, LineError::Line(crate::entry::IndexLineError::TooLong { .. })));
+}
+
+proptest! {
+    #[test]
+    fn any_manifest_is_read_or_refused(
+        lines in proptest::collection::vec(
+            prop_oneof![
+                Just("[dependencies]"), Just("[features]"),
+                Just("[target.'cfg(unix)'.dependencies]"), Just("b = '1'"),
+                Just("b = { version = '1', optional = true }"), Just("b = {}"),
+                Just("b = ['dep:b']"), Just("default = ['b?/x']"), Just("rust-version = '1.2'"),
+                Just("links = ''"), Just("description = '\u{202e}'"), Just("x = [[{a.b = 1}]]"),
+                Just("keywords = [1]"), Just("\""), Just("[[bin]]"), Just("\u{feff}"),
+            ],
+            0..8,
+        ),
+    ) {
+        if let Ok(manifest) = Manifest::parse(
+            format!("{PACKAGE}{}", lines.join("\n")).as_bytes(),
+            &ValidationRules::private(),
+        ) {
+            prop_assert_eq!(manifest.name, "a");
+        }
+    }
 }

@@ -124,7 +124,8 @@ const RATIO_FREE_BYTES: u64 = 32 << 20;
 impl<R> Limited<R> {
     fn new(inner: R, packed: u64, rules: &ValidationRules) -> Self {
         let by_ratio = packed.saturating_mul(rules.max_ratio.into()).max(RATIO_FREE_BYTES);
-        Self { inner, out: 0, max: rules.max_unpacked_bytes.min(by_ratio) }
+        let max = rules.max_unpacked_bytes.max(rules.max_crate_bytes.into());
+        Self { inner, out: 0, max: max.min(by_ratio) }
     }
 }
 

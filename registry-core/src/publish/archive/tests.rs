@@ -368,6 +368,7 @@ fn windows_names_are_reported_or_refused() {
 #[test]
 fn each_limit_holds_at_the_first_excess() {
     let rules = ValidationRules {
+        max_crate_bytes: 1000,
         max_unpacked_bytes: 4096,
         max_entries: 2,
         max_extension_bytes: 20,

@@ -1,19 +1,27 @@
-//! How deep a TOML document is nested, found without recursion.
+//! What a TOML document would cost to parse, found without parsing it.
 
 use toml_parser::{Source, lexer::TokenKind};
 
 use super::json::MAX_DEPTH;
 
-/// Whether tables and arrays are nested deeper than [`MAX_DEPTH`], dotted keys and headers counted.
+/// Refuses a document that is nested deeper than [`MAX_DEPTH`], dotted keys and headers counted, or
+/// has more than `max_tokens` tokens.
 ///
-/// Whoever walks the parsed document, if only to free it, calls itself for each level. Looks at
-/// tokens alone: what is not TOML gets some number here, and an error from the parser.
-pub(super) fn is_too_deep(text: &str) -> bool {
+/// Whoever walks the parsed document, if only to free it, calls itself for each level; and each
+/// token of two bytes becomes a hundred bytes of parsed document. Looks at tokens alone: what is
+/// not TOML gets some verdict here, and an error from the parser.
+pub(super) fn check(text: &str, max_tokens: usize) -> Result<(), String> {
     let mut scan = Scan::default();
-    Source::new(text).lex().any(|token| {
+    for (count, token) in Source::new(text).lex().enumerate() {
+        if count >= max_tokens {
+            return Err(format!("more than {max_tokens} tokens"));
+        }
         scan.next(token.kind());
-        scan.deepest > MAX_DEPTH
-    })
+        if scan.deepest > MAX_DEPTH {
+            return Err("nested too deeply".into());
+        }
+    }
+    Ok(())
 }
 
 #[derive(Default)]
@@ -88,6 +96,8 @@ impl Scan {
 mod tests {
     use super::*;
 
+    const TOO_DEEP: &str = "nested too deeply";
+
     #[test]
     fn every_way_of_nesting_counts() {
         let dots = |levels: usize| vec!["a"; levels].join(".");
@@ -101,15 +111,15 @@ mod tests {
             format!("x = [{{{} = 1}}]", dots(63)),
             format!("x = [{{a.b = 1, {} = 1}}]", dots(63)),
         ] {
-            assert!(!is_too_deep(&at_limit), "{at_limit}");
+            assert_eq!(check(&at_limit, 1000), Ok(()), "{at_limit}");
             let deeper = match at_limit.rsplit_once('a') {
                 Some((before, behind)) => format!("{before}a.a{behind}"),
                 None => at_limit.replacen('[', "[[", 1),
             };
-            assert!(is_too_deep(&deeper), "{deeper}");
+            assert_eq!(check(&deeper, 1000), Err(TOO_DEEP.into()), "{deeper}");
         }
-        assert!(is_too_deep(&"[".repeat(100_000)));
-        assert!(is_too_deep(&format!("x = {}", "[".repeat(100_000))));
+        assert_eq!(check(&"[".repeat(100_000), 1000), Err(TOO_DEEP.into()));
+        assert_eq!(check(&format!("x = {}", "[".repeat(100_000)), 1000), Err(TOO_DEEP.into()));
     }
 
     #[test]
@@ -124,7 +134,14 @@ mod tests {
             "[a.b]\n".repeat(100),
             "a.b.c = 1\n".repeat(100),
         ] {
-            assert!(!is_too_deep(&text), "{text}");
+            assert_eq!(check(&text, 2000), Ok(()), "{text}");
         }
+    }
+
+    #[test]
+    fn tokens_are_counted_to_the_limit() {
+        // Key, equals, value, newline, and the end.
+        assert_eq!(check("a=1\n", 5), Ok(()));
+        assert_eq!(check("a=1\n", 4), Err("more than 4 tokens".into()));
     }
 }
