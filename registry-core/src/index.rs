@@ -104,6 +104,44 @@ pub trait Index: fmt::Debug + Send + Sync + 'static {
     async fn ready(&self) -> Result<(), IndexError>;
 }
 
+/// A shared index, as a choice made at run time gives it.
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<I: Index + ?Sized> Index for Arc<I> {
+    async fn index_file(
+        &self,
+        name: &CanonicalName,
+        known: Option<&ETag>,
+    ) -> Result<Lookup<IndexFile>, IndexError> {
+        (**self).index_file(name, known).await
+    }
+
+    async fn load(&self, name: &CanonicalName) -> Result<Option<Stored>, IndexError> {
+        (**self).load(name).await
+    }
+
+    async fn commit(
+        &self,
+        expected: Option<&Revision>,
+        change: &Change,
+        next: &CrateRecord,
+    ) -> Result<Revision, IndexError> {
+        (**self).commit(expected, change, next).await
+    }
+
+    async fn names(
+        &self,
+        after: Option<&CanonicalName>,
+        limit: NonZeroUsize,
+    ) -> Result<Vec<CanonicalName>, IndexError> {
+        (**self).names(after, limit).await
+    }
+
+    async fn ready(&self) -> Result<(), IndexError> {
+        (**self).ready().await
+    }
+}
+
 /// What a conditional read found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lookup<T> {

@@ -82,6 +82,35 @@ pub trait CrateStore: fmt::Debug + Send + Sync + 'static {
     async fn ready(&self) -> Result<(), StoreError>;
 }
 
+/// A shared store, as a choice made at run time gives it.
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: CrateStore + ?Sized> CrateStore for Arc<S> {
+    async fn put(&self, key: &CrateKey, file: CrateBody) -> Result<(), StoreError> {
+        (**self).put(key, file).await
+    }
+
+    async fn get(&self, key: &CrateKey) -> Result<Option<CrateFile>, StoreError> {
+        (**self).get(key).await
+    }
+
+    async fn delete(&self, key: &CrateKey) -> Result<(), StoreError> {
+        (**self).delete(key).await
+    }
+
+    async fn list(
+        &self,
+        after: Option<&CrateKey>,
+        limit: NonZeroUsize,
+    ) -> Result<Vec<StoredCrate>, StoreError> {
+        (**self).list(after, limit).await
+    }
+
+    async fn ready(&self) -> Result<(), StoreError> {
+        (**self).ready().await
+    }
+}
+
 /// What a crate file is stored under.
 ///
 /// The checksum alone would do; name and version are there so that a plain listing of the store

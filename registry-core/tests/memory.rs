@@ -29,3 +29,6 @@ registry_core::search_conformance!(name_search, volatile, names_only: async || {
     let index = MemoryIndex::new();
     (index.clone(), NameSearch::new(Arc::new(index)))
 });
+registry_core::registry_conformance!(
+    registry, volatile: async || (MemoryIndex::new(), MemoryCrateStore::new())
+);

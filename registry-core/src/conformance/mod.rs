@@ -33,6 +33,7 @@ pub mod faulty;
 pub mod fixture;
 pub mod index;
 pub mod record_fixture;
+pub mod registry;
 pub mod search;
 pub mod token_store;
 

@@ -1,0 +1,34 @@
+//! Properties that hold for every input whatever, one plain function each.
+//!
+//! A fuzz target calls its property with what libFuzzer makes up; the test in `tests/` calls it, on
+//! stable Rust and without libFuzzer, with every file of the committed corpus, cut and bent in many
+//! ways. A property that does not hold panics. To look for such an input:
+//!
+//! ```sh
+//! cargo fuzz run -s none index_line -- -max_total_time=60
+//! ```
+
+mod archive;
+mod authorization;
+mod index_line;
+mod publish_payload;
+mod record_codec;
+mod route;
+
+pub use self::{
+    archive::archive, authorization::authorization, index_line::index_line,
+    publish_payload::publish_payload, record_codec::record_codec, route::route,
+};
+
+/// A property and the name of its target and corpus.
+pub type Property = (&'static str, fn(&[u8]));
+
+/// All properties.
+pub const PROPERTIES: [Property; 6] = [
+    ("archive", archive),
+    ("authorization", authorization),
+    ("index_line", index_line),
+    ("publish_payload", publish_payload),
+    ("record_codec", record_codec),
+    ("route", route),
+];
