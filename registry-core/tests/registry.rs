@@ -80,7 +80,7 @@ impl PublishPolicy for RemoveOwner {
         let bob = user("bob");
         let (record, change) = stored.record.add_owners(&[bob], stamp.clone()).unwrap().unwrap();
         let revision = self.0.commit(Some(&stored.revision), &change, &record).await.unwrap();
-        let (record, change) = record.remove_owners(&[alice], stamp).unwrap();
+        let (record, change) = record.remove_owners(&[alice], stamp).unwrap().unwrap();
         self.0.commit(Some(&revision), &change, &record).await.unwrap();
         Ok(vec![])
     }

@@ -68,6 +68,7 @@ registry_core::search_conformance!(records_by_name, durable, names_only: async |
 
 #[cfg(feature = "sqlite")]
 mod sqlite {
+    use registry_core::memory::MemoryCrateStore;
     use registry_index::sqlite::SqliteDatabase;
     use tempfile::TempDir;
 
@@ -85,6 +86,10 @@ mod sqlite {
             let index = open(&folder).index("main");
             (index.clone(), index)
         }
+    });
+    registry_core::registry_conformance!(registry, durable: async || {
+        let (folder, crates) = (tempfile::tempdir().unwrap(), MemoryCrateStore::new());
+        async move || (open(&folder).index("main"), crates.clone())
     });
     registry_core::token_store_conformance!(tokens, durable: async || {
         let folder = tempfile::tempdir().unwrap();

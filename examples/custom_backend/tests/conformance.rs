@@ -5,17 +5,26 @@ use std::sync::Arc;
 use custom_backend::FolderStore;
 use registry_core::memory::MemoryCrateStore;
 use registry_index::RecordIndex;
+use tempfile::TempDir;
+
+/// The lock that makes writers wait for each other lives in the store: one store, many handles.
+fn store(folder: &TempDir) -> Arc<RecordIndex<FolderStore>> {
+    Arc::new(RecordIndex::new(FolderStore::open(folder.path()).unwrap()))
+}
 
 registry_core::index_conformance!(index, durable: async || {
     let folder = tempfile::tempdir().unwrap();
-    // The lock that makes writers wait for each other lives in the store: one store, many handles.
-    let index = Arc::new(RecordIndex::new(FolderStore::open(folder.path()).unwrap()));
+    let index = store(&folder);
     async move || {
-        let _keep = &folder;
+        let _kept = &folder;
         index.clone()
     }
 });
-registry_core::registry_conformance!(registry, volatile: async || {
-    let folder = tempfile::tempdir().unwrap().keep();
-    (RecordIndex::new(FolderStore::open(folder).unwrap()), MemoryCrateStore::new())
+registry_core::registry_conformance!(registry, durable: async || {
+    let folder = tempfile::tempdir().unwrap();
+    let (index, crates) = (store(&folder), MemoryCrateStore::new());
+    async move || {
+        let _kept = &folder;
+        (index.clone(), crates.clone())
+    }
 });

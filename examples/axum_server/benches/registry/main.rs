@@ -39,7 +39,10 @@ fn main() {
     }
     let file = crate_file("many", "1.0.0", "").len();
     let mut floor = floor::write_fsync_rename(folder.path(), file, 100);
-    println!("  bare write + fsync + rename + fsync of the folder, {file} bytes   {}", each(&mut floor));
+    println!(
+        "  bare write + fsync + rename + fsync of the folder, {file} bytes   {}",
+        each(&mut floor)
+    );
 
     for (name, versions) in [("one", 1), ("twohundred", 200)] {
         for number in 0..versions {
