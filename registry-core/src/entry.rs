@@ -183,7 +183,9 @@ impl IndexLine {
         if text.first() != Some(&b'{') || text.last() != Some(&b'}') {
             return Err(IndexLineError::NotAnObject);
         }
-        let line: Essentials<'_> = serde_json::from_slice(&text)?;
+        // The whole line: a JSON parser passes over bad bytes in values that it does not read.
+        let json = std::str::from_utf8(&text).map_err(|_| IndexLineError::NotUtf8)?;
+        let line: Essentials<'_> = serde_json::from_str(json)?;
         let (name, version, checksum) = (line.name.into(), parse_version(&line.vers)?, line.cksum);
         let yanked = match line.yanked.map(RawValue::get) {
             None | Some("null" | "false") => false,
@@ -261,6 +263,9 @@ pub enum IndexLineError {
     /// Not one JSON object from the first byte to the last.
     #[error("the index line is not one JSON object")]
     NotAnObject,
+    /// Not UTF-8.
+    #[error("the index line is not UTF-8")]
+    NotUtf8,
     /// There is a line break in it.
     #[error("the index line contains a line break")]
     LineBreak,
@@ -379,6 +384,9 @@ mod tests {
         ));
         assert!(matches!(parse(&line("").replace("ba78", "BA78")), Err(IndexLineError::Json(_))));
         assert!(matches!(parse(r#"{"name":"foo"}"#), Err(IndexLineError::Json(_))));
+        let bad_bytes =
+            [line(r#","unknown":""#).trim_end_matches('}').as_bytes(), b"\xff\"}"].concat();
+        assert!(matches!(IndexLine::parse(bad_bytes.into()), Err(IndexLineError::NotUtf8)));
         let filler = IndexLine::MAX_BYTES - line(r#","x":"""#).len();
         assert!(parse(&line(&format!(r#","x":"{}""#, "a".repeat(filler)))).is_ok());
         assert!(matches!(

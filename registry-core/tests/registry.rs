@@ -218,6 +218,10 @@ async fn a_crate_that_may_not_be_seen_is_a_crate_that_does_not_exist() {
         let error = registry.download(&stranger, &key).await.unwrap_err();
         assert_eq!(error.to_string(), "crate `foo` does not exist");
     }
+    for name in [&foo, &absent] {
+        let yanked = registry.set_yanked(&caller("bob"), &name.canonical(), &version, true).await;
+        assert_eq!(yanked.unwrap_err().to_string(), format!("crate `{name}` does not exist"));
+    }
 }
 
 #[tokio::test]

@@ -106,6 +106,20 @@ impl Registry {
         Ok(stored.ok_or_else(|| ReadError::UnknownCrate { name: name.clone() })?.record)
     }
 
+    /// Whether the authorizer keeps this crate from the caller.
+    pub(super) async fn is_hidden(
+        &self,
+        caller: &Caller,
+        name: &CanonicalName,
+    ) -> Result<bool, AuthError> {
+        let (action, nobody) = (Action::Read(name), Owners::default());
+        match self.parts.authorizer.authorize(caller, &action, &nobody).await {
+            Ok(()) => Ok(false),
+            Err(AuthError::Forbidden { .. }) => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
     /// A crate that may not be seen is a crate that does not exist, in the same words.
     async fn may_read(&self, caller: &Caller, name: &CanonicalName) -> Result<(), ReadError> {
         match self.authorize(caller, &Action::Read(name), &Owners::default()).await {

@@ -79,7 +79,13 @@ impl Registry {
         }
         let nobody = Owners::default();
         let owners = stored.map_or(&nobody, |stored| stored.record.owners());
-        Ok(self.authorize(caller, action, owners).await?)
+        match self.authorize(caller, action, owners).await {
+            // A crate that may not be seen does not exist for writers either.
+            Err(AuthError::Forbidden { .. }) if self.is_hidden(caller, name).await? => {
+                Err(WriteError::UnknownCrate { name: name.clone() })
+            }
+            authorized => Ok(authorized?),
+        }
     }
 
     fn committed(&self, change: Change) -> Change {
