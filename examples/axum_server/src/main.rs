@@ -13,6 +13,7 @@ mod body;
 mod cli;
 mod data;
 mod error;
+mod linger;
 mod log;
 mod offload;
 mod routes;

@@ -8,11 +8,14 @@ use std::{
     time::Duration,
 };
 
-use axum::Router;
-use hyper::server::conn::http1;
+use axum::{Router, http::header::CONNECTION};
+use hyper::{
+    server::conn::http1,
+    service::{Service, service_fn},
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
+    server::graceful::{GracefulConnection, GracefulShutdown},
     service::TowerToHyperService,
 };
 use registry_core::{Registry, RegistryConfig, auth::TokenAuthenticator};
@@ -25,6 +28,7 @@ use crate::{
     cli::ServeArgs,
     data::Data,
     error::Error,
+    linger::{Lingering, UnreadBody},
     offload::BlockingThreads,
     routes::{self, REGISTRY},
     welcome::Welcome,
@@ -153,13 +157,27 @@ async fn run(listener: TcpListener, router: Router, stop: impl Future<Output = (
 fn connection(
     stream: TcpStream,
     router: Router,
-) -> http1::Connection<TokioIo<TcpStream>, TowerToHyperService<Router<()>>> {
+) -> impl GracefulConnection<Output = hyper::Result<()>> + Send {
     // Answers are small and written at once; waiting to fill a packet only delays them.
     let _ = stream.set_nodelay(true);
+    let unread = UnreadBody::default();
+    let stream = Lingering::new(TokioIo::new(stream), unread.clone());
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |request| {
+        let (answer, unread) = (router.call(request), unread.clone());
+        async move {
+            let response = answer.await;
+            // Only said of answers to requests whose body was not read to its end.
+            if response.as_ref().is_ok_and(|response| response.headers().contains_key(CONNECTION)) {
+                unread.set();
+            }
+            response
+        }
+    });
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(READ_BUFFER_BYTES)
         .max_headers(MAX_HEADERS)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .serve_connection(stream, service)
 }

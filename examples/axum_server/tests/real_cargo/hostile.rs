@@ -142,6 +142,20 @@ fn send_chunks_for_ever(mut stream: TcpStream) -> Answer {
 }
 
 #[test]
+fn a_client_that_sends_all_of_a_refused_body_reads_the_refusal() {
+    let server = Server::start();
+    // As cargo from 1.96 on, which does not ask before it sends.
+    let body = vec![0; 20 << 20];
+    let length = body.len().to_string();
+    let headers = [("content-length", length.as_str())];
+    let mut stream = server.client_of("alice").begin("PUT", "/main/api/v1/crates/new", &headers);
+    stream.write_all(&body).unwrap();
+    let answer = Answer::read(stream);
+    assert_eq!(answer.error(), (413, "max upload size is: 10485760".into()));
+    assert_untouched(&server);
+}
+
+#[test]
 fn a_compressed_body_is_refused() {
     let server = Server::start();
     let hello = CrateFile::library("hello", "1.0.0", b"");
@@ -249,4 +263,19 @@ fn repeated_slashes_are_one() {
         assert_eq!(server.client().get(path).status, 200, "{path}");
     }
     assert_eq!(server.client().get("/main//api/v1//crates?q=x").status, 200);
+}
+
+#[test]
+fn clients_that_stall_are_let_go() {
+    let server = Server::start();
+    let mut head = TcpStream::connect(server.address()).unwrap();
+    head.write_all(b"GET /main/index/config.json HTTP/1.1\r\nhost:").unwrap();
+    let headers = [("content-length", "100")];
+    let mut body = server.client_of("alice").begin("PUT", "/main/api/v1/crates/new", &headers);
+    body.write_all(b"\x60").unwrap();
+
+    assert_eq!(Answer::read(body).error(), (400, "the request body could not be read".into()));
+    let ended = std::io::read_to_string(head).unwrap();
+    assert!(ended.is_empty() || ended.starts_with("HTTP/1.1 408 "), "{ended}");
+    assert_untouched(&server);
 }

@@ -124,7 +124,7 @@ fn versions_that_differ_in_build_metadata_alone_are_one() {
 }
 
 #[test]
-fn a_bare_publish_goes_to_the_default_registry() {
+fn bare_publish_and_add_go_to_the_default_registry() {
     let server = Server::start();
     let cargo = Cargo::bare().with("CARGO_REGISTRIES_MAIN_TOKEN", &server.token("alice"));
     cargo.configure(&format!(
@@ -137,6 +137,10 @@ fn a_bare_publish_goes_to_the_default_registry() {
     let puts: Vec<_> = requests.iter().filter(|request| request.method == "PUT").collect();
     assert_eq!(puts.len(), 1);
     assert_eq!((puts[0].path.as_str(), puts[0].status), ("/main/api/v1/crates/new", 200));
+
+    let app = cargo.program("app", "println!(\"{}\", hello::version())");
+    cargo.run_in(&app, ["add", "hello"]).success();
+    assert_eq!(cargo.run_in(&app, ["run"]).success(), "1.0.0\n");
 }
 
 #[test]

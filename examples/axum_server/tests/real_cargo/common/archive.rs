@@ -77,16 +77,20 @@ pub(crate) fn checksum(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Path of the index file of a crate. Source: Cargo book, "Registry Index", Index files.
+/// Path of the index file of a crate.
 pub(crate) fn index_path(name: &str) -> String {
     let name = name.to_ascii_lowercase();
-    let folder = match name.len() {
+    format!("/main/index/{}/{name}", index_folder(&name))
+}
+
+/// Where an index keeps the file of a crate. Source: Cargo book, "Registry Index", Index files.
+pub(crate) fn index_folder(name: &str) -> String {
+    match name.len() {
         1 => "1".to_owned(),
         2 => "2".to_owned(),
         3 => format!("3/{}", &name[..1]),
         _ => format!("{}/{}", &name[..2], &name[2..4]),
-    };
-    format!("/main/index/{folder}/{name}")
+    }
 }
 
 /// The body of a publish. Source: Cargo book, "Registry Web API", Publish.

@@ -2,6 +2,7 @@
 
 mod archive;
 mod cargo;
+mod crates_io;
 mod http;
 mod package;
 mod server;
@@ -9,6 +10,7 @@ mod server;
 pub(crate) use self::{
     archive::{CrateFile, checksum, frame, index_path, noise},
     cargo::Cargo,
+    crates_io::local_crates_io,
     http::{Answer, Client},
     package::Package,
     server::{Server, axum_server},
@@ -16,9 +18,9 @@ pub(crate) use self::{
 
 use std::time::{Duration, Instant};
 
-/// Waits until `ready` returns something; a test that waits longer than ten seconds has failed.
+/// Waits until `ready` returns something; a test that waits longer than a minute has failed.
 pub(crate) fn wait_for<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         if let Some(it) = ready() {
             return it;
