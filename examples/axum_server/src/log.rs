@@ -24,13 +24,16 @@ pub(crate) fn start() {
 /// Logs one line for each request.
 ///
 /// Of the request it holds the method and the path, and nothing else: tokens are in headers, and
-/// people put secrets into queries.
+/// people put secrets into queries. `id` is what the client was told, and what other lines about
+/// the same request have.
 pub(crate) async fn request(request: Request, next: Next) -> Response {
     let started = Instant::now();
     let method = request.method().clone();
     let uri = request.uri().clone();
     let response = next.run(request).await;
+    let id = response.headers().get("x-request-id").and_then(|id| id.to_str().ok());
     tracing::info!(
+        id,
         %method,
         path = %Escaped(uri.path()),
         status = response.status().as_u16(),

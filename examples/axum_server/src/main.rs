@@ -19,6 +19,7 @@ mod offload;
 mod routes;
 mod serve;
 mod token;
+mod uploads;
 mod welcome;
 
 use std::process::ExitCode;

@@ -2,16 +2,21 @@
 
 use axum::{
     Router,
+    body::Body,
     extract::Request,
-    http::{StatusCode, header},
-    middleware::{from_fn, map_request},
-    response::{IntoResponse, Redirect},
+    http::{HeaderValue, StatusCode, header},
+    middleware::{from_fn, from_fn_with_state, map_request},
+    response::{Redirect, Response},
     routing::get,
 };
 use registry_core::{Echo, Registry};
 use registry_http::RegistryService;
 
-use crate::{body::PunctualBody, log};
+use crate::{
+    body::PunctualBody,
+    log,
+    uploads::{self, Uploads},
+};
 
 /// The name of the one registry, and so the first segment of its paths.
 pub(crate) const REGISTRY: &str = "main";
@@ -22,18 +27,29 @@ pub(crate) fn router(registry: Registry) -> Router {
         .route("/", get(async move || Redirect::temporary(&help)))
         .nest_service(&format!("/{REGISTRY}"), RegistryService::new(registry))
         .fallback(nothing_here)
+        // Inside the next one: whoever waits has not begun to send.
         .layer(map_request(async |request: Request| {
-            request.map(|body| axum::body::Body::new(PunctualBody::new(body)))
+            request.map(|body| Body::new(PunctualBody::new(body)))
         }))
+        .layer(from_fn_with_state(Uploads::new(), uploads::in_turn))
         .layer(from_fn(log::request))
 }
 
-/// Cargo shows `detail` to who mistyped the URL of the registry.
-async fn nothing_here(request: Request) -> impl IntoResponse {
-    let detail = format!(
-        "there is nothing at `{}`; the registry is at `/{REGISTRY}/`",
-        Echo(request.uri().path())
-    );
+/// Cargo shows the text to who mistyped the URL of the registry.
+async fn nothing_here(request: Request) -> Response {
+    let path = Echo(request.uri().path());
+    error(
+        StatusCode::NOT_FOUND,
+        &format!("there is nothing at `{path}`; the registry is at `/{REGISTRY}/`"),
+    )
+}
+
+/// A refusal as cargo reads it. Source: Cargo book, "Web API".
+pub(crate) fn error(status: StatusCode, detail: &str) -> Response {
     let body = serde_json::json!({ "errors": [{ "detail": detail }] });
-    (StatusCode::NOT_FOUND, [(header::CONTENT_TYPE, "application/json")], body.to_string())
+    let mut response = Response::new(Body::from(body.to_string()));
+    *response.status_mut() = status;
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response
 }

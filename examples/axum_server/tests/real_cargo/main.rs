@@ -14,6 +14,7 @@ mod hostile;
 mod layout;
 mod memory;
 mod names;
+mod overload;
 mod owners;
 mod private;
 mod publish;

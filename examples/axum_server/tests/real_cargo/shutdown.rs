@@ -2,21 +2,6 @@ use std::{io::Write, net::TcpStream};
 
 use crate::common::{Answer, CrateFile, Server, wait_for};
 
-/// Begins a publish, and returns when the server has seen half of it.
-fn half_a_publish(server: &Server, file: &CrateFile) -> (TcpStream, Vec<u8>) {
-    let mut frame = file.frame();
-    let rest = frame.split_off(frame.len() / 2);
-    let length = (frame.len() + rest.len()).to_string();
-    let headers = [("content-length", length.as_str()), ("expect", "100-continue")];
-    let mut stream = server.client_of("alice").begin("PUT", "/main/api/v1/crates/new", &headers);
-    // The server asks for the body when it begins to read it: the request is in flight.
-    let mut go_on = [0; 25];
-    std::io::Read::read_exact(&mut stream, &mut go_on).unwrap();
-    assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
-    stream.write_all(&frame).unwrap();
-    (stream, rest)
-}
-
 fn wait_until_connecting_is_refused(server: &Server) {
     wait_for("the server to stop listening", || TcpStream::connect(server.address()).err());
 }
@@ -25,7 +10,7 @@ fn wait_until_connecting_is_refused(server: &Server) {
 fn a_publish_in_flight_is_finished_before_the_server_stops() {
     let mut server = Server::start();
     let file = CrateFile::library("hello", "1.0.0", &[7; 100_000]);
-    let (mut stream, rest) = half_a_publish(&server, &file);
+    let (mut stream, rest) = server.client_of("alice").half_a_publish(&file);
     server.terminate();
     wait_until_connecting_is_refused(&server);
 

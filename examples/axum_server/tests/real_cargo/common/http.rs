@@ -4,6 +4,8 @@ use std::{
     time::Duration,
 };
 
+use super::CrateFile;
+
 /// A client that sends exactly what a test says, one request a connection.
 #[derive(Clone)]
 pub(crate) struct Client {
@@ -36,6 +38,21 @@ impl Client {
 
     pub(crate) fn publish(&self, frame: &[u8]) -> Answer {
         self.put("/main/api/v1/crates/new", frame)
+    }
+
+    /// Begins a publish; returns when the server has begun to read it, with what is yet to be sent.
+    pub(crate) fn half_a_publish(&self, file: &CrateFile) -> (TcpStream, Vec<u8>) {
+        let mut frame = file.frame();
+        let rest = frame.split_off(frame.len() / 2);
+        let length = (frame.len() + rest.len()).to_string();
+        let headers = [("content-length", length.as_str()), ("expect", "100-continue")];
+        let mut stream = self.begin("PUT", "/main/api/v1/crates/new", &headers);
+        // The server asks for the body when it begins to read it.
+        let mut go_on = [0; 25];
+        stream.read_exact(&mut go_on).unwrap();
+        assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+        stream.write_all(&frame).unwrap();
+        (stream, rest)
     }
 
     pub(crate) fn send(
