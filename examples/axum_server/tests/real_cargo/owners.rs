@@ -46,5 +46,5 @@ fn somebody_unknown_cannot_be_made_an_owner() {
     alice.publish_library("hello", "1.0.0");
     let add = ["owner", "--registry", "main", "--add", "nobody", "hello"];
     let refused = alice.run(add).failure();
-    assert!(refused.contains("`nobody`"), "{refused}");
+    assert!(refused.contains("could not find user with login `nobody`"), "{refused}");
 }

@@ -1,11 +1,11 @@
-use std::fs;
+use std::{collections::BTreeSet, fs};
 
 use crate::common::{Cargo, Server, index_path};
 
-/// Publishes a crate that depends on six others, one in each way a dependency can be written.
+/// Publishes a crate that depends on seven others, in each way a dependency can be written.
 fn publish_every_kind(server: &Server) -> Cargo {
     let cargo = Cargo::of(server, "alice");
-    for name in ["plain", "real-name", "chosen", "on-unix", "builder", "tester"] {
+    for name in ["plain", "real-name", "chosen", "on-unix", "on-windows", "builder", "tester"] {
         cargo.publish_library(name, "1.2.3");
     }
     let every = cargo.library("every", "1.0.0").manifest(
@@ -18,6 +18,9 @@ fn publish_every_kind(server: &Server) -> Cargo {
         [target.'cfg(unix)'.dependencies]
         on-unix = { version = "1", registry = "main" }
 
+        [target.'cfg(windows)'.dependencies]
+        on-windows = { version = "1", registry = "main" }
+
         [build-dependencies]
         builder = { version = "1", registry = "main" }
 
@@ -29,6 +32,8 @@ fn publish_every_kind(server: &Server) -> Cargo {
         let mut all = vec![env!(\"BUILT_WITH\"), plain::version(), nick::version()];
         #[cfg(unix)]
         all.push(on_unix::version());
+        #[cfg(windows)]
+        all.push(on_windows::version());
         #[cfg(feature = \"chosen\")]
         all.push(chosen::version());
         all
@@ -70,6 +75,7 @@ fn each_kind_of_dependency_is_in_the_index_as_written() {
             dependency("chosen", "^1", "normal", None, None),
             dependency("nick", "^1.2", "normal", None, Some("real-name")),
             dependency("on-unix", "^1", "normal", Some("cfg(unix)"), None),
+            dependency("on-windows", "^1", "normal", Some("cfg(windows)"), None),
             dependency("plain", "^1", "normal", None, None),
             dependency("tester", "^1", "dev", None, None),
         ]
@@ -83,15 +89,27 @@ fn each_kind_of_dependency_resolves_as_written() {
     let app = cargo.program("app", "println!(\"{}\", every::versions().join(\" \"))");
     let app = app.dependencies(r#"every = { version = "1", registry = "main" }"#);
     assert_eq!(cargo.run_in(&app, ["run"]).success(), "1.2.3 1.2.3 1.2.3 1.2.3\n");
+    let here = if cfg!(windows) { "on-windows" } else { "on-unix" };
+    let mut always = ["builder", "every", here, "plain", "real-name"].map(str::to_owned).to_vec();
+    assert_eq!(downloads(&server), always);
 
     let chosen = r#"every = { version = "1", registry = "main", features = ["chosen"] }"#;
     let app = cargo.program("app-chosen", "println!(\"{}\", every::versions().join(\" \"))");
     let app = app.dependencies(chosen);
     assert_eq!(cargo.run_in(&app, ["run"]).success(), "1.2.3 1.2.3 1.2.3 1.2.3 1.2.3\n");
 
+    always.insert(1, "chosen".to_owned());
+    assert_eq!(downloads(&server), always);
     // A dev-dependency is nobody's but the crate's own.
     assert!(!app.read("Cargo.lock").contains("tester"));
-    assert!(app.read("Cargo.lock").contains("real-name"));
+}
+
+/// The crates downloaded until now, sorted.
+fn downloads(server: &Server) -> Vec<String> {
+    let requests = server.requests();
+    let paths = requests.iter().filter_map(|request| request.path.strip_prefix("/main/dl/"));
+    let names = paths.map(|path| path.split_once('/').unwrap().0.to_owned());
+    Vec::from_iter(BTreeSet::from_iter(names))
 }
 
 #[test]

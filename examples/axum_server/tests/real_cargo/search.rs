@@ -11,16 +11,14 @@ fn search_finds_by_name_and_shows_the_newest_version() {
     cargo.publish_library("other", "0.1.0");
 
     let found = cargo.run(["search", "hello", "--registry", "main"]).success();
-    let found: Vec<_> = found.lines().map(|line| line.trim_end()).collect();
+    let found: Vec<_> = found.lines().take_while(|line| !line.starts_with("note: ")).collect();
     assert_eq!(
         found,
         [
             r#"hello = "1.2.0"          # the crate hello"#,
             r#"hello-world = "0.1.0"    # the crate hello-world"#,
-            "note: to learn more about a package, run `cargo info <name>`",
-        ][..found.len()]
+        ]
     );
-    assert!(found.len() >= 2);
     let nothing = cargo.run(["search", "absent", "--registry", "main"]).success();
     assert_eq!(nothing, "");
 }
