@@ -33,10 +33,11 @@ fn every_acknowledged_publish_survives_kill_9() {
     const ROUNDS: usize = 10;
     const PUBLISHERS: usize = 3;
     let mut server = Server::start();
-    let client = server.client_of("alice");
+    let token = server.token("alice");
     let done = Mutex::new(Vec::new());
     for round in 0..ROUNDS {
         let killed = AtomicBool::new(false);
+        let client = server.client().with_token(&token);
         let before = done.lock().unwrap().len();
         std::thread::scope(|scope| {
             for publisher in 0..PUBLISHERS {

@@ -39,7 +39,8 @@ fn an_idle_connection_does_not_hold_the_server_up() {
 fn what_was_published_is_there_after_a_restart() {
     let mut server = Server::start();
     let file = CrateFile::library("hello", "1.0.0", b"");
-    let client = server.client_of("alice");
+    let token = server.token("alice");
+    let client = server.client().with_token(&token);
     assert_eq!(client.publish(&file.frame()).status, 200);
     let index = server.client().get(&file.index_path());
     server.terminate();
@@ -49,5 +50,6 @@ fn what_was_published_is_there_after_a_restart() {
     assert_eq!((again.header("etag"), again.text()), (index.header("etag"), index.text()));
     // So are tokens and owners.
     let next = CrateFile::library("hello", "1.1.0", b"");
+    let client = server.client().with_token(&token);
     assert_eq!(client.publish(&next.frame()).status, 200);
 }

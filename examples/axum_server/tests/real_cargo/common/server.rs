@@ -26,7 +26,7 @@ impl Server {
     pub(crate) fn start_with(flags: &[&str]) -> Self {
         let folder = TempDir::new().unwrap();
         let flags: Vec<String> = flags.iter().map(|&flag| flag.into()).collect();
-        let process = spawn(folder.path(), &flags, "127.0.0.1:0", 0);
+        let process = spawn(folder.path(), &flags, 0);
         let mut server = Self { folder, flags, process, address: String::new(), starts: 0 };
         server.await_address();
         server
@@ -128,10 +128,10 @@ impl Server {
         self.process.wait().unwrap();
     }
 
-    /// Starts again, on the same data and the same address.
+    /// Starts again on the same data, and on another port: somebody may have taken the last one.
     pub(crate) fn restart(&mut self) {
         self.starts += 1;
-        self.process = spawn(self.folder.path(), &self.flags, &self.address, self.starts);
+        self.process = spawn(self.folder.path(), &self.flags, self.starts);
         self.await_address();
     }
 }
@@ -155,10 +155,10 @@ pub(crate) fn axum_server() -> Command {
     command
 }
 
-fn spawn(folder: &Path, flags: &[String], listen: &str, start: usize) -> Child {
+fn spawn(folder: &Path, flags: &[String], start: usize) -> Child {
     let output = |name| File::create_new(output_file(folder, start, name)).unwrap();
     axum_server()
-        .args(["serve", "--listen", listen, "--data"])
+        .args(["serve", "--listen", "127.0.0.1:0", "--data"])
         .arg(folder.join("data"))
         .args(flags)
         .stdin(Stdio::null())
