@@ -1,8 +1,8 @@
-use registry_core::auth::{Credential, Token};
+use registry_core::auth::{Credential, CredentialForms, Token};
 
 /// A credential is what stood in the header, without blanks, and is never told.
 pub fn authorization(data: &[u8]) {
-    match Credential::from_header(data) {
+    match Credential::from_header(data, CredentialForms::default()) {
         Ok(credential) => {
             let secret = credential.expose();
             assert!(!secret.is_empty() && secret.bytes().all(|b| b.is_ascii_graphic()));

@@ -18,7 +18,7 @@ use http::{
 use http_body::Body as HttpBody;
 use registry_core::{
     BoxError, Registry,
-    auth::{AuthError, Caller, Credential},
+    auth::{AuthError, Caller, Credential, CredentialForms},
     store::CrateKey,
 };
 use tower_service::Service;
@@ -43,6 +43,7 @@ pub struct RegistryService {
     registry: Registry,
     prefix: Arc<str>,
     name: RegistryName,
+    credential_forms: CredentialForms,
     request_ids: Arc<RequestIds>,
 }
 
@@ -53,6 +54,7 @@ impl RegistryService {
             registry,
             prefix: "".into(),
             name: RegistryName::default(),
+            credential_forms: CredentialForms::default(),
             request_ids: Arc::new(RequestIds::new()),
         }
     }
@@ -78,6 +80,13 @@ impl RegistryService {
     pub fn with_name(mut self, name: &str) -> Result<Self, RegistryNameError> {
         self.name = RegistryName::new(name)?;
         Ok(self)
+    }
+
+    /// In which ways a token may stand in an `Authorization` header. Default: in all of them.
+    #[must_use]
+    pub fn with_credential_forms(mut self, forms: CredentialForms) -> Self {
+        self.credential_forms = forms;
+        self
     }
 
     /// The registry itself.
@@ -190,7 +199,7 @@ impl RegistryService {
     /// Who is asking. What everybody may do, a bad credential may do as well: cargo sends what it
     /// has to public registries, too.
     async fn caller(&self, needs: Needs, headers: &HeaderMap, id: &str) -> Result<Caller, Error> {
-        let credential = credential(headers)?;
+        let credential = self.credential(headers)?;
         let open = !needs.is_write() && !self.registry.config().auth_required();
         if credential.is_none() && !open {
             return Err(AuthError::Missing.into());
@@ -201,14 +210,17 @@ impl RegistryService {
             caller => Ok(caller?),
         }
     }
-}
 
-/// The one `Authorization` header. Two could be read differently by whatever stands in front.
-fn credential(headers: &HeaderMap) -> Result<Option<Credential>, Error> {
-    match headers.get_all(AUTHORIZATION).iter().count() {
-        0 => Ok(None),
-        1 => Ok(Some(Credential::from_header(headers[AUTHORIZATION].as_bytes())?)),
-        count => Err(Error::Credentials { count }),
+    /// The one `Authorization` header. Two could be read differently by whatever stands in front.
+    fn credential(&self, headers: &HeaderMap) -> Result<Option<Credential>, Error> {
+        match headers.get_all(AUTHORIZATION).iter().count() {
+            0 => Ok(None),
+            1 => Ok(Some(Credential::from_header(
+                headers[AUTHORIZATION].as_bytes(),
+                self.credential_forms,
+            )?)),
+            count => Err(Error::Credentials { count }),
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use semver::Version;
 
 pub use self::{
     authorizer::{AllowAll, OwnersMayWrite},
-    credential::{Credential, CredentialError},
+    credential::{Credential, CredentialError, CredentialForms},
     token::{Token, TokenAuthenticator, TokenDigest, TokenStore, TokenStoreError},
 };
 use crate::{

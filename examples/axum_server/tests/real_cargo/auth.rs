@@ -1,32 +1,53 @@
 use std::fs;
 
-use crate::common::{Cargo, CrateFile, Server, axum_server};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+
+use crate::common::{Cargo, CrateFile, Package, Server, axum_server};
 
 #[test]
-fn login_by_a_pipe_keeps_the_token_without_the_newline() {
+fn login_by_a_pipe_is_enough_to_publish() {
+    let server = Server::start();
+    let token = server.token("alice");
+    let cargo = Cargo::anonymous(&server);
+    cargo.run_with_input(&format!("{token}\n"), ["login", "--registry", "main"]).success();
+    cargo.publish_library("hello", "1.0.0");
+}
+
+#[test]
+fn the_newline_that_echo_adds_is_not_kept_as_part_of_the_token() {
     let server = Server::start();
     let token = server.token("alice");
     let cargo = Cargo::anonymous(&server);
     cargo.run_with_input(&format!("{token}\n"), ["login", "--registry", "main"]).success();
     let credentials = fs::read_to_string(cargo.home().join("credentials.toml")).unwrap();
     assert!(credentials.contains(&format!("token = \"{token}\"\n")), "{credentials}");
-    cargo.publish_library("hello", "1.0.0");
+}
+
+/// As a project has it in its own repository.
+fn project_with_its_own_configuration(cargo: &Cargo, server: &Server) -> Package {
+    let configuration = format!(
+        "[registry]\ndefault = \"main\"\nglobal-credential-providers = [\"cargo:token\"]\n\n\
+         [registries.main]\nindex = \"{}\"\n",
+        server.index_url()
+    );
+    cargo.library("hello", "1.0.0").file(".cargo/config.toml", &configuration)
 }
 
 #[test]
-fn login_and_publish_need_no_name_with_a_default_registry() {
+fn a_project_publishes_by_the_configuration_in_its_own_repository() {
+    let server = Server::start();
+    let cargo = Cargo::bare().with("CARGO_REGISTRIES_MAIN_TOKEN", &server.token("alice"));
+    let hello = project_with_its_own_configuration(&cargo, &server);
+    cargo.run_in(&hello, ["publish", "--no-verify"]).success();
+    assert_eq!(server.client().get("/main/index/he/ll/hello").status, 200);
+}
+
+#[test]
+fn login_needs_no_name_with_a_default_registry() {
     let server = Server::start();
     let token = server.token("alice");
-    // As a project has it in its own repository.
     let cargo = Cargo::bare();
-    let hello = cargo.library("hello", "1.0.0").file(
-        ".cargo/config.toml",
-        &format!(
-            "[registry]\ndefault = \"main\"\nglobal-credential-providers = [\"cargo:token\"]\n\n\
-             [registries.main]\nindex = \"{}\"\n",
-            server.index_url()
-        ),
-    );
+    let hello = project_with_its_own_configuration(&cargo, &server);
     cargo.run_in_with_input(hello.folder(), &format!("{token}\n"), ["login"]).success();
     cargo.run_in(&hello, ["publish", "--no-verify"]).success();
     assert_eq!(server.client().get("/main/index/he/ll/hello").status, 200);
@@ -80,25 +101,35 @@ fn a_token_comes_from_the_output_of_a_command() {
     }
 }
 
+/// Publishes a version with each of these in the `Authorization` header.
+fn publish_with_each(server: &Server, headers: &[String]) {
+    for (minor, header) in headers.iter().enumerate() {
+        let file = CrateFile::library("hello", &format!("1.{minor}.0"), b"");
+        let answer = server.client().with_token(header).publish(&file.frame());
+        assert_eq!(answer.status, 200, "{header:?}: {}", answer.text());
+    }
+}
+
 #[test]
-fn a_scheme_before_the_token_and_blanks_around_it_do_not_matter() {
+fn blanks_around_a_token_do_not_matter() {
+    let server = Server::start();
+    let token = server.token("alice");
+    let padded = [format!("{token} "), format!("{token}\t"), format!("  {token}  ")];
+    publish_with_each(&server, &padded);
+}
+
+#[test]
+fn a_token_publishes_alone_and_behind_each_word_that_people_put_before_it() {
     let server = Server::start();
     let token = server.token("alice");
     let forms = [
         token.clone(),
         format!("Bearer {token}"),
         format!("Token {token}"),
-        format!("bearer  {token} "),
-        format!("{token}\t"),
-        format!("  {token}  "),
+        format!("bearer  {token}"),
     ];
-    for (minor, form) in forms.iter().enumerate() {
-        let version = format!("1.{minor}.0");
-        let file = CrateFile::library("hello", &version, b"");
-        let answer = server.client().with_token(form).publish(&file.frame());
-        assert_eq!(answer.status, 200, "{form:?}: {}", answer.text());
-    }
-    for (minor, form) in [format!("Token {token}"), format!("Bearer {token}")].iter().enumerate() {
+    publish_with_each(&server, &forms);
+    for (minor, form) in forms[..3].iter().enumerate() {
         let cargo = Cargo::anonymous(&server).with("CARGO_REGISTRIES_MAIN_TOKEN", form);
         cargo.publish_library("hello", &format!("2.{minor}.0"));
     }
@@ -174,7 +205,7 @@ fn no_token_gets_into_log_or_answers() {
     cargo.run(["yank", "hello@1.0.0", "--registry", "main"]).success();
     cargo.publish(&cargo.library("hello", "1.0.0")).failure();
 
-    let mut answers = String::new();
+    let (mut answers, mut encoded) = (String::new(), vec![]);
     for form in ["Bearer ", "Token ", "Basic ", "Nonsense ", "x", ""] {
         let client = server.client().with_token(&format!("{form}{token}"));
         for path in ["/main/index/config.json", "/main/me", "/main/api/v1/crates/absent/owners"] {
@@ -182,6 +213,14 @@ fn no_token_gets_into_log_or_answers() {
         }
         answers += client.publish(b"nonsense").text();
         answers += client.get("/main/index/he/ll/hello").text();
+    }
+    // As a user name or password, the way of browsers and curl.
+    for pair in [format!("token:{token}"), format!("{token}:")] {
+        let client =
+            server.client().with_token(&format!("Basic {}", BASE64_STANDARD.encode(&pair)));
+        answers += client.get("/main/index/config.json").text();
+        answers += client.publish(b"nonsense").text();
+        encoded.push(BASE64_STANDARD.encode(&pair));
     }
     // In places where it does not belong, but people put it.
     let query = format!("?token={token}");
@@ -195,4 +234,7 @@ fn no_token_gets_into_log_or_answers() {
     assert!(server.requests().len() > 30);
     assert!(!server.log().contains(secret), "{}", server.log());
     assert!(!answers.contains(secret), "{answers}");
+    for encoded in encoded {
+        assert!(!server.log().contains(&encoded) && !answers.contains(&encoded), "{encoded}");
+    }
 }
