@@ -61,6 +61,16 @@ async fn a_publish_whose_answer_from_the_index_is_lost_is_a_success() {
     assert_eq!(registry.verify().await.unwrap(), []);
 }
 
+#[tokio::test]
+async fn a_publish_that_was_refused_is_refused_to_its_end() {
+    let registry = Registry::builder(config(), MemoryIndex::new(), MemoryCrateStore::new()).build();
+    publish(&registry, caller("alice"), &publish_body("foo", "1.0.0")).await.unwrap();
+    let mut by_bob = registry.begin_publish(caller("bob"), None).unwrap();
+    by_bob.write(&publish_body("foo", "1.1.0")).await.unwrap_err();
+    let error = by_bob.finish().await.unwrap_err();
+    assert!(matches!(error, PublishError::Write(WriteError::Auth(AuthError::Forbidden { .. }))));
+}
+
 /// Removes the owner who is publishing, after their right was checked for the first time.
 #[derive(Debug)]
 struct RemoveOwner(MemoryIndex);

@@ -47,6 +47,7 @@ enum State {
     Metadata { buffer: Vec<u8>, missing: usize },
     FileLength(Prefix),
     File { segment: Vec<u8>, missing: usize },
+    Refused(FrameError),
 }
 
 /// A publish body, taken apart and not yet looked into.
@@ -90,8 +91,16 @@ impl UploadDecoder {
     /// Takes the next bytes of the body in.
     ///
     /// # Errors
-    /// [`FrameError`] as soon as the body cannot become a good one. The decoder is of no use then.
-    pub fn decode(&mut self, mut chunk: &[u8]) -> Result<(), FrameError> {
+    /// [`FrameError`] as soon as the body cannot become a good one, and from then on.
+    pub fn decode(&mut self, chunk: &[u8]) -> Result<(), FrameError> {
+        let decoded = self.take_apart(chunk);
+        if let Err(error) = &decoded {
+            self.state = State::Refused(error.clone());
+        }
+        decoded
+    }
+
+    fn take_apart(&mut self, mut chunk: &[u8]) -> Result<(), FrameError> {
         self.received += chunk.len() as u64;
         loop {
             match &mut self.state {
@@ -149,6 +158,7 @@ impl UploadDecoder {
                         bytes => Err(FrameError::Trailing { bytes }),
                     };
                 }
+                State::Refused(error) => return Err(error.clone()),
             }
         }
     }
@@ -162,7 +172,7 @@ impl UploadDecoder {
     /// Ends the body.
     ///
     /// # Errors
-    /// [`FrameError`] if something is missing.
+    /// [`FrameError`] if something is missing, or has been refused before.
     pub fn finish(mut self) -> Result<Upload, FrameError> {
         match self.state {
             State::MetadataLength(_) => Err(FrameError::MetadataPrefix),
@@ -170,6 +180,7 @@ impl UploadDecoder {
                 Err(FrameError::MetadataLength { claimed: claimed(buffer.len(), missing) })
             }
             State::FileLength(_) => Err(FrameError::FilePrefix),
+            State::Refused(error) => Err(error),
             State::File { segment, missing } => {
                 let received = self.segments.iter().map(Bytes::len).sum::<usize>() + segment.len();
                 if missing > 0 {
@@ -349,6 +360,15 @@ mod tests {
         assert_eq!(refused(9, b"\x02\0\0\0"), FrameError::MetadataLength { claimed: 2 });
         assert_eq!(refused(12, b"\x02\0\0\0{}\x03\0\0\0"), FrameError::FileLength { claimed: 3 });
         assert_eq!(refused(14, b"\x02\0\0\0{}\x03\0\0\0"), FrameError::Trailing { bytes: 1 });
+    }
+
+    #[test]
+    fn a_body_once_refused_stays_refused() {
+        let mut decoder = UploadDecoder::new(&ValidationRules::private(), None).unwrap();
+        let trailing = Err(FrameError::Trailing { bytes: 1 });
+        assert_eq!(decoder.decode(b"\x02\0\0\0{}\x03\0\0\0abcd"), trailing);
+        assert_eq!(decoder.decode(b""), trailing);
+        assert_eq!(decoder.finish().map(drop), trailing);
     }
 
     #[test]

@@ -47,16 +47,21 @@ impl Publish {
     /// [`PublishError`]: the publish is over, and the rest of the body is not wanted.
     pub async fn write(&mut self, chunk: &[u8]) -> Result<(), PublishError> {
         self.decoder.decode(chunk)?;
+        self.check_metadata().await
+    }
+
+    /// Checks the metadata once they are there, and until they have passed.
+    async fn check_metadata(&mut self) -> Result<(), PublishError> {
         if let (None, Some(json)) = (&self.metadata, self.decoder.metadata()) {
             let metadata = Metadata::parse(json, &self.registry.parts.rules)?;
-            self.check(&metadata).await?;
+            self.check_rights(&metadata).await?;
             self.metadata = Some(metadata);
         }
         Ok(())
     }
 
     /// The cheap refusal. What counts is decided again on the record that the commit replaces.
-    async fn check(&self, metadata: &Metadata) -> Result<(), WriteError> {
+    async fn check_rights(&self, metadata: &Metadata) -> Result<(), WriteError> {
         let name = metadata.name().canonical();
         let action = Action::Publish(&name, metadata.version(), None);
         let stored = self.registry.parts.index.load(&name).await?;
@@ -76,11 +81,13 @@ impl Publish {
     /// # Errors
     /// [`PublishError`]. Refusals leave nothing a reader can see; after a failure of the index the
     /// release is there whole or not at all (I4).
-    pub async fn finish(self) -> Result<Published, PublishError> {
+    pub async fn finish(mut self) -> Result<Published, PublishError> {
+        // A `write` that failed or was dropped has left it undone.
+        self.check_metadata().await?;
         let Self { registry, caller, principal, decoder, metadata } = self;
         let parts = &registry.parts;
         let upload = decoder.finish()?;
-        let metadata = metadata.expect("a finished frame has metadata, which `write` has parsed");
+        let metadata = metadata.expect("a finished frame has metadata, and they have passed");
 
         let (rules, config) = (parts.rules.clone(), parts.config.clone());
         let validate =
