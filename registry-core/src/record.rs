@@ -396,9 +396,15 @@ impl CrateRecord {
     /// Whether `change` is part of this state: how a write of unknown outcome is looked for.
     pub fn shows(&self, change: &Change) -> bool {
         match &change.kind {
-            ChangeKind::Published(release) | ChangeKind::YankedSet(release) => {
-                self.release(release.version()) == Some(release)
+            // Whatever became of it since: another writer may have yanked it before this look.
+            ChangeKind::Published(release) => {
+                let upload = |release: &Arc<ReleaseRecord>| {
+                    let checksum = release.line.checksum();
+                    (checksum, release.published_at, release.published_by.clone())
+                };
+                self.release(release.version()).map(upload) == Some(upload(release))
             }
+            ChangeKind::YankedSet(release) => self.release(release.version()) == Some(release),
             ChangeKind::OwnersAdded(added) => {
                 added.iter().all(|owner| self.owners.contains(&owner.login))
             }

@@ -352,7 +352,7 @@ fn a_state_shows_the_changes_that_are_part_of_it() {
     let (five, removed) = remove_owner(&four, &login("bob"));
     for (change, shown) in [
         (&first_made, [true, true, true, true, true]),
-        (&published, [false, true, false, false, false]),
+        (&published, [false, true, true, true, true]),
         (&yanked, [false, false, true, true, true]),
         (&added, [false, false, false, true, false]),
         (&removed, [true, true, true, false, true]),
@@ -360,6 +360,15 @@ fn a_state_shows_the_changes_that_are_part_of_it() {
         let states = [&one, &two, &three, &four, &five];
         assert_eq!(states.map(|state| state.shows(change)), shown, "{:?}", change.kind);
     }
+    let (_, of_another) = one
+        .publish(
+            &name("foo"),
+            about(""),
+            ReleaseRecord { published_by: login("bob"), ..release("foo", "1.1.0") },
+            None,
+        )
+        .unwrap();
+    assert!(!two.shows(&of_another));
 }
 
 #[test]
