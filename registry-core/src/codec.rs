@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     entry::{IndexLine, IndexLineError},
-    index::{ETag, IndexFile},
+    index_file::{ETag, IndexFile},
     name::CrateName,
     owner::{Login, Owners},
     record::{About, CrateRecord, RecordError, ReleaseRecord, ReleaseState, Timestamp},

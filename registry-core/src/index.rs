@@ -47,12 +47,11 @@
 use std::{fmt, num::NonZeroUsize, sync::Arc};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 
+pub use crate::index_file::{ETag, IndexFile};
 use crate::{
     BoxError,
-    checksum::Checksum,
-    name::{CanonicalName, CrateName},
+    name::CanonicalName,
     record::{Change, CrateRecord},
 };
 
@@ -164,17 +163,6 @@ impl Lookup<IndexFile> {
     }
 }
 
-/// All lines of one crate, as cargo fetches them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IndexFile {
-    /// The crate's name as first published: it says under which path the file is served.
-    pub name: CrateName,
-    /// The validator of exactly this body.
-    pub etag: ETag,
-    /// The lines, each with its line end.
-    pub body: Bytes,
-}
-
 /// A record with the revision it had when it was loaded.
 #[derive(Clone, Debug)]
 pub struct Stored {
@@ -198,40 +186,6 @@ impl Revision {
 impl<T: Into<Arc<str>>> From<T> for Revision {
     fn from(text: T) -> Self {
         Self(text.into())
-    }
-}
-
-/// A strong validator of an index file: changes if and only if the bytes do.
-///
-/// It is taken from the content, so that it stays true across backends, restarts and a yank that
-/// is undone. Source: RFC 9110 section 8.8.3; what it is made of is ours.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct ETag(Arc<str>);
-
-impl ETag {
-    /// The validator of a body.
-    pub fn of(body: &[u8]) -> Self {
-        let checksum = Checksum::of(body).to_string();
-        // 128 bits: nobody gains by two files of one crate that share a validator.
-        Self(format!("\"{}\"", &checksum[..32]).into())
-    }
-
-    /// Reads back what [`ETag::as_str`] gave; `None` for any other text.
-    pub fn parse(text: &str) -> Option<Self> {
-        let digits = text.strip_prefix('"')?.strip_suffix('"')?;
-        let lower_hex = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
-        (digits.len() == 32 && digits.bytes().all(lower_hex)).then(|| Self(text.into()))
-    }
-
-    /// The validator with its quotes, as an `ETag` header has it.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for ETag {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ETag({})", self.0)
     }
 }
 
@@ -272,25 +226,4 @@ pub enum IndexError {
         #[source]
         source: BoxError,
     },
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_etag_is_taken_from_the_content() {
-        let etag = ETag::of(b"abc");
-        assert_eq!(etag.as_str(), "\"ba7816bf8f01cfea414140de5dae2223\"");
-        assert_eq!(ETag::parse(etag.as_str()), Some(etag));
-        for text in [
-            "",
-            "\"\"",
-            "ba7816bf8f01cfea414140de5dae2223",
-            "\"BA7816BF8F01CFEA414140DE5DAE2223\"",
-            "W/\"ba7816bf8f01cfea414140de5dae2223\"",
-        ] {
-            assert_eq!(ETag::parse(text), None, "{text}");
-        }
-    }
 }

@@ -77,6 +77,7 @@ mod echo;
 pub mod entry;
 pub mod features;
 pub mod index;
+mod index_file;
 pub mod memory;
 pub mod name;
 pub mod observer;

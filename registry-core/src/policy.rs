@@ -22,6 +22,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 
+pub use crate::publish::Warning;
 use crate::{publish::Release, record::CrateRecord};
 
 /// Has a say in what may be published, after validation and before anything is stored.
@@ -37,10 +38,6 @@ pub trait PublishPolicy: fmt::Debug + Send + Sync + 'static {
         current: Option<&CrateRecord>,
     ) -> Result<Vec<Warning>, Rejection>;
 }
-
-/// A sentence that cargo prints after a successful publish.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Warning(pub String);
 
 /// Why a policy does not let a release in.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

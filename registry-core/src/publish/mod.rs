@@ -24,6 +24,6 @@ pub use self::{
     frame::{FrameError, Upload, UploadDecoder},
     invalid::Invalid,
     metadata::Metadata,
-    release::{LineError, Release},
+    release::{LineError, Release, Warning},
     rules::{Descriptive, ValidationRules},
 };

@@ -15,7 +15,6 @@ use crate::{
     echo::Echo,
     entry::{IndexDependency, IndexEntry, IndexLine, IndexLineError},
     features,
-    policy::Warning,
     record::{About, Timestamp},
     store::CrateBody,
 };
@@ -170,6 +169,10 @@ fn pubtime(at: Timestamp) -> Result<String, LineError> {
     let time = jiff::Timestamp::from_second(seconds).map_err(|_| out_of_range())?;
     Ok(time.to_zoned(TimeZone::UTC).strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
 }
+
+/// A sentence that cargo prints after a successful publish.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning(pub String);
 
 /// Why a release has no line.
 #[derive(Debug, thiserror::Error)]

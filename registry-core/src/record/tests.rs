@@ -1,11 +1,15 @@
 mod model;
 
-use bytes::Bytes;
+use std::time::{Duration, SystemTime};
 
 use super::*;
-use crate::conformance::record_fixture::{
-    PUBLISHED_AT, about, add_owner, alice, first, line, login, name, owner, publish,
-    publish_release, release, remove_owner, set_yanked, stamp, version,
+use crate::{
+    conformance::record_fixture::{
+        PUBLISHED_AT, about, add_owner, alice, first, line, login, name, owner, publish,
+        publish_release, release, remove_owner, set_yanked, stamp, version,
+    },
+    entry::IndexLine,
+    owner::Owner,
 };
 
 fn text_of(record: &CrateRecord) -> String {

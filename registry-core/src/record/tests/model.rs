@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use proptest::{collection::vec, prelude::*, sample::select};
 
 use super::*;
+use crate::owner::Owner;
 
 #[derive(Clone, Debug)]
 enum Wish {

@@ -1,0 +1,70 @@
+use std::time::{Duration, SystemTime};
+
+use semver::Version;
+use serde::{Deserialize, Serialize};
+
+use crate::{entry::IndexLine, owner::Login};
+
+/// One release of a crate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReleaseRecord {
+    /// Its line in the index, verbatim.
+    pub line: IndexLine,
+    /// Length of the crate file in bytes.
+    pub size: u64,
+    /// When it was published.
+    pub published_at: Timestamp,
+    /// Who published it.
+    pub published_by: Login,
+    /// Whether and how it can be reached.
+    pub state: ReleaseState,
+}
+
+impl ReleaseRecord {
+    /// The version, with build metadata.
+    pub fn version(&self) -> &Version {
+        self.line.version()
+    }
+}
+
+/// Whether and how a release can be reached. In every state its version stays taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReleaseState {
+    /// In the index, for everyone to resolve to.
+    Published,
+    /// In the index, only for lockfiles that name it.
+    Yanked,
+    /// Not in the index, but downloadable.
+    Unlisted,
+    /// Not in the index, not downloadable, the file kept.
+    Archived,
+    /// The file is gone for good.
+    Disposed,
+    /// Removed by an administrator.
+    Deleted,
+}
+
+impl ReleaseState {
+    /// Whether the release has a line in the index.
+    pub fn is_listed(self) -> bool {
+        matches!(self, Self::Published | Self::Yanked)
+    }
+
+    /// Whether its file is handed out.
+    pub fn is_downloadable(self) -> bool {
+        matches!(self, Self::Published | Self::Yanked | Self::Unlisted)
+    }
+}
+
+/// Seconds since the Unix epoch: all the precision that an index line shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(pub u64);
+
+impl From<SystemTime> for Timestamp {
+    /// A time before the epoch, as a clock that was never set shows it, is taken for the epoch.
+    fn from(time: SystemTime) -> Self {
+        Self(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs())
+    }
+}
