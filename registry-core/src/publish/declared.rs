@@ -11,7 +11,7 @@ use url::Url;
 
 use super::{
     Invalid,
-    rules::{Descriptive, ValidationRules},
+    rules::ValidationRules,
     text::{check_count, check_text},
 };
 use crate::{
@@ -221,11 +221,7 @@ fn check_req(req: &str, rules: &ValidationRules) -> Result<VersionReq, String> {
         return Err(invalid());
     }
     // At most 32 comparators: a limit of the parser's own.
-    let parsed = VersionReq::parse(req).map_err(|_| invalid())?;
-    if rules.descriptive == Descriptive::CratesIo && parsed == VersionReq::STAR {
-        return Err("wildcard (`*`) dependency constraints are not allowed".into());
-    }
-    Ok(parsed)
+    VersionReq::parse(req).map_err(|_| invalid())
 }
 
 /// Most bytes of a target. Not to be configured: the parser calls itself for each bracket in it.

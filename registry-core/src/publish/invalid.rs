@@ -11,7 +11,7 @@ use crate::{
 /// Why an upload is not a release.
 ///
 /// Every text is fit to be shown to the publisher: what it repeats of the upload is cut and
-/// escaped. Texts are crates.io's where crates.io has one.
+/// escaped. The texts that release tools look for are those of crates.io.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Invalid {
@@ -45,12 +45,14 @@ pub enum Invalid {
         /// How long it may be.
         max: usize,
     },
-    /// The README is too long.
-    #[error("field `readme` is {bytes} bytes, limit {max}")]
-    ReadmeTooLong {
+    /// A text is too long where its bytes are counted.
+    #[error("field `{field}` is {bytes} bytes, limit {max}")]
+    TooManyBytes {
+        /// The metadata field.
+        field: &'static str,
         /// How long it is.
         bytes: usize,
-        /// [`ValidationRules::max_readme_bytes`](super::ValidationRules::max_readme_bytes).
+        /// How long it may be.
         max: usize,
     },
     /// There are too many of something.
@@ -82,7 +84,12 @@ pub enum Invalid {
         url: String,
     },
     /// Fields are missing that the registry demands.
-    #[error("missing or empty metadata fields: {}", fields.join(", "))]
+    #[error(
+        "missing or empty metadata fields: {}. Please see \
+         https://doc.rust-lang.org/cargo/reference/manifest.html for more information on \
+         configuring these fields",
+        fields.join(", ")
+    )]
     Missing {
         /// The fields.
         fields: Vec<&'static str>,

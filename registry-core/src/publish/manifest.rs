@@ -201,7 +201,6 @@ impl Toml {
             categories: package.categories,
         };
         texts.check(rules)?;
-        texts.check_descriptive(rules)?;
         Ok(Manifest { name: package.name, version: package.version, declared, texts })
     }
 }

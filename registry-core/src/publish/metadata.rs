@@ -10,7 +10,7 @@ use super::{
     declared::{Declared, Written},
     json::{self, or_default},
     rules::ValidationRules,
-    text::{Texts, check_text},
+    text::{Texts, check_bytes, check_text},
 };
 use crate::{
     echo::Echo,
@@ -48,10 +48,8 @@ impl Metadata {
             return Err(Invalid::ReservedName);
         }
         check_badges(&read.badges, rules)?;
-        if let Some(bytes) = read.readme.map(|readme| readme.len())
-            && bytes > rules.max_readme_bytes
-        {
-            return Err(Invalid::ReadmeTooLong { bytes, max: rules.max_readme_bytes });
+        if let Some(readme) = &read.readme {
+            check_bytes("readme", readme, rules.max_readme_bytes)?;
         }
         let texts = Texts {
             authors: read.authors,

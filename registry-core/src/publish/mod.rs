@@ -5,6 +5,7 @@
 //! of [`UploadDecoder`] → [`Metadata`] → [`Release`].
 
 mod archive;
+mod crates_io;
 mod declared;
 mod frame;
 mod invalid;

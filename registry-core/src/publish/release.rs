@@ -3,8 +3,7 @@
 use jiff::tz::TimeZone;
 
 use super::{
-    Invalid, Metadata, archive,
-    declared::Declared,
+    Invalid, Metadata, archive, crates_io,
     manifest::Manifest,
     rules::{Descriptive, ValidationRules},
     text::Texts,
@@ -13,7 +12,7 @@ use crate::{
     checksum::Checksum,
     config::RegistryConfig,
     echo::Echo,
-    entry::{IndexDependency, IndexEntry, IndexLine, IndexLineError},
+    entry::{IndexEntry, IndexLine, IndexLineError},
     features,
     record::{About, Timestamp},
     store::CrateBody,
@@ -55,8 +54,10 @@ impl Release {
             return Err(Invalid::VersionMismatch { metadata, manifest: manifest.version });
         }
         let declared = manifest.declared.with_own_registry(config);
-        check_registries(&declared, rules)?;
         metadata.declared.clone().with_own_registry(config).must_equal(&declared)?;
+        if rules.descriptive == Descriptive::CratesIo {
+            crates_io::check(&manifest.texts, &declared, rules)?;
+        }
         let (features, features2) = features::split(declared.features);
         let has_artifacts = declared.dependencies.iter().any(|dep| dep.artifact.is_some());
         let entry = IndexEntry {
@@ -125,18 +126,6 @@ impl Release {
             return Err(LineError::Changed);
         }
         Ok(line)
-    }
-}
-
-/// Refuses dependencies on other registries where they are not allowed. Source: crates.io.
-fn check_registries(declared: &Declared, rules: &ValidationRules) -> Result<(), Invalid> {
-    let foreign = |dependency: &&IndexDependency| dependency.registry.is_some();
-    match (rules.descriptive, declared.dependencies.iter().find(foreign)) {
-        (Descriptive::CratesIo, Some(dependency)) => Err(Invalid::Dependency {
-            dependency: dependency.name.clone(),
-            reason: "cross-registry dependencies are not permitted".into(),
-        }),
-        _ => Ok(()),
     }
 }
 

@@ -63,7 +63,8 @@ pub struct ValidationRules {
     pub max_keyword_chars: usize,
     /// Most categories. Default 5. Source: crates.io.
     pub max_categories: usize,
-    /// Most characters of a description. Default 1,000. Source: crates.io.
+    /// Most characters of a description; most bytes of one under [`Descriptive::CratesIo`]. Default
+    /// 1,000. Source: crates.io.
     pub max_description_chars: usize,
     /// Most characters of a URL. Default 2,048. Source: ours.
     pub max_url_chars: usize,
@@ -84,8 +85,10 @@ pub struct ValidationRules {
 pub enum Descriptive {
     /// Nothing is demanded. Dependencies may come from other registries and have any requirement.
     Lax,
-    /// As on crates.io: a description and a licence, at most five keywords in their grammar, no
-    /// dependency on another registry, no bare `*` as a requirement.
+    /// As on crates.io: a description; a licence as an SPDX expression, or a licence file; keywords
+    /// and categories in their grammar; no dependency on another registry, and none on just any
+    /// version (`*`). Whether there is such a category or such a dependency is not looked up: that
+    /// is for a [policy](crate::policy).
     CratesIo,
 }
 
@@ -117,7 +120,8 @@ impl ValidationRules {
         }
     }
 
-    /// Rules as crates.io has them, for a public registry.
+    /// Rules as crates.io has them, for a public registry: limits as [`ValidationRules::private`],
+    /// and [`Descriptive::CratesIo`].
     pub fn crates_io() -> Self {
         Self { descriptive: Descriptive::CratesIo, ..Self::private() }
     }

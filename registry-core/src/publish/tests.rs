@@ -1,14 +1,12 @@
 //! Metadata and manifest, from their text to the release or its refusal.
 
+mod crates_io;
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{archive::tests::crate_file, manifest::Manifest, *};
-use crate::{
-    Checksum, RegistryConfig,
-    entry::IndexEntry,
-    record::{About, Timestamp},
-};
+use crate::{Checksum, RegistryConfig, entry::IndexEntry, record::Timestamp};
 
 const OWN: &str = "sparse+http://h/index/";
 const CRATES_IO: &str = "https://github.com/rust-lang/crates.io-index";
@@ -527,58 +525,6 @@ fn a_manifest_that_needs_another_file_is_refused() {
     assert_eq!(refusal(json!({}), &deep), "Cargo.toml manifest is invalid: nested too deeply");
     let metadata_of_others = "[package.metadata]\nworkspace = true\n[badges]\n[profile.release]";
     assert!(entry(json!({}), metadata_of_others).is_ok());
-}
-
-#[test]
-fn crates_io_asks_for_a_description_and_a_licence() {
-    let rules = ValidationRules::crates_io();
-    let verdict = |manifest: &str| {
-        release_under(&least(), &format!("{PACKAGE}{manifest}"), &rules)
-            .map(|release| release.about().clone())
-    };
-    assert_eq!(verdict(""), Err("missing or empty metadata fields: description, license".into()));
-    let described = |rest: &str| verdict(&format!("description = \"d\"\n{rest}"));
-    assert_eq!(
-        described("license = \"\""),
-        Err("missing or empty metadata fields: license".into())
-    );
-    let about = About { description: Some("d".into()), ..About::default() };
-    for license in
-        ["license = \"MIT\"", "license = \"MIT/Apache-2.0\"", "license-file = \"LICENSE\""]
-    {
-        assert_eq!(described(license), Ok(about.clone()), "{license}");
-    }
-    assert_eq!(
-        described("license = \"Mine\""),
-        Err("invalid value in field `license`: `Mine`, expected an SPDX licence expression".into())
-    );
-    assert_eq!(
-        described("license = \"MIT\"\nkeywords = [\"-x\"]"),
-        Err("invalid value in field `keywords`: `-x`, expected an ASCII letter or digit, then letters, digits, `_`, `-` or `+`".into())
-    );
-}
-
-#[test]
-fn crates_io_refuses_other_registries_and_bare_wildcards() {
-    let rules = ValidationRules::crates_io();
-    let manifest = format!(
-        "{PACKAGE}description = \"d\"\nlicense = \"MIT\"\n[dependencies]\nb = {{ version = \"1\", registry-index = \"REGISTRY\" }}"
-    );
-    let verdict = |metadata: &Value, registry: &str| {
-        release_under(metadata, &manifest.replace("REGISTRY", registry), &rules).map(drop)
-    };
-    let own = with(json!({"deps": [{"name": "b", "version_req": "^1"}]}));
-    assert_eq!(verdict(&own, OWN), Ok(()));
-    let other =
-        with(json!({"deps": [{"name": "b", "version_req": "^1", "registry": "https://o/"}]}));
-    assert_eq!(
-        verdict(&other, "https://o/"),
-        refused("dependency `b`: cross-registry dependencies are not permitted")
-    );
-    assert_eq!(
-        parse_under(&with(json!({"deps": [{"name": "b", "version_req": "*"}]})), &rules),
-        refused("dependency `b`: wildcard (`*`) dependency constraints are not allowed")
-    );
 }
 
 #[test]

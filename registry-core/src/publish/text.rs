@@ -2,10 +2,7 @@
 
 use url::Url;
 
-use super::{
-    Invalid,
-    rules::{Descriptive, ValidationRules},
-};
+use super::{Invalid, rules::ValidationRules};
 
 /// What a crate says of itself, from the metadata or from the manifest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,52 +49,6 @@ impl Texts {
         check_count("categories", self.categories.len(), rules.max_categories)?;
         self.categories.iter().try_for_each(|category| check_text("categories", category, rules))
     }
-
-    /// Checks what only some registries demand.
-    pub(super) fn check_descriptive(&self, rules: &ValidationRules) -> Result<(), Invalid> {
-        match rules.descriptive {
-            Descriptive::Lax => Ok(()),
-            Descriptive::CratesIo => self.check_as_crates_io(),
-        }
-    }
-
-    fn check_as_crates_io(&self) -> Result<(), Invalid> {
-        let empty = |value: &Option<String>| value.as_deref().unwrap_or_default().is_empty();
-        let mut fields = Vec::new();
-        if empty(&self.description) {
-            fields.push("description");
-        }
-        if empty(&self.license) && empty(&self.license_file) {
-            fields.push("license");
-        }
-        if !fields.is_empty() {
-            return Err(Invalid::Missing { fields });
-        }
-        if let Some(license) = self.license.as_ref().filter(|license| !license.is_empty()) {
-            // Older than SPDX expressions, and still all over: `MIT/Apache-2.0`.
-            let license = license.replace('/', " OR ");
-            if spdx::Expression::parse_mode(&license, spdx::ParseMode::LAX).is_err() {
-                return Err(Invalid::Value {
-                    field: "license",
-                    value: license,
-                    expected: "expected an SPDX licence expression",
-                });
-            }
-        }
-        for keyword in &self.keywords {
-            let mut chars = keyword.chars();
-            let valid = chars.next().is_some_and(|first| first.is_ascii_alphanumeric())
-                && chars.all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '+'));
-            if !valid {
-                return Err(Invalid::Value {
-                    field: "keywords",
-                    value: keyword.clone(),
-                    expected: "expected an ASCII letter or digit, then letters, digits, `_`, `-` or `+`",
-                });
-            }
-        }
-        Ok(())
-    }
 }
 
 /// Checks that there are at most `max` of something.
@@ -113,6 +64,14 @@ pub(super) fn check_text(
 ) -> Result<(), Invalid> {
     check_length(field, text, rules.max_text_chars)?;
     check_characters(field, text, &[])
+}
+
+/// Checks that a text has at most `max` bytes.
+pub(super) fn check_bytes(field: &'static str, text: &str, max: usize) -> Result<(), Invalid> {
+    match text.len() {
+        bytes if bytes > max => Err(Invalid::TooManyBytes { field, bytes, max }),
+        _ => Ok(()),
+    }
 }
 
 fn check_length(field: &'static str, text: &str, max: usize) -> Result<(), Invalid> {
