@@ -36,7 +36,8 @@ pub struct IndexEntry {
     pub checksum: Checksum,
     /// Features that every cargo can read.
     pub features: Features,
-    /// Features with the syntax of cargo 1.60 (`dep:`, `?/`); see [`crate::features::split`].
+    /// Features that only cargo 1.60 and later can read: with `dep:` or `?/`, or turning on such a
+    /// one.
     #[serde(skip_serializing_if = "Features::is_empty", default)]
     pub features2: Features,
     /// Hidden from new resolutions, still downloadable.

@@ -75,7 +75,6 @@ pub mod config;
 pub mod conformance;
 mod echo;
 pub mod entry;
-pub mod features;
 pub mod index;
 mod index_file;
 pub mod memory;

@@ -64,17 +64,14 @@ impl CrateName {
     }
 
     /// Whether `self` and `other` have one sparse path: equal but for case.
-    pub fn same_sparse_path(&self, other: &Self) -> bool {
+    pub(crate) fn same_sparse_path(&self, other: &Self) -> bool {
         self.0.eq_ignore_ascii_case(&other.0)
     }
 }
 
 /// Checks the alias under which a manifest knows a dependency: as a [`CrateName`], but it may also
 /// start with `_`. Source: crates.io.
-///
-/// # Errors
-/// [`NameError`] says which character is wrong, or how long the alias is.
-pub fn check_dependency_alias(alias: &str) -> Result<(), NameError> {
+pub(crate) fn check_dependency_alias(alias: &str) -> Result<(), NameError> {
     check(alias, |first| first.is_ascii_alphabetic() || first == '_')
 }
 

@@ -65,7 +65,7 @@ impl fmt::Debug for UniqueVersion {
 }
 
 /// Whether two versions are one, build metadata aside.
-pub fn same_version(a: &Version, b: &Version) -> bool {
+pub(crate) fn same_version(a: &Version, b: &Version) -> bool {
     (a.major, a.minor, a.patch) == (b.major, b.minor, b.patch) && a.pre == b.pre
 }
 

@@ -7,6 +7,7 @@
 mod archive;
 mod crates_io;
 mod declared;
+mod features;
 mod frame;
 mod invalid;
 mod json;

@@ -3,7 +3,7 @@
 use jiff::tz::TimeZone;
 
 use super::{
-    Invalid, Metadata, archive, crates_io,
+    Invalid, Metadata, archive, crates_io, features,
     manifest::Manifest,
     rules::{Descriptive, ValidationRules},
     text::Texts,
@@ -13,7 +13,6 @@ use crate::{
     config::RegistryConfig,
     echo::Echo,
     entry::{IndexEntry, IndexLine, IndexLineError},
-    features,
     record::{About, Timestamp},
     store::CrateBody,
 };

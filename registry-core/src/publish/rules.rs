@@ -127,13 +127,13 @@ impl ValidationRules {
     }
 
     /// Whether nobody may publish under `name`.
-    pub fn is_reserved(&self, name: &CanonicalName) -> bool {
+    pub(super) fn is_reserved(&self, name: &CanonicalName) -> bool {
         reserved::is_reserved(name) || self.reserved_names.contains(name)
     }
 
     /// Longest publish body that can be within the limits, in bytes: both lengths, the metadata and
     /// the crate file.
-    pub fn max_body_bytes(&self) -> u64 {
+    pub(super) fn max_body_bytes(&self) -> u64 {
         8 + u64::from(self.max_metadata_bytes) + u64::from(self.max_crate_bytes)
     }
 }

@@ -101,7 +101,7 @@ impl CrateRecord {
     ///
     /// # Errors
     /// As [`CrateRecord::publish`].
-    pub fn may_publish(&self, name: &CrateName, version: &Version) -> Result<(), Refusal> {
+    pub(crate) fn may_publish(&self, name: &CrateName, version: &Version) -> Result<(), Refusal> {
         if *name != self.name {
             return Err(Refusal::NameTaken { existing: self.name.clone() });
         }
@@ -204,7 +204,7 @@ impl CrateRecord {
     }
 
     /// Whether `change` is part of this state: how a write of unknown outcome is looked for.
-    pub fn shows(&self, change: &Change) -> bool {
+    pub(crate) fn shows(&self, change: &Change) -> bool {
         match &change.kind {
             // Whatever became of it since: another writer may have yanked it before this look.
             ChangeKind::Published(release) => {

@@ -1,5 +1,7 @@
 //! Which features an old cargo may see.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::entry::Features;
 
 /// Splits features into those every cargo reads (`features`) and those only cargo 1.60 and later
@@ -8,29 +10,26 @@ use crate::entry::Features;
 /// A feature moves if a value of it starts with `dep:` or contains `?/`, and so does every feature
 /// that turns on one that moved: left behind, it would name a feature an old cargo cannot see, and
 /// the line would be unusable to it. Source: Cargo book, "Registry Index", `features2`; crates.io.
-///
-/// ```
-/// use registry_core::features::split;
-///
-/// let all = [("default", vec!["tls"]), ("tls", vec!["dep:rustls"]), ("std", vec![])]
-///     .map(|(name, values)| (name.into(), values.into_iter().map(Into::into).collect()));
-/// let (features, features2) = split(all.into());
-/// assert_eq!(features.keys().collect::<Vec<_>>(), ["std"]);
-/// assert_eq!(features2.keys().collect::<Vec<_>>(), ["default", "tls"]);
-/// ```
-pub fn split(mut features: Features) -> (Features, Features) {
-    let is_new = |value: &String| value.starts_with("dep:") || value.contains("?/");
-    let mut moved: Features =
-        features.extract_if(.., |_, values| values.iter().any(is_new)).collect();
-    loop {
-        let names_moved = |value: &String| moved.contains_key(value);
-        let more: Features =
-            features.extract_if(.., |_, values| values.iter().any(names_moved)).collect();
-        if more.is_empty() {
-            return (features, moved);
+pub(super) fn split(features: Features) -> (Features, Features) {
+    let mut turned_on_by = BTreeMap::<&str, Vec<&str>>::new();
+    let mut reached = Vec::new();
+    for (name, values) in &features {
+        for value in values {
+            if value.starts_with("dep:") || value.contains("?/") {
+                reached.push(name.as_str());
+            } else {
+                turned_on_by.entry(value).or_default().push(name);
+            }
         }
-        moved.extend(more);
     }
+    // Each feature and each value is looked at once, however long the way from one to the other.
+    let mut moved = BTreeSet::new();
+    while let Some(name) = reached.pop() {
+        if moved.insert(name.to_owned()) {
+            reached.extend(turned_on_by.get(name).into_iter().flatten());
+        }
+    }
+    features.into_iter().partition(|(name, _)| !moved.contains(name))
 }
 
 #[cfg(test)]
