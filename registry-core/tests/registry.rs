@@ -1,7 +1,13 @@
 //! What the service itself promises, over memory backends. Runs with the feature `conformance`.
 #![cfg(feature = "conformance")]
 
-use std::sync::{Arc, Mutex};
+use std::{
+    num::NonZeroUsize,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use async_trait::async_trait;
 use registry_core::{
@@ -12,11 +18,11 @@ use registry_core::{
         faulty::{Fault, Faults, FaultyIndex},
         fixture::publish_body,
     },
-    index::Lookup,
+    index::{ETag, IndexError, IndexFile, Lookup, Revision, Stored},
     memory::{MemoryCrateStore, MemoryIndex},
     observer::{Event, Observer},
     policy::{PublishPolicy, Rejection, Warning},
-    record::{Refusal, Stamp, Timestamp},
+    record::{Change, Refusal, ReleaseState, Stamp, Timestamp},
     registry::{PublishError, Published, ReadError, WriteError},
     store::CrateStore,
 };
@@ -138,6 +144,65 @@ async fn a_policy_warns_and_rejects_and_a_rejected_file_is_not_stored() {
     let rejected = publish(&registry, caller("alice"), &publish_body("foo", "2.0.0")).await;
     assert_eq!(rejected.unwrap_err().to_string(), "one version is enough");
     assert_eq!(crates.list(None, 10.try_into().unwrap()).await.unwrap().len(), 1);
+}
+
+/// An index in which a release is yanked right behind the first look at its record.
+#[derive(Debug)]
+struct YankedBetweenLooks(MemoryIndex, AtomicBool);
+
+#[async_trait]
+impl Index for YankedBetweenLooks {
+    async fn index_file(
+        &self,
+        name: &CanonicalName,
+        known: Option<&ETag>,
+    ) -> Result<Lookup<IndexFile>, IndexError> {
+        self.0.index_file(name, known).await
+    }
+
+    async fn load(&self, name: &CanonicalName) -> Result<Option<Stored>, IndexError> {
+        let stored = self.0.load(name).await?;
+        if let (Some(stored), false) = (&stored, self.1.swap(true, Ordering::Relaxed)) {
+            let stamp = Stamp { by: user("bob").login, at: Timestamp(0), request: None };
+            let yanked = stored.record.set_yanked(&foo().2, true, stamp).unwrap();
+            let (record, change) = yanked.unwrap();
+            self.0.commit(Some(&stored.revision), &change, &record).await?;
+        }
+        Ok(stored)
+    }
+
+    async fn commit(
+        &self,
+        expected: Option<&Revision>,
+        change: &Change,
+        next: &CrateRecord,
+    ) -> Result<Revision, IndexError> {
+        self.0.commit(expected, change, next).await
+    }
+
+    async fn names(
+        &self,
+        after: Option<&CanonicalName>,
+        limit: NonZeroUsize,
+    ) -> Result<Vec<CanonicalName>, IndexError> {
+        self.0.names(after, limit).await
+    }
+
+    async fn ready(&self) -> Result<(), IndexError> {
+        self.0.ready().await
+    }
+}
+
+#[tokio::test]
+async fn a_verification_takes_no_writer_for_damage() {
+    let (index, crates) = (MemoryIndex::new(), MemoryCrateStore::new());
+    let registry = Registry::builder(config(), index.clone(), crates.clone()).build();
+    publish(&registry, caller("alice"), &publish_body("foo", "1.0.0")).await.unwrap();
+    let busy = YankedBetweenLooks(index, AtomicBool::new(false));
+    let busy = Registry::builder(config(), busy, crates).build();
+    assert_eq!(busy.verify().await.unwrap(), []);
+    let record = registry.record(&Caller::anonymous(), &foo().1).await.unwrap();
+    assert_eq!(record.releases()[0].state, ReleaseState::Yanked);
 }
 
 #[derive(Clone, Debug, Default)]

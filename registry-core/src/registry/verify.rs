@@ -5,17 +5,18 @@ use semver::Version;
 use super::Registry;
 use crate::{
     checksum::ChecksumHasher,
-    index::{IndexError, Lookup},
+    index::{IndexError, Lookup, Stored},
     name::{CanonicalName, CrateName},
-    record::{CrateRecord, ReleaseRecord},
+    record::ReleaseRecord,
     store::{CrateKey, StoreError},
 };
 
 impl Registry {
     /// Checks every crate against the promises: the served index file is the record's, and every
-    /// file it names is there, byte for byte (I1).
+    /// file it names is there, byte for byte.
     ///
-    /// Reads every stored byte. Problems come in the order of names; none means all is well.
+    /// Reads every stored byte; writers may go on meanwhile. Problems come in the order of names;
+    /// none means all is well.
     ///
     /// # Errors
     /// [`VerifyError`] if a backend fails: then nothing is known of the crates behind that point.
@@ -26,9 +27,7 @@ impl Registry {
         loop {
             let page = self.parts.index.names(after.as_ref(), PAGE).await?;
             for name in &page {
-                if let Some(stored) = self.parts.index.load(name).await? {
-                    self.verify_crate(name, &stored.record, &mut problems).await?;
-                }
+                self.verify_crate(name, &mut problems).await?;
             }
             if page.len() < PAGE.get() {
                 return Ok(problems);
@@ -40,13 +39,22 @@ impl Registry {
     async fn verify_crate(
         &self,
         name: &CanonicalName,
-        record: &CrateRecord,
         problems: &mut Vec<Problem>,
     ) -> Result<(), VerifyError> {
-        let served = self.parts.index.index_file(name, None).await?;
-        if served != Lookup::Found(record.index_file()) {
-            problems.push(Problem::IndexFile { name: record.name().clone() });
-        }
+        let index = &self.parts.index;
+        let mut stored = index.load(name).await?;
+        let record = loop {
+            let Some(Stored { record, revision }) = stored else { return Ok(()) };
+            if index.index_file(name, None).await? == Lookup::Found(record.index_file()) {
+                break record;
+            }
+            // A writer may have come between the two looks.
+            stored = index.load(name).await?;
+            if stored.as_ref().is_some_and(|stored| stored.revision == revision) {
+                problems.push(Problem::IndexFile { name: record.name().clone() });
+                break record;
+            }
+        };
         for release in record.releases().iter().filter(|release| release.state.is_downloadable()) {
             problems.extend(self.verify_file(record.name(), release).await?);
         }
