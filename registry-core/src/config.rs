@@ -115,7 +115,8 @@ impl RegistryConfig {
         self.auth_required
     }
 
-    /// Whether `url` is an index URL of this registry, with or without `sparse+` and a slash at the end.
+    /// Whether `url` is an index URL of this registry, with or without `sparse+` and a slash at the
+    /// end.
     pub fn is_own_index(&self, url: &str) -> bool {
         fn bare(url: &str) -> &str {
             url.strip_prefix("sparse+").unwrap_or(url).trim_end_matches('/')

@@ -137,7 +137,7 @@ impl IndexEntry {
 /// One line of the index verbatim, with the parts the registry itself needs to know.
 ///
 /// Lines are kept and served byte for byte, because cargo caches them and other tools hash them:
-/// re-serializing would change bytes that have no reason to change (I5).
+/// re-serializing would change bytes that have no reason to change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IndexLine {
     text: Bytes,

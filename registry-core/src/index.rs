@@ -15,7 +15,9 @@
 //!
 //! #[async_trait::async_trait]
 //! impl Index for ToyIndex {
-//!     async fn index_file(&self, name: &CanonicalName, known: Option<&ETag>) -> Result<Lookup<IndexFile>, IndexError> {
+//!     async fn index_file(
+//!         &self, name: &CanonicalName, known: Option<&ETag>,
+//!     ) -> Result<Lookup<IndexFile>, IndexError> {
 //!         let records = self.0.lock().unwrap();
 //!         Ok(Lookup::of(records.get(name).map(|(_, record)| record.index_file()), known))
 //!     }
@@ -24,7 +26,9 @@
 //!             record: record.clone(), revision: Revision::from(revision.to_string()),
 //!         }))
 //!     }
-//!     async fn commit(&self, expected: Option<&Revision>, _change: &Change, next: &CrateRecord) -> Result<Revision, IndexError> {
+//!     async fn commit(
+//!         &self, expected: Option<&Revision>, _: &Change, next: &CrateRecord,
+//!     ) -> Result<Revision, IndexError> {
 //!         let name = next.name().canonical();
 //!         let mut records = self.0.lock().unwrap();
 //!         let stored = records.get(&name).map(|(revision, _)| *revision);
@@ -35,7 +39,9 @@
 //!         records.insert(name, (revision, next.clone()));
 //!         Ok(Revision::from(revision.to_string()))
 //!     }
-//!     async fn names(&self, after: Option<&CanonicalName>, limit: NonZeroUsize) -> Result<Vec<CanonicalName>, IndexError> {
+//!     async fn names(
+//!         &self, after: Option<&CanonicalName>, limit: NonZeroUsize,
+//!     ) -> Result<Vec<CanonicalName>, IndexError> {
 //!         let records = self.0.lock().unwrap();
 //!         let rest = records.keys().filter(|name| after.is_none_or(|after| *name > after));
 //!         Ok(rest.take(limit.get()).cloned().collect())

@@ -56,8 +56,9 @@
 //!
 //! # Write your own backend
 //!
-//! The page of each trait opens with a complete implementation: [`index`], [`store`],
-//! [`auth`], [`policy`], [`observer`]. Easier still is the `RecordStore` of `registry-index`, for
+//! The page of each trait shows a complete implementation: [`Index`](index),
+//! [`CrateStore`](store), [`Authenticator`](auth::Authenticator), [`PublishPolicy`](policy),
+//! [`Observer`](observer::Observer). Easier still is the `RecordStore` of `registry-index`, for
 //! anything that can replace bytes if they are unchanged. Prove a backend with the suites that the
 //! feature `conformance` brings.
 //!

@@ -22,6 +22,10 @@ use crate::record::Change;
 /// ```
 pub trait Observer: fmt::Debug + Send + Sync + 'static {
     /// Takes note of `event`. Must not block: hand long work to somebody else.
+    ///
+    /// Called once per event, by the process that made the change. A process that dies, or a request
+    /// that is dropped, between the commit and this call leaves a change that nobody is told of:
+    /// what must not miss any reads the records again.
     fn observe(&self, event: &Event<'_>);
 }
 

@@ -6,8 +6,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::echo::Echo;
 
-/// The name a user logs in with: 1 to 64 ASCII letters, digits, `-`, `_`, `.`, `@` and `:`, the first of
-/// them a letter or digit. Compared as it is spelled. Source: ours.
+/// The name a user logs in with: 1 to 64 ASCII letters, digits, `-`, `_`, `.`, `@` and `:`, the
+/// first of them a letter or digit. Compared as it is spelled. Source: ours.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Login(Arc<str>);
 

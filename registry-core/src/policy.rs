@@ -9,7 +9,9 @@
 //!
 //! #[async_trait::async_trait]
 //! impl PublishPolicy for Prefix {
-//!     async fn review(&self, release: &Release, current: Option<&CrateRecord>) -> Result<Vec<Warning>, Rejection> {
+//!     async fn review(
+//!         &self, release: &Release, current: Option<&CrateRecord>,
+//!     ) -> Result<Vec<Warning>, Rejection> {
 //!         if current.is_none() && !release.entry().name.as_str().starts_with(self.0) {
 //!             return Err(Rejection::new(format!("new crates must be named `{}*`", self.0)));
 //!         }

@@ -27,7 +27,9 @@
 //!         self.0.lock().unwrap().remove(key);
 //!         Ok(())
 //!     }
-//!     async fn list(&self, after: Option<&CrateKey>, limit: NonZeroUsize) -> Result<Vec<StoredCrate>, StoreError> {
+//!     async fn list(
+//!         &self, after: Option<&CrateKey>, limit: NonZeroUsize,
+//!     ) -> Result<Vec<StoredCrate>, StoreError> {
 //!         let files = self.0.lock().unwrap();
 //!         let rest = files.iter().filter(|(key, _)| after.is_none_or(|after| *key > after));
 //!         Ok(rest.take(limit.get()).map(|(key, (file, modified))| StoredCrate {

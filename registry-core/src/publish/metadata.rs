@@ -38,7 +38,8 @@ impl Metadata {
     /// as old and new cargos send less or more. Source: Cargo book, "Registry Web API", Publish.
     ///
     /// # Errors
-    /// [`Invalid`] if it is not strict JSON, if a value is not of its kind, or if a limit is passed.
+    /// [`Invalid`] if it is not strict JSON, if a value is not of its kind, or if a limit is
+    /// passed.
     pub fn parse(json: &[u8], rules: &ValidationRules) -> Result<Self, Invalid> {
         let text = json::check(json).map_err(|error| request(&error))?;
         let read: Json = serde_json::from_str(text).map_err(|error| request(&error))?;

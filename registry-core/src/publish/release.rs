@@ -116,8 +116,8 @@ impl Release {
     /// Writes the line with its time of publication, and reads it back by the index's own rules.
     ///
     /// # Errors
-    /// [`LineError::Time`] if the time cannot be written; any other is a mistake of ours, found before
-    /// the line can do harm in the index.
+    /// [`LineError::Time`] if the time cannot be written; any other is a mistake of ours, found
+    /// before the line can do harm in the index.
     pub fn to_line(&self, published_at: Timestamp) -> Result<IndexLine, LineError> {
         let entry = IndexEntry { pubtime: Some(pubtime(published_at)?), ..self.entry.clone() };
         let line = IndexLine::parse(entry.to_line().as_bytes().clone())?;

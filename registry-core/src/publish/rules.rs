@@ -46,8 +46,8 @@ pub struct ValidationRules {
     pub max_manifest_bytes: u32,
     /// Most tokens of a packaged `Cargo.toml`, white space included. Default 100,000.
     ///
-    /// Parsed, a token takes some hundred bytes: by its length alone, a manifest of 1 MiB could take
-    /// 80 MiB of memory. 300 features of 20 values each come to a quarter of it. Source: ours.
+    /// Parsed, a token takes some hundred bytes: by its length alone, a manifest of 1 MiB could
+    /// take 80 MiB of memory. 300 features of 20 values each come to a quarter of it. Source: ours.
     pub max_manifest_tokens: usize,
     /// Largest README in the metadata, in bytes. Default 1 MiB. Source: ours.
     pub max_readme_bytes: usize,

@@ -180,7 +180,7 @@ impl CrateRecord {
     ///
     /// # Errors
     /// [`Refusal::NotAnOwner`] if one of them is none, [`Refusal::LastOwner`] if nobody would be
-    /// left (I7).
+    /// left.
     pub fn remove_owners(
         &self,
         logins: &[Login],

@@ -76,11 +76,11 @@ impl Publish {
     ///
     /// When this returns, the release is durable and visible to every reader. The file is stored
     /// first and never removed on a failure: without a line nobody sees it, while a line without
-    /// its file would break the crate for everybody (I1, I9).
+    /// its file would break the crate for everybody.
     ///
     /// # Errors
     /// [`PublishError`]. Refusals leave nothing a reader can see; after a failure of the index the
-    /// release is there whole or not at all (I4).
+    /// release is there whole or not at all. The same holds if the future is dropped.
     pub async fn finish(mut self) -> Result<Published, PublishError> {
         // A `write` that failed or was dropped has left it undone.
         self.check_metadata().await?;

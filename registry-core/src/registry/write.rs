@@ -9,13 +9,13 @@ use crate::{
 };
 
 impl Registry {
-    /// How often a write is decided anew because another process was faster (I14).
+    /// How often a write is decided anew because another process was faster.
     const ROUNDS: usize = 8;
 
     /// Takes one crate from its record to the next. `decide` looks at the record as it is and
     /// gives the next one, or `None` if it is already as wished.
     ///
-    /// Authorization and decision are made on the very record that the commit replaces (I7); the
+    /// Authorization and decision are made on the very record that the commit replaces; the
     /// commit is the moment at which the change becomes real.
     pub(super) async fn transition(
         &self,

@@ -9,7 +9,7 @@ use crate::{
 };
 
 impl Registry {
-    /// Yanks a version, or undoes it. Succeeds without a change if it is so already (I8).
+    /// Yanks a version, or undoes it. Succeeds without a change if it is so already.
     ///
     /// # Errors
     /// [`WriteError::Refused`] if there is no such version; see [`WriteError`] for the rest.

@@ -42,7 +42,7 @@ async fn at_any_call<S>(
             faults.arm(call, fault);
             let outcome = faults.run(story(&faulty, &prepared)).await;
             let struck = faults.struck();
-            // The fault is lifted: the same process answers again, unless it died (I15).
+            // The fault is lifted: the same process answers again, unless it died.
             faults.lift();
             if outcome.is_some() {
                 check(&faulty, &prepared, outcome).await;
