@@ -9,6 +9,8 @@ use std::{
 use axum::{extract::Request, middleware::Next, response::Response};
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 
+/// A line that cannot be written, because the disk is full or whoever reads the log has gone, is
+/// lost: a registry without a log still serves.
 pub(crate) fn start() {
     let filter = EnvFilter::builder()
         .with_env_var("REGISTRY_LOG")
@@ -18,6 +20,8 @@ pub(crate) fn start() {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
+        // It would report on stderr, of all places, and panic when that fails, too.
+        .log_internal_errors(false)
         .init();
 }
 

@@ -1,4 +1,8 @@
-use std::process::{Command, Output};
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output, Stdio},
+};
 
 use tempfile::TempDir;
 
@@ -26,21 +30,43 @@ fn a_start_without_any_argument_makes_all_it_needs() {
     // The one thing that a test cannot leave at its default, for it may be taken.
     command.env("REGISTRY_LISTEN", "127.0.0.1:0").current_dir(folder.path());
     let output = |name: &str| folder.path().join(name);
-    let file = |name: &str| std::fs::File::create(output(name)).unwrap();
+    let file = |name: &str| fs::File::create(output(name)).unwrap();
     let mut process = command.stdout(file("stdout")).stderr(file("stderr")).spawn().unwrap();
-    let address = wait_for("the server to listen", || {
-        let stdout = std::fs::read_to_string(output("stdout")).unwrap();
-        let (line, _) = stdout.split_once('\n')?;
-        Some(line.strip_prefix("listening on http://").unwrap().to_owned())
-    });
+    let address = address_in(&output("stdout"));
     let config = Client::new(&address).get("/main/index/config.json");
     process.kill().unwrap();
     process.wait().unwrap();
     assert_eq!(config.json()["api"], format!("http://{address}/main"));
-    let data = std::fs::metadata(output("registry-data")).unwrap();
+    let data = fs::metadata(output("registry-data")).unwrap();
     assert!(data.is_dir());
     #[cfg(unix)]
     assert_eq!(std::os::unix::fs::PermissionsExt::mode(&data.permissions()) & 0o777, 0o700);
+}
+
+/// The address that a server prints, once it listens.
+fn address_in(stdout: &Path) -> String {
+    wait_for("the server to listen", || {
+        let stdout = fs::read_to_string(stdout).unwrap();
+        let (line, _) = stdout.split_once('\n')?;
+        Some(line.strip_prefix("listening on http://").unwrap().to_owned())
+    })
+}
+
+#[test]
+fn a_server_whose_log_cannot_be_written_still_serves() {
+    let folder = TempDir::new().unwrap();
+    let stdout = folder.path().join("stdout");
+    let mut command = axum_server();
+    command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(folder.path().join("data"));
+    command.stdout(fs::File::create(&stdout).unwrap()).stderr(Stdio::piped());
+    let mut process = command.spawn().unwrap();
+    // Whoever reads the log goes away.
+    drop(process.stderr.take());
+    let client = Client::new(&address_in(&stdout));
+    let answers = [(); 2].map(|()| client.try_send("GET", "/main/index/config.json", &[], b""));
+    process.kill().unwrap();
+    process.wait().unwrap();
+    assert_eq!(answers.map(|answer| answer.map(|answer| answer.status)), [Some(200); 2]);
 }
 
 #[test]
@@ -89,10 +115,10 @@ fn a_token_is_nowhere_in_the_data() {
     let server = Server::start();
     let token = server.token("alice");
     let secret = token.strip_prefix("crg_").unwrap().as_bytes();
-    for file in std::fs::read_dir(server.data()).unwrap() {
+    for file in fs::read_dir(server.data()).unwrap() {
         let file = file.unwrap();
         if file.file_type().unwrap().is_file() {
-            let bytes = std::fs::read(file.path()).unwrap();
+            let bytes = fs::read(file.path()).unwrap();
             let found = bytes.windows(secret.len()).any(|window| window == secret);
             assert!(!found, "{:?}", file.path());
         }
@@ -112,7 +138,7 @@ fn a_user_must_have_a_plain_name() {
 fn a_start_that_fails_says_why_in_one_sentence() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("file");
-    std::fs::write(&file, "").unwrap();
+    fs::write(&file, "").unwrap();
     let inside = file.join("data");
     let (inside, file) = (inside.to_str().unwrap(), file.to_str().unwrap());
     let data = folder.path().join("data");
@@ -144,11 +170,11 @@ fn a_start_that_fails_says_why_in_one_sentence() {
 fn a_data_folder_that_holds_something_else_is_left_alone() {
     let folder = TempDir::new().unwrap();
     let database = folder.path().join("index.sqlite");
-    std::fs::write(&database, "not a database, and somebody's only copy").unwrap();
+    fs::write(&database, "not a database, and somebody's only copy").unwrap();
     let data = folder.path().to_str().unwrap();
     let error = start_error(&["--listen", "127.0.0.1:0", "--data", data]);
     assert!(error.starts_with(&format!("cannot open `{}`: ", database.display())), "{error}");
-    let kept = std::fs::read_to_string(&database).unwrap();
+    let kept = fs::read_to_string(&database).unwrap();
     assert_eq!(kept, "not a database, and somebody's only copy");
 }
 
