@@ -8,9 +8,10 @@ use axum::{
     middleware::Next,
     response::Response,
 };
+use registry_http::route::{self, Route};
 use tokio::{sync::Semaphore, time::timeout};
 
-use crate::routes;
+use crate::routes::{self, REGISTRY};
 
 /// Most publishes at a time. Each holds its crate file in memory until it is stored.
 const MAX: usize = 16;
@@ -33,7 +34,7 @@ pub(crate) async fn in_turn(
     request: Request,
     next: Next,
 ) -> Response {
-    if request.method() != Method::PUT || !request.uri().path().ends_with("/crates/new") {
+    if !is_publish(request.method(), request.uri().path()) {
         return next.run(request).await;
     }
     let Ok(slot) = timeout(PATIENCE, slots.acquire()).await else {
@@ -46,4 +47,29 @@ pub(crate) async fn in_turn(
     let response = next.run(request).await;
     drop(slot);
     response
+}
+
+/// Asks the registry's own router, since a path has more than one spelling.
+fn is_publish(method: &Method, path: &str) -> bool {
+    let below = path.strip_prefix('/').and_then(|path| path.strip_prefix(REGISTRY));
+    below.is_some_and(|path| route::parse(method, path) == Ok(Route::Publish))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_publishes_waits_for_its_turn() {
+        for (method, path, expected) in [
+            (Method::PUT, "/main/api/v1/crates/new", true),
+            (Method::PUT, "/main//api/v1//crates/new", true),
+            (Method::PUT, "/main/%61pi/v1/crates/n%65w", true),
+            (Method::GET, "/main/api/v1/crates/new", false),
+            (Method::PUT, "/main/api/v1/crates/new/owners", false),
+            (Method::PUT, "/other/api/v1/crates/new", false),
+        ] {
+            assert_eq!(is_publish(&method, path), expected, "{method} {path}");
+        }
+    }
 }
