@@ -18,6 +18,7 @@ mod log;
 mod offload;
 mod routes;
 mod serve;
+mod stream;
 mod token;
 mod uploads;
 mod welcome;

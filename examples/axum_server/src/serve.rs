@@ -31,6 +31,7 @@ use crate::{
     linger::{Lingering, UnreadBody},
     offload::BlockingThreads,
     routes::{self, REGISTRY},
+    stream::PunctualStream,
     welcome::Welcome,
 };
 
@@ -41,7 +42,12 @@ const READ_BUFFER_BYTES: usize = 32 * 1024;
 /// Most headers of a request.
 const MAX_HEADERS: usize = 64;
 /// Most connections at a time; further ones wait to be accepted.
-const MAX_CONNECTIONS: usize = 1024;
+///
+/// Each may be a download, and have a file open beside its socket, while a process usually has
+/// 1,024 of both together. Whoever opens connections to no end must not take those that the
+/// database and the files of others need.
+const MAX_CONNECTIONS: usize = 480;
+const _: () = assert!(2 * MAX_CONNECTIONS + 64 <= 1024);
 /// How long requests in flight have to finish when the server is told to stop.
 const DRAIN: Duration = Duration::from_secs(30);
 
@@ -161,7 +167,7 @@ fn connection(
     // Answers are small and written at once; waiting to fill a packet only delays them.
     let _ = stream.set_nodelay(true);
     let unread = UnreadBody::default();
-    let stream = Lingering::new(TokioIo::new(stream), unread.clone());
+    let stream = Lingering::new(PunctualStream::new(TokioIo::new(stream)), unread.clone());
     let router = TowerToHyperService::new(router);
     let service = service_fn(move |request| {
         let (answer, unread) = (router.call(request), unread.clone());
