@@ -47,13 +47,23 @@ pub(crate) fn clean(path: &Path, now: SystemTime) -> io::Result<()> {
         if kind.is_dir() {
             clean(&entry.path(), now)?;
         } else if kind.is_file() && is_staged(&entry.file_name().to_string_lossy()) {
-            let age = now.duration_since(entry.metadata()?.modified()?).unwrap_or_default();
-            if age > LEFT_BEHIND {
-                fs::remove_file(entry.path())?;
-            }
+            clean_staged(&entry, now)?;
         }
     }
     Ok(())
+}
+
+/// Other processes write, rename and clean in the same folder: a file may be gone by now.
+fn clean_staged(entry: &fs::DirEntry, now: SystemTime) -> io::Result<()> {
+    let modified = entry.metadata().and_then(|metadata| metadata.modified());
+    let removed = modified.and_then(|modified| {
+        let age = now.duration_since(modified).unwrap_or_default();
+        if age > LEFT_BEHIND { fs::remove_file(entry.path()) } else { Ok(()) }
+    });
+    match removed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
 }
 
 fn is_staged(file_name: &str) -> bool {
@@ -123,5 +133,14 @@ mod tests {
         assert_eq!(left(), files.map(str::to_owned));
         clean(folder.path(), SystemTime::now() + LEFT_BEHIND + Duration::from_secs(60)).unwrap();
         assert_eq!(left(), ["a.crate", "b.crate#", "b.crate#x", "c#1"]);
+    }
+
+    #[test]
+    fn a_staged_file_that_another_process_has_renamed_or_removed_is_no_error() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("a.crate#1"), "").unwrap();
+        let entry = fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap();
+        fs::remove_file(entry.path()).unwrap();
+        clean_staged(&entry, SystemTime::now()).unwrap();
     }
 }
