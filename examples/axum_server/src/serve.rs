@@ -26,7 +26,7 @@ use tokio::{
 
 use crate::{
     cli::ServeArgs,
-    data::Data,
+    data,
     error::Error,
     linger::{Lingering, UnreadBody},
     offload::BlockingThreads,
@@ -56,7 +56,8 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
     if let Some(url) = &args.public_url {
         RegistryConfig::new(url)?;
     }
-    let data = Data::open(&args.data.folder)?;
+    let database = data::open_database(&args.data.folder)?;
+    let crates = data::open_crates(&args.data.folder)?;
     let cannot_listen = |source| Error::Listen { address: args.listen.clone(), source };
     let listener = TcpListener::bind(&args.listen).await.map_err(cannot_listen)?;
     let address = listener.local_addr().map_err(cannot_listen)?;
@@ -64,9 +65,10 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
     let public_url = args.public_url.unwrap_or_else(|| local_url(address));
     let base_url = format!("{}/{REGISTRY}", public_url.trim_end_matches('/'));
     let config = RegistryConfig::new(&base_url)?.with_auth_required(args.private);
-    let registry = Registry::builder(config, data.index(), data.crates())
-        .search(data.index())
-        .authenticator(TokenAuthenticator::new(data.tokens()))
+    let index = database.index(REGISTRY);
+    let registry = Registry::builder(config, index.clone(), crates)
+        .search(index)
+        .authenticator(TokenAuthenticator::new(database.tokens()))
         .offload(BlockingThreads::new())
         .build();
 
