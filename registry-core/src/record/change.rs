@@ -52,6 +52,10 @@ impl CrateRecord {
     /// Most versions a crate has. Source: ours; each client reads all lines.
     pub const MAX_RELEASES: usize = 10_000;
 
+    /// Most bytes of all index lines of a crate. Source: ours; each client reads all lines, and each
+    /// write of a crate may write all of them.
+    pub const MAX_INDEX_BYTES: usize = 32 << 20;
+
     /// The record of a crate that is published for the first time, by its first owner.
     pub fn first(
         name: CrateName,
@@ -76,7 +80,8 @@ impl CrateRecord {
     ///
     /// # Errors
     /// [`Refusal::NameTaken`] for another spelling of the name, [`Refusal::VersionTaken`] for a
-    /// version that was ever published, [`Refusal::TooManyReleases`] beyond the limit.
+    /// version that was ever published, [`Refusal::TooManyReleases`] or [`Refusal::IndexTooLarge`]
+    /// beyond a limit.
     pub fn publish(
         &self,
         name: &CrateName,
@@ -85,6 +90,11 @@ impl CrateRecord {
         request: Option<String>,
     ) -> Result<Transition, Refusal> {
         self.may_publish(name, release.version())?;
+        let bytes = |release: &ReleaseRecord| release.line.as_bytes().len() + 1;
+        let bytes = self.releases.iter().map(|other| bytes(other)).sum::<usize>() + bytes(&release);
+        if bytes > Self::MAX_INDEX_BYTES {
+            return Err(Refusal::IndexTooLarge { name: self.name.clone(), bytes });
+        }
         let stamp = Stamp { by: release.published_by.clone(), at: release.published_at, request };
         let newest = self.releases.iter().all(|other| other.version() <= release.version());
         let release = Arc::new(release);
@@ -97,7 +107,8 @@ impl CrateRecord {
         Ok((next, change))
     }
 
-    /// Whether [`CrateRecord::publish`] would take this version under this name.
+    /// Whether [`CrateRecord::publish`] would take this version under this name, if its line is not
+    /// too long.
     ///
     /// # Errors
     /// As [`CrateRecord::publish`].
@@ -258,6 +269,17 @@ pub enum Refusal {
     TooManyReleases {
         /// The crate.
         name: CrateName,
+    },
+    /// The crate would have more than [`CrateRecord::MAX_INDEX_BYTES`] of index lines.
+    #[error(
+        "the index lines of crate `{name}` would be {bytes} bytes, limit {}",
+        CrateRecord::MAX_INDEX_BYTES
+    )]
+    IndexTooLarge {
+        /// The crate.
+        name: CrateName,
+        /// How many bytes they would be.
+        bytes: usize,
     },
     /// The crate would have more than [`Owners::MAX`] owners.
     #[error("crate `{name}` would have too many owners, limit {}", Owners::MAX)]

@@ -164,6 +164,33 @@ fn a_crate_has_at_most_10_000_versions() {
 }
 
 #[test]
+fn the_index_lines_of_a_crate_have_at_most_32_mib() {
+    let of_length = |version: &str, length: usize| {
+        let least = line("foo", version, false, r#","links":"""#).as_bytes().len();
+        let links = format!(r#","links":"{}""#, "x".repeat(length - least));
+        ReleaseRecord { line: line("foo", version, false, &links), ..release("foo", version) }
+    };
+    let mib = 1 << 20;
+    // With its line end, each line takes a MiB.
+    let releases = (0..31).map(|i| Arc::new(of_length(&format!("0.{i}.0"), mib - 1)));
+    let owners = Owners::from_iter([alice()]);
+    let record =
+        CrateRecord::from_parts(name("foo"), owners, About::default(), releases.collect()).unwrap();
+    let publish = |length| {
+        let release = of_length("1.0.0", length);
+        record.publish(&name("foo"), About::default(), release, None)
+    };
+    let (full, _) = publish(mib - 1).unwrap();
+    assert_eq!(full.index_file().body.len(), 32 * mib);
+    let refusal = publish(mib).unwrap_err();
+    assert_eq!(refusal, Refusal::IndexTooLarge { name: name("foo"), bytes: 32 * mib + 1 });
+    assert_eq!(
+        refusal.to_string(),
+        "the index lines of crate `foo` would be 33554433 bytes, limit 33554432"
+    );
+}
+
+#[test]
 fn a_yank_changes_one_line_and_the_next_takes_it_back() {
     let before = publish(&publish(&first("foo", "1.0.0").0, "1.1.0+b").0, "1.2.0").0;
     let (yanked, made) = before.set_yanked(&version("1.1.0+b"), true, stamp()).unwrap().unwrap();
