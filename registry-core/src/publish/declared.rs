@@ -3,14 +3,13 @@
 //! The metadata and the manifest both say it, each in its own spelling; both are brought into this
 //! one form under the same rules, and must then be equal.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use cargo_platform::Platform;
 use semver::VersionReq;
 use url::Url;
 
 use super::{
     Invalid,
+    features::{check_features, is_feature_name},
     rules::ValidationRules,
     text::{check_count, check_text},
 };
@@ -76,7 +75,7 @@ impl Declared {
             .collect::<Result<Vec<_>, _>>()?;
         // Normal ones of a name first: old cargos took `optional` from the first they met. The rest
         // of the order only has to be the same for the same dependencies.
-        dependencies.sort_by(|a, b| sort_key(a).cmp(&sort_key(b)));
+        dependencies.sort_by_cached_key(sort_key);
         check_features(&features, &dependencies, rules)?;
         let links = links.filter(|links| !links.is_empty());
         links.iter().try_for_each(|links| check_text("links", links, rules))?;
@@ -93,7 +92,7 @@ impl Declared {
             }
         }
         // The order goes by the registry, too.
-        self.dependencies.sort_by(|a, b| sort_key(a).cmp(&sort_key(b)));
+        self.dependencies.sort_by_cached_key(sort_key);
         self
     }
 
@@ -140,7 +139,7 @@ impl Declared {
     }
 }
 
-fn sort_key(dependency: &IndexDependency) -> impl Ord {
+fn sort_key(dependency: &IndexDependency) -> impl Ord + use<> {
     (
         dependency.name.clone(),
         dependency.kind,
@@ -280,102 +279,4 @@ fn check_rust_version(version: &str) -> Result<(), Invalid> {
         value: version.into(),
         expected: "expected a version like `1.70`",
     })
-}
-
-/// Whether a text may be the name of a feature. Source: cargo, crates.io.
-fn is_feature_name(name: &str, rules: &ValidationRules) -> bool {
-    let mut chars = name.chars();
-    name.len() <= rules.max_text_chars
-        && chars
-            .next()
-            .is_some_and(|c| unicode_ident::is_xid_start(c) || c == '_' || c.is_ascii_digit())
-        && chars.all(|c| unicode_ident::is_xid_continue(c) || matches!(c, '+' | '-' | '.'))
-}
-
-/// Refuses what would make cargo refuse the whole line. Source: cargo, `Summary::new`.
-fn check_features(
-    features: &Features,
-    dependencies: &[IndexDependency],
-    rules: &ValidationRules,
-) -> Result<(), Invalid> {
-    // By name, whether any of that name is optional: one may stand in several tables.
-    let mut optional = BTreeMap::<&str, bool>::new();
-    for dependency in dependencies {
-        *optional.entry(&dependency.name).or_default() |= dependency.optional;
-    }
-    let values = || features.values().flatten();
-    let by_name: BTreeSet<&str> = values().filter_map(|value| value.strip_prefix("dep:")).collect();
-    let refuse =
-        |feature: &str, reason: String| Err(Invalid::Feature { feature: feature.into(), reason });
-    for (feature, values) in features {
-        if !is_feature_name(feature, rules) {
-            return refuse(feature, "this is not a feature name".into());
-        }
-        if values.len() > rules.max_feature_values {
-            return refuse(
-                feature,
-                format!(
-                    "a maximum number of {} values is allowed, found {}",
-                    rules.max_feature_values,
-                    values.len()
-                ),
-            );
-        }
-        for value in values {
-            if let Err(reason) = check_value(value, features, &optional, &by_name, rules) {
-                return refuse(feature, format!("`{}` {reason}", Echo(value)));
-            }
-        }
-    }
-    // A feature of an optional dependency's own name hides the one that would turn it on.
-    let reached: BTreeSet<&str> = values()
-        .filter_map(|value| {
-            value.strip_prefix("dep:").or_else(|| {
-                value.split_once('/').map(|(dependency, _)| dependency.trim_end_matches('?'))
-            })
-        })
-        .collect();
-    for (name, _) in optional.iter().filter(|(_, optional)| **optional) {
-        if features.contains_key(*name) && !reached.contains(name) {
-            return refuse(name, format!("nothing turns the optional dependency `{name}` on"));
-        }
-    }
-    Ok(())
-}
-
-fn check_value(
-    value: &str,
-    features: &Features,
-    optional: &BTreeMap<&str, bool>,
-    by_name: &BTreeSet<&str>,
-    rules: &ValidationRules,
-) -> Result<(), &'static str> {
-    let dependency = |name: &str| optional.get(name).copied().ok_or("names no dependency");
-    if let Some(name) = value.strip_prefix("dep:") {
-        return match dependency(name)? {
-            true => Ok(()),
-            false => Err("names a dependency that is not optional"),
-        };
-    }
-    if let Some((name, of_dependency)) = value.split_once('/') {
-        if !is_feature_name(of_dependency, rules) {
-            return Err("does not end in a feature name");
-        }
-        return match name.strip_suffix('?') {
-            Some(name) if !dependency(name)? => Err("names a dependency that is not optional"),
-            Some(_) => Ok(()),
-            None => dependency(name).map(drop),
-        };
-    }
-    if features.contains_key(value) {
-        return Ok(());
-    }
-    match optional.get(value) {
-        None => Err("is neither a feature nor a dependency"),
-        Some(false) => Err("names a dependency that is not optional"),
-        Some(true) if by_name.contains(value) => {
-            Err("names an optional dependency that has no feature of its own, use `dep:`")
-        }
-        Some(true) => Ok(()),
-    }
 }
