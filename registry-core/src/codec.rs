@@ -186,7 +186,7 @@ pub enum CodecError {
     #[error("the stored record has no header line")]
     NoHeader,
     /// The first line is not a header.
-    #[error("the header of the stored record is not valid: {0}")]
+    #[error("the header of the stored record is not valid")]
     Header(#[source] serde_json::Error),
     /// Written by another version of this library.
     #[error("the stored record has format {format}, this version reads {FORMAT}")]
@@ -208,7 +208,7 @@ pub enum CodecError {
     #[error("the validator of the stored record is not that of its index lines")]
     ETag,
     /// What follows the index lines is not JSON of the right shape.
-    #[error("the part behind the index lines of the stored record is not valid: {0}")]
+    #[error("the part behind the index lines of the stored record is not valid")]
     Rest(#[source] serde_json::Error),
     /// There are more index lines than listed releases, or fewer.
     #[error("the index lines of the stored record are not those of its listed releases")]

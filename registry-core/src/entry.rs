@@ -256,10 +256,10 @@ impl IndexLine {
 #[non_exhaustive]
 pub enum IndexLineError {
     /// Not JSON, or a field is missing or of the wrong type.
-    #[error("the index line is not valid: {0}")]
+    #[error("the index line is not as the schema has it")]
     Json(#[from] serde_json::Error),
     /// The version is not a version.
-    #[error("the index line is not valid: {0}")]
+    #[error("the version in the index line is not valid")]
     Version(#[from] VersionError),
     /// Not one JSON object from the first byte to the last.
     #[error("the index line is not one JSON object")]
@@ -271,7 +271,7 @@ pub enum IndexLineError {
     #[error("the index line contains a line break")]
     LineBreak,
     /// `yanked` is neither true, false nor null.
-    #[error("the index line is not valid: `yanked` is not true or false")]
+    #[error("`yanked` in the index line is not true or false")]
     Yanked,
     /// Longer than [`IndexLine::MAX_BYTES`].
     #[error("the index line is {bytes} bytes, limit {}", IndexLine::MAX_BYTES)]
