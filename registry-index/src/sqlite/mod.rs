@@ -17,6 +17,9 @@
 //!
 //! Runs its queries by [`tokio::task::spawn_blocking`], so it needs a tokio runtime around it.
 //!
+//! If the file is moved, removed or replaced while it is open, everything fails until the process is
+//! started again, or the file is back: writes to a file that nobody finds any more would be lost.
+//!
 //! Back it up with `VACUUM INTO` or SQLite's backup, never by copying the file: the newest commits
 //! are in the log beside it.
 
@@ -50,7 +53,10 @@ impl SqliteDatabase {
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, SqliteOpenError> {
         let path = path.into();
         let connection = schema::open(&path)?;
-        Ok(Self(Arc::new(Pool::new(path, connection))))
+        match Pool::new(path.clone(), connection) {
+            Ok(pool) => Ok(Self(Arc::new(pool))),
+            Err(source) => Err(SqliteOpenError::Sqlite { path, source: source.into() }),
+        }
     }
 
     /// The index of the registry called `registry`; its crates are not seen by any other.

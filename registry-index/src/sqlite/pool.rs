@@ -4,8 +4,8 @@
 //! user panicked, is closed rather than used again, so no fault outlives its cause.
 
 use std::{
-    fmt,
-    path::PathBuf,
+    fmt, io,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -20,6 +20,7 @@ const READERS: usize = 4;
 
 pub(super) struct Pool {
     path: PathBuf,
+    file: FileId,
     readers: Lane,
     writer: Lane,
 }
@@ -45,14 +46,25 @@ pub(super) enum WriteError {
 
 impl Pool {
     /// A pool of connections to the file at `path`, which was opened with `writer`.
-    pub(super) fn new(path: PathBuf, writer: Connection) -> Self {
+    pub(super) fn new(path: PathBuf, writer: Connection) -> io::Result<Self> {
+        let file = FileId::of(&path)?;
         let lane = |access, count, idle| Lane {
             access,
             permits: Arc::new(Semaphore::new(count)),
             idle: Mutex::new(idle),
         };
         let readers = lane(Access::Read, READERS, Vec::new());
-        Self { path, readers, writer: lane(Access::Write, 1, vec![writer]) }
+        Ok(Self { path, file, readers, writer: lane(Access::Write, 1, vec![writer]) })
+    }
+
+    /// A connection to use, if the path still leads to the file that all of them have open.
+    fn take(&self, lane: &Lane) -> Result<Connection, BoxError> {
+        match FileId::of(&self.path) {
+            Ok(file) if file == self.file => lane.take(&self.path),
+            Ok(_) => Err(Replaced.into()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Replaced.into()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Runs `work` in a transaction that sees one state of the database from its first to its last
@@ -66,7 +78,7 @@ impl Pool {
         let permit = self.readers.permits.clone().acquire_owned().await?;
         tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            let mut connection = pool.readers.take(&pool.path)?;
+            let mut connection = pool.take(&pool.readers)?;
             let transaction =
                 connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
             let found = work(&transaction)?;
@@ -88,7 +100,7 @@ impl Pool {
         let permit = permit.map_err(|closed| WriteError::Failed(closed.into()))?;
         let written = tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            let mut connection = pool.writer.take(&pool.path).map_err(before_commit)?;
+            let mut connection = pool.take(&pool.writer).map_err(before_commit)?;
             let transaction = connection
                 .transaction_with_behavior(TransactionBehavior::Immediate)
                 .map_err(|error| before_commit(error.into()))?;
@@ -99,6 +111,34 @@ impl Pool {
         });
         // A panic says nothing about how far it came.
         written.await.unwrap_or_else(|panic| Err(WriteError::Unknown(panic.into())))
+    }
+}
+
+/// The database was removed, or another one put in its place, a backup say. A connection would go
+/// on with the old file, and what it is told to keep would be gone with the process.
+#[derive(Debug, thiserror::Error)]
+#[error("the database file was moved, removed or replaced while it was in use")]
+struct Replaced;
+
+/// Which file it is that a path leads to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct FileId {
+    #[cfg(unix)]
+    device_and_inode: (u64, u64),
+}
+
+impl FileId {
+    #[cfg(unix)]
+    fn of(path: &Path) -> io::Result<Self> {
+        use std::os::unix::fs::MetadataExt as _;
+        let file = std::fs::metadata(path)?;
+        Ok(Self { device_and_inode: (file.dev(), file.ino()) })
+    }
+
+    /// Elsewhere, a file that is open stays where it is.
+    #[cfg(not(unix))]
+    fn of(_: &Path) -> io::Result<Self> {
+        Ok(Self {})
     }
 }
 
@@ -124,7 +164,7 @@ fn at_commit(error: rusqlite::Error) -> WriteError {
 }
 
 impl Lane {
-    fn take(&self, path: &std::path::Path) -> Result<Connection, BoxError> {
+    fn take(&self, path: &Path) -> Result<Connection, BoxError> {
         let idle = self.idle().pop();
         idle.map_or_else(|| Ok(schema::connect(path, self.access)?), Ok)
     }

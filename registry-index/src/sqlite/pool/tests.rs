@@ -6,7 +6,7 @@ use super::*;
 fn pool(folder: &TempDir) -> Arc<Pool> {
     let path = folder.path().join("registry.sqlite");
     let connection = schema::open(&path).unwrap();
-    Arc::new(Pool::new(path, connection))
+    Arc::new(Pool::new(path, connection).unwrap())
 }
 
 fn insert(transaction: &Transaction<'_>, login: &str) -> Result<(), BoxError> {
@@ -176,4 +176,29 @@ fn only_an_error_at_commit_that_may_come_after_it_is_unknown() {
     assert!(matches!(before_commit(error(ffi::SQLITE_FULL).into()), WriteError::Full(_)));
     assert!(matches!(before_commit(error(ffi::SQLITE_BUSY).into()), WriteError::Failed(_)));
     assert!(matches!(before_commit(error(ffi::SQLITE_IOERR_FSYNC).into()), WriteError::Failed(_)));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_that_was_moved_or_replaced_is_not_used_until_it_is_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let pool = pool(&folder);
+    pool.write(|transaction| insert(transaction, "alice")).await.unwrap();
+    assert_eq!(logins(&pool).await, ["alice"]);
+    let (here, away) = (pool.path.clone(), folder.path().join("away.sqlite"));
+    let assert_refused = async || {
+        let read = pool.read(|_| Ok(())).await;
+        assert!(read.is_err_and(|error| error.is::<Replaced>()));
+        let written = pool.write(|transaction| insert(transaction, "bob")).await;
+        assert!(matches!(written, Err(WriteError::Failed(error)) if error.is::<Replaced>()));
+    };
+
+    std::fs::rename(&here, &away).unwrap();
+    assert_refused().await;
+    std::fs::copy(&away, &here).unwrap();
+    assert_refused().await;
+
+    std::fs::rename(&away, &here).unwrap();
+    pool.write(|transaction| insert(transaction, "carol")).await.unwrap();
+    assert_eq!(logins(&pool).await, ["alice", "carol"]);
 }
