@@ -27,6 +27,7 @@ enum Fault {
     Index,
     IndexFull,
     Conflicts,
+    Unknown,
     Store,
     StoreFull,
     StoreRead,
@@ -94,6 +95,10 @@ impl Index for FaultyIndex {
         self.1.index()?;
         if self.1.is(Fault::Conflicts) {
             return Err(IndexError::Conflict { name: next.name().canonical() });
+        }
+        if self.1.is(Fault::Unknown) {
+            let name = next.name().canonical();
+            return Err(IndexError::OutcomeUnknown { name, source: cause() });
         }
         self.0.commit(expected, change, next).await
     }
@@ -219,6 +224,8 @@ async fn each_failure_has_its_text_and_status_and_is_over_when_it_is_over() {
         (Fault::IndexFull, &put, new, 503, FULL, "60"),
         (Fault::Conflicts, &put, new, 503, BUSY, "1"),
         (Fault::Conflicts, &delete, yank, 503, BUSY, "1"),
+        (Fault::Unknown, &put, new, 503, INTERNAL, "5"),
+        (Fault::Unknown, &delete, yank, 503, INTERNAL, "5"),
         (Fault::Store, &get, &dl, 503, INTERNAL, "5"),
         (Fault::Store, &get, by_version, 503, INTERNAL, "5"),
         (Fault::Store, &put, new, 503, INTERNAL, "5"),

@@ -25,12 +25,12 @@ impl Registry {
         decide: impl Fn(Option<&CrateRecord>) -> Result<Option<Transition>, Refusal> + Send,
     ) -> Result<Option<Change>, WriteError> {
         let _turn = self.parts.writers.enter(name).await;
-        let mut unknown: Option<Change> = None;
+        let mut unknown: Option<(Change, IndexError)> = None;
         for _ in 0..Self::ROUNDS {
             let stored = self.parts.index.load(name).await?;
             let record = stored.as_ref().map(|stored| &stored.record);
-            let shown = |change: &mut Change| record.is_some_and(|record| record.shows(change));
-            if let Some(change) = unknown.take_if(shown) {
+            let shown = |change: &Change| record.is_some_and(|record| record.shows(change));
+            if let Some((change, _)) = unknown.take_if(|(change, _)| shown(change)) {
                 return Ok(Some(self.committed(change)));
             }
             self.authorize_on(caller, action, name, stored.as_ref()).await?;
@@ -43,11 +43,15 @@ impl Registry {
                 Err(IndexError::Conflict { .. }) => {}
                 // Whether it was written shows when the record is loaded again: at once, or after
                 // the conflict that the next commit runs into.
-                Err(IndexError::OutcomeUnknown { .. }) => unknown = Some(change),
+                Err(error @ IndexError::OutcomeUnknown { .. }) => unknown = Some((change, error)),
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(WriteError::Contended { name: name.clone() })
+        // A backend that fails at each commit is no matter of other writers.
+        Err(match unknown {
+            Some((_, error)) => error.into(),
+            None => WriteError::Contended { name: name.clone() },
+        })
     }
 
     /// A transition of a crate that exists.
@@ -118,14 +122,13 @@ pub enum WriteError {
     /// The crate's state does not allow it.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// Other processes kept changing the crate; try again. If the outcome of a commit was unknown
-    /// on the way, it may have taken place.
+    /// Other processes kept changing the crate; try again.
     #[error("crate `{name}` is being changed by others; try again")]
     Contended {
         /// The crate.
         name: CanonicalName,
     },
-    /// The index failed.
+    /// The index failed. After [`IndexError::OutcomeUnknown`] the change may have taken place.
     #[error(transparent)]
     Index(#[from] IndexError),
 }
