@@ -83,6 +83,10 @@ impl RegistryConfig {
     #[must_use]
     pub fn with_dl(mut self, dl: impl Into<String>) -> Self {
         self.dl = dl.into();
+        if !self.dl.contains('{') {
+            // Cargo would append a second slash, and mean another path.
+            self.dl.truncate(self.dl.trim_end_matches('/').len());
+        }
         self
     }
 
@@ -161,6 +165,15 @@ mod tests {
             RegistryConfig::new("http://[::1]:80/a/b///").unwrap().with_dl("https://cdn/{crate}");
         assert_eq!(config.to_json(), r#"{"dl":"https://cdn/{crate}","api":"http://[::1]:80/a/b"}"#);
         assert_eq!(config.login_url(), "http://[::1]:80/a/b/me");
+    }
+
+    #[test]
+    fn a_place_for_files_ends_as_cargo_goes_on() {
+        let dl = |dl: &str| RegistryConfig::new("http://h").unwrap().with_dl(dl).to_json();
+        for url in ["https://cdn/crates", "https://cdn/crates/", "https://cdn/crates//"] {
+            assert_eq!(dl(url), r#"{"dl":"https://cdn/crates","api":"http://h"}"#);
+        }
+        assert_eq!(dl("https://cdn/{crate}/"), r#"{"dl":"https://cdn/{crate}/","api":"http://h"}"#);
     }
 
     #[test]
