@@ -1,4 +1,8 @@
-//! The registry itself: one use case a file, each a short story told with the traits.
+//! The registry itself: the [`Registry`] service, and why each thing it does may fail.
+//!
+//! It decides nothing of its own: rules are in [`publish`](crate::publish), rights with the
+//! [`Authorizer`], and what a crate may become in [`record`](crate::record). Here they are asked in
+//! the right order, over the backends.
 
 mod builder;
 mod offload;
