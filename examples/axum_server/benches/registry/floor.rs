@@ -4,7 +4,7 @@ use std::{
     convert::Infallible,
     fs::{self, File},
     io::Write,
-    path::Path,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -39,22 +39,32 @@ async fn serve(listener: TcpListener, body: Bytes) {
     }
 }
 
-/// Makes a file durable `count` times, as a publish has to at the least.
-pub(crate) fn write_fsync_rename(folder: &Path, size: usize, count: usize) -> Vec<Duration> {
-    let folder = folder.join("floor");
-    fs::create_dir(&folder).unwrap();
-    let directory = File::open(&folder).unwrap();
-    let content = vec![b'x'; size];
-    (0..count)
-        .map(|number| {
-            let started = Instant::now();
-            let staged = folder.join("staged");
-            let mut file = File::create(&staged).unwrap();
-            file.write_all(&content).unwrap();
-            file.sync_all().unwrap();
-            fs::rename(&staged, folder.join(number.to_string())).unwrap();
-            directory.sync_all().unwrap();
-            started.elapsed()
-        })
-        .collect()
+/// A folder to make files durable in, as a publish has to at the least.
+pub(crate) struct Floor {
+    folder: PathBuf,
+    directory: File,
+    count: usize,
+}
+
+impl Floor {
+    pub(crate) fn new(parent: &Path) -> Self {
+        let folder = parent.join("floor");
+        fs::create_dir(&folder).unwrap();
+        let directory = File::open(&folder).unwrap();
+        Self { folder, directory, count: 0 }
+    }
+
+    /// How long it takes to make one file of this size durable under a new name.
+    pub(crate) fn write_fsync_rename(&mut self, size: usize) -> Duration {
+        let content = vec![b'x'; size];
+        self.count += 1;
+        let started = Instant::now();
+        let staged = self.folder.join("staged");
+        let mut file = File::create(&staged).unwrap();
+        file.write_all(&content).unwrap();
+        file.sync_all().unwrap();
+        fs::rename(&staged, self.folder.join(self.count.to_string())).unwrap();
+        self.directory.sync_all().unwrap();
+        started.elapsed()
+    }
 }

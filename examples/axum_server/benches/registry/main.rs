@@ -8,15 +8,19 @@ mod client;
 mod floor;
 
 use std::{
+    fmt,
     io::{BufRead, BufReader},
     path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
-use registry_core::conformance::fixture::{crate_file, publish_body};
+use registry_core::conformance::fixture::{publish_body, publish_body_of};
 
-use self::client::{Answer, Connection};
+use self::{
+    client::{Answer, Connection},
+    floor::Floor,
+};
 
 /// How long each read is measured, after a tenth of it to warm up.
 const DURATION: Duration = Duration::from_secs(3);
@@ -27,61 +31,99 @@ fn main() {
     let server = Server::start(folder.path());
     let token = server.token();
     let mut connection = Connection::open(&server.address);
-
-    println!("publish, one after the other, 1 connection (durable: SQLite and folder on disk)");
-    let mut times = vec![];
-    for number in 0..1000 {
-        let body = publish_body("many", &format!("1.{number}.0"));
-        times.push(connection.publish(&token, &body));
-    }
-    for (from, to) in [(0, 10), (190, 200), (990, 1000)] {
-        println!("  versions {:>4} to {to:>4}   {}", from + 1, each(&mut times[from..to]));
-    }
-    let file = crate_file("many", "1.0.0", "").len();
-    let mut floor = floor::write_fsync_rename(folder.path(), file, 100);
-    println!(
-        "  bare write + fsync + rename + fsync of the folder, {file} bytes   {}",
-        each(&mut floor)
-    );
+    publishes(&mut connection, &token, folder.path());
 
     for (name, versions) in [("one", 1), ("twohundred", 200)] {
         for number in 0..versions {
             connection.publish(&token, &publish_body(name, &format!("1.{number}.0")));
         }
     }
-    let big = big_publish_body("big", 10 << 20);
-    println!("  a 10 MiB crate   {:?}", connection.publish(&token, &big));
+    let big = connection.publish(&token, &big_publish_body("big", 10 << 20));
+    println!("  a crate of 10 MiB, once: {big:.2?}");
+    reads(&server.address);
+}
 
-    let hyper = floor::bare_hyper(1024);
+/// Each publish is followed by the least that makes as many bytes durable, so that both meet the
+/// same weather on this disk.
+fn publishes(connection: &mut Connection, token: &str, folder: &Path) {
+    println!("publish, one after the other, durable: SQLite and a folder on disk");
+    let mut floor = Floor::new(folder);
+    let mut measure = |what: &str, names: &mut dyn Iterator<Item = (String, String)>| {
+        let (mut times, mut floors) = (vec![], vec![]);
+        for (name, version) in names {
+            let body = publish_body(&name, &version);
+            times.push(connection.publish(token, &body));
+            floors.push(floor.write_fsync_rename(body.len()));
+        }
+        let (time, floor) = (Spread::of(times), Spread::of(floors));
+        println!("  {what:>44} {time}");
+        println!("  {:>44} {floor}", "bare write, fsync, rename, fsync of folder");
+        let rate = floor.median.as_secs_f64() / time.median.as_secs_f64();
+        println!("  {:>44} {rate:.2} of the bare rate", "");
+    };
+    let version = |number: usize| ("many".to_owned(), format!("1.{number}.0"));
+    let first = |number: usize| (format!("first{number}"), "1.0.0".to_owned());
+    measure("1st version, of 50 crates", &mut (0..50).map(first));
+    measure("versions 1 to 175", &mut (0..175).map(version));
+    measure("versions 176 to 225", &mut (175..225).map(version));
+    measure("versions 226 to 950", &mut (225..950).map(version));
+    measure("versions 951 to 1,000", &mut (950..1000).map(version));
+}
+
+fn reads(address: &str) {
+    // The server does not keep a connection for as long as one measurement takes.
+    let open = || Connection::open(address);
     println!("\nreads, {CONNECTIONS} connections, {DURATION:?} each");
+    let hyper = floor::bare_hyper(1024);
     let limit = rate("bare hyper, 1 KiB", &hyper, "/", &[], None);
     let one = "/main/index/3/o/one";
     let many = "/main/index/tw/oh/twohundred";
-    rate("config.json", &server.address, "/main/index/config.json", &[], Some(limit));
-    rate("index file, 1 version", &server.address, one, &[], Some(limit));
-    rate("index file, 200 versions", &server.address, many, &[], Some(limit));
-    rate("index file, absent", &server.address, "/main/index/no/ne/none", &[], Some(limit));
-    for path in [one, many] {
-        let etag = connection.get(path, &[]).header("etag").unwrap();
-        let known = [("if-none-match", etag.as_str())];
-        rate(&format!("304 of {path}"), &server.address, path, &known, Some(limit));
+    rate("config.json", address, "/main/index/config.json", &[], Some(limit));
+    rate("index file, 1 version", address, one, &[], Some(limit));
+    rate("index file, 200 versions", address, many, &[], Some(limit));
+    rate("index file, absent", address, "/main/index/no/ne/none", &[], Some(limit));
+    for (what, path) in [("304, 1 version", one), ("304, 200 versions", many)] {
+        let etag = open().get(path, &[]).header("etag").unwrap();
+        rate(what, address, path, &[("if-none-match", &etag)], Some(limit));
     }
-    let small = connection.download_path("one", "1.0.0");
-    rate("download, small crate", &server.address, &small, &[], Some(limit));
-    let big = connection.download_path("big", "1.0.0");
-    let size = connection.get(&big, &[]).body.len();
-    let per_second = rate("download, 10 MiB crate", &server.address, &big, &[], None);
-    println!("  {:>44} {:.0} MB/s", "", per_second * size as f64 / 1e6);
+    let small = open().download_path("one", "1.0.0");
+    rate("download, small crate", address, &small, &[], Some(limit));
+
+    let big = open().download_path("big", "1.0.0");
+    let size = open().get(&big, &[]).body.len();
     let hyper = floor::bare_hyper(size);
-    let per_second = rate("bare hyper, as many bytes from memory", &hyper, "/", &[], None);
-    println!("  {:>44} {:.0} MB/s", "", per_second * size as f64 / 1e6);
+    let limit = rate("bare hyper, 10 MiB from memory", &hyper, "/", &[], None);
+    let share = rate("download, 10 MiB crate", address, &big, &[], Some(limit));
+    println!(
+        "  {:>44} {:>8.0} MB/s, bare hyper {:.0} MB/s",
+        "",
+        megabytes(share, size),
+        megabytes(limit, size)
+    );
+}
+
+fn megabytes(rate: f64, size: usize) -> f64 {
+    rate * size as f64 / 1e6
 }
 
 /// Median and range of single times.
-fn each(times: &mut [Duration]) -> String {
-    times.sort();
-    let [min, median, max] = [times[0], times[times.len() / 2], times[times.len() - 1]];
-    format!("median {median:.2?} ({min:.2?} to {max:.2?})")
+struct Spread {
+    min: Duration,
+    median: Duration,
+    max: Duration,
+}
+
+impl Spread {
+    fn of(mut times: Vec<Duration>) -> Self {
+        times.sort();
+        Self { min: times[0], median: times[times.len() / 2], max: times[times.len() - 1] }
+    }
+}
+
+impl fmt::Display for Spread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "median {:.2?} ({:.2?} to {:.2?})", self.median, self.min, self.max)
+    }
 }
 
 /// Requests per second, printed with their share of `limit`.
@@ -118,21 +160,30 @@ fn rate(
     count
 }
 
-/// A crate whose file has about `size` bytes: its content does not compress.
+/// A crate whose file has about `size` bytes, which do not compress.
 fn big_publish_body(name: &str, size: usize) -> Vec<u8> {
     // A xorshift generator: noise without a dependency.
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let noise: String = std::iter::repeat_with(|| {
+    let noise: Vec<u8> = std::iter::repeat_with(|| {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        format!("{state:016x}")
+        state.to_le_bytes()
     })
-    .take(size / 9)
+    .take((size - (64 << 10)) / 8)
+    .flatten()
     .collect();
-    let file = crate_file(name, "1.0.0", &format!("[package.metadata]\nnoise = \"{noise}\"\n"));
-    let metadata = format!(r#"{{"name":"{name}","vers":"1.0.0"}}"#);
-    registry_core::conformance::fixture::publish_body_of(metadata.as_bytes(), &file)
+    let manifest = format!("[package]\nname = \"{name}\"\nversion = \"1.0.0\"\n");
+    let gzip = flate2::write::GzEncoder::new(vec![], flate2::Compression::none());
+    let mut tar = tar::Builder::new(gzip);
+    for (path, content) in [("Cargo.toml", manifest.as_bytes()), ("noise", &noise)] {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        tar.append_data(&mut header, format!("{name}-1.0.0/{path}"), content).unwrap();
+    }
+    let file = tar.into_inner().unwrap().finish().unwrap();
+    publish_body_of(format!(r#"{{"name":"{name}","vers":"1.0.0"}}"#).as_bytes(), &file)
 }
 
 struct Server {
