@@ -2,53 +2,64 @@
 //!
 //! Tags are compared weakly, as RFC 9110 section 13.1.2 has it for this header.
 
-use http::{HeaderMap, header::IF_NONE_MATCH};
+use http::{
+    HeaderMap, HeaderValue, Response, StatusCode,
+    header::{ETAG, IF_NONE_MATCH},
+};
 use registry_core::ETag;
+
+use crate::body::Body;
 
 /// Most tags of one request that are looked at. The rest could only cost time.
 const MAX_TAGS: usize = 64;
 
-/// The validators an asker holds. Tags that cannot be ours are left out.
+/// The validators an asker holds.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct IfNoneMatch {
+pub(crate) struct IfNoneMatch<'a> {
     /// `*`: whatever there is.
     any: bool,
-    tags: Vec<ETag>,
+    /// What stood between the quotes.
+    tags: Vec<&'a str>,
 }
 
-impl IfNoneMatch {
+impl<'a> IfNoneMatch<'a> {
     /// Reads the `If-None-Match` headers of a request.
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
+    pub(crate) fn of(headers: &'a HeaderMap) -> Self {
         let mut held = Self::default();
-        let mut seen = 0;
         for value in headers.get_all(IF_NONE_MATCH) {
             let Ok(mut rest) = value.to_str() else { continue };
             if rest.trim() == "*" {
                 held.any = true;
             }
-            while seen < MAX_TAGS
+            while held.tags.len() < MAX_TAGS
                 && let Some((opaque, behind)) = next_tag(rest)
             {
-                seen += 1;
                 rest = behind;
-                held.tags.extend(without_suffix(opaque));
+                held.tags.push(without_suffix(opaque));
             }
         }
         held
     }
 
-    /// The one tag that is held, as cargo sends it: it lets an index look no further.
-    pub(crate) fn only(&self) -> Option<&ETag> {
-        match &self.tags[..] {
-            [tag] if !self.any => Some(tag),
-            _ => None,
-        }
+    /// The one tag of an index file that is held, as cargo sends it: it lets an index look no
+    /// further.
+    pub(crate) fn only(&self) -> Option<ETag> {
+        let mut ours = self.tags.iter().filter_map(|opaque| ETag::parse(&format!("\"{opaque}\"")));
+        ours.next().filter(|_| !self.any && ours.next().is_none())
     }
 
-    /// Whether what has this validator is already held.
-    pub(crate) fn matches(&self, etag: &ETag) -> bool {
-        self.any || self.tags.contains(etag)
+    /// Whether what has this validator, given with its quotes, is already held.
+    pub(crate) fn matches(&self, etag: &str) -> bool {
+        self.any || self.tags.contains(&etag.trim_matches('"'))
     }
+}
+
+/// The answer to who has what is asked for. The caller adds what is said of caching.
+pub(crate) fn not_modified(etag: HeaderValue) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NOT_MODIFIED;
+    response.headers_mut().insert(ETAG, etag);
+    response
 }
 
 /// The first tag of a list, between its quotes, and what stands behind it.
@@ -58,28 +69,29 @@ fn next_tag(list: &str) -> Option<(&str, &str)> {
     list.strip_prefix('"')?.split_once('"')
 }
 
-/// A tag of ours, also if something that compressed the answer wrote the coding behind it:
-/// `…-gzip` (Apache), `…--gzip` (Jetty), `…;br` (Caddy, others).
-fn without_suffix(opaque: &str) -> Option<ETag> {
-    let end = opaque.find(['-', ';', ':', '/']).unwrap_or(opaque.len());
-    ETag::parse(&format!("\"{}\"", &opaque[..end]))
+/// A tag without the coding that something which compressed the answer wrote behind it: `…-gzip`
+/// (Apache), `…--gzip` (Jetty), `…;br` (Caddy, others). Our own tags are hexadecimal digits.
+fn without_suffix(opaque: &str) -> &str {
+    opaque.split(['-', ';', ':', '/']).next().unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     const A: &str = "ba7816bf8f01cfea414140de5dae2223";
 
-    fn held(values: &[&str]) -> IfNoneMatch {
+    fn headers(values: &[&str]) -> HeaderMap {
         let value = |text: &&str| (IF_NONE_MATCH, HeaderValue::from_str(text).unwrap());
-        IfNoneMatch::of(&values.iter().map(value).collect())
+        values.iter().map(value).collect()
     }
 
-    fn a() -> ETag {
-        ETag::of(b"abc")
+    /// The one tag that is held, and whether A is.
+    fn held(values: &[&str]) -> (Option<ETag>, bool) {
+        let headers = headers(values);
+        let held = IfNoneMatch::of(&headers);
+        assert!(held.any || !held.matches("\"ba\""), "{values:?}");
+        (held.only(), held.matches(&format!("\"{A}\"")))
     }
 
     #[test]
@@ -92,38 +104,34 @@ mod tests {
             format!("\"{A};br\""),
             format!(" , \"{A}\" ,"),
         ] {
-            let held = held(&[&text]);
-            assert_eq!((held.only(), held.matches(&a())), (Some(&a()), true), "{text}");
-            assert!(!held.matches(&ETag::of(b"")), "{text}");
+            assert_eq!(held(&[&text]), (Some(ETag::of(b"abc")), true), "{text}");
         }
     }
 
     #[test]
     fn a_list_matches_with_each_of_its_tags() {
-        let list = held(&[&format!("\"x,y\", W/\"{A}\""), "\"ba7816bf8f01cfea414140de5dae2224\""]);
-        assert_eq!(list.tags.len(), 2);
-        assert_eq!(list.only(), None);
-        assert!(list.matches(&a()));
+        let other = "\"ba7816bf8f01cfea414140de5dae2224\"";
+        assert_eq!(held(&[&format!("\"x,y\", W/\"{A}\""), other]), (None, true));
+        assert_eq!(held(&[&format!("\"x,y\", {other}")]), (ETag::parse(other), false));
     }
 
     #[test]
     fn a_star_matches_whatever_there_is() {
-        let star = held(&["*"]);
-        assert_eq!((star.only(), star.matches(&a())), (None, true));
+        assert_eq!(held(&["*"]), (None, true));
     }
 
     #[test]
     fn what_is_no_tag_of_ours_matches_nothing() {
         for text in ["", A, "\"", "\"\"", &format!("\"{A}"), &format!("\"{A}x\""), "\"*\"", "W/"] {
-            assert_eq!(held(&[text]), IfNoneMatch::default(), "{text}");
+            assert_eq!(held(&[text]), (None, false), "{text}");
         }
     }
 
     #[test]
     fn only_the_first_64_tags_are_looked_at() {
         let list = |others: usize| format!("{}\"{A}\"", "\"x\",".repeat(others));
-        assert!(held(&[&list(63)]).matches(&a()));
-        assert!(!held(&[&list(64)]).matches(&a()));
-        assert!(!held(&[&"\"x\",".repeat(64), &list(0)]).matches(&a()));
+        assert_eq!(held(&[&list(63)]), (Some(ETag::of(b"abc")), true));
+        assert_eq!(held(&[&list(64)]), (None, false));
+        assert_eq!(held(&[&"\"x\",".repeat(64), &list(0)]), (None, false));
     }
 }

@@ -11,7 +11,12 @@ use registry_core::{
 };
 use semver::Version;
 
-use crate::{body::Body, respond::Error, service::is_private};
+use crate::{
+    body::Body,
+    conditional::{IfNoneMatch, not_modified},
+    respond::Error,
+    service::is_private,
+};
 
 /// The file that `key` names. No look into the index: the checksum is in the path.
 pub(crate) async fn by_checksum(
@@ -19,11 +24,27 @@ pub(crate) async fn by_checksum(
     caller: &Caller,
     key: &CrateKey,
     name: &CrateName,
+    headers: &HeaderMap,
     request: &str,
 ) -> Result<Response<Body>, Error> {
     let file = registry.download(caller, key).await?;
+    let etag = format!("\"{}\"", key.checksum);
+    let is_held = IfNoneMatch::of(headers).matches(&etag);
+    let etag = HeaderValue::try_from(etag).expect("hexadecimal digits in quotes");
+    let mut response = match is_held {
+        true => not_modified(etag),
+        false => whole(file, etag, name, &key.version, request),
+    };
     let private = is_private(registry, caller);
-    Ok(respond(file, key, name, private, request))
+    let caching = match private {
+        true => "private, max-age=31536000, immutable",
+        false => "public, max-age=31536000, immutable",
+    };
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(caching));
+    if private {
+        response.headers_mut().insert(VARY, HeaderValue::from_static("authorization"));
+    }
+    Ok(response)
 }
 
 /// The file of a version, whose checksum the index knows.
@@ -34,39 +55,29 @@ pub(crate) async fn by_version(
     caller: &Caller,
     name: &CrateName,
     version: &Version,
+    headers: &HeaderMap,
     request: &str,
 ) -> Result<Response<Body>, Error> {
     let key = registry.crate_key(caller, &name.canonical(), version).await?;
-    by_checksum(registry, caller, &key, name, request).await
+    by_checksum(registry, caller, &key, name, headers, request).await
 }
 
-fn respond(
+fn whole(
     file: CrateFile,
-    key: &CrateKey,
+    etag: HeaderValue,
     name: &CrateName,
-    private: bool,
+    version: &Version,
     request: &str,
 ) -> Response<Body> {
-    // Checked types of plain ASCII, without quotes.
-    let text = |text: String| HeaderValue::try_from(text).expect("names and hexadecimal digits");
-    let caching = match private {
-        true => "private, max-age=31536000, immutable",
-        false => "public, max-age=31536000, immutable",
-    };
-    let mut headers = HeaderMap::from_iter([
+    let disposition = format!("attachment; filename=\"{name}-{version}.crate\"");
+    let disposition = HeaderValue::try_from(disposition);
+    let headers = HeaderMap::from_iter([
         // Never with a Content-Encoding: cargo would unpack it, and miss the checksum.
         (CONTENT_TYPE, HeaderValue::from_static("application/gzip")),
         (CONTENT_LENGTH, file.size.into()),
-        (ETAG, text(format!("\"{}\"", key.checksum))),
-        (CACHE_CONTROL, HeaderValue::from_static(caching)),
-        (
-            CONTENT_DISPOSITION,
-            text(format!("attachment; filename=\"{name}-{}.crate\"", key.version)),
-        ),
+        (ETAG, etag),
+        (CONTENT_DISPOSITION, disposition.expect("names and versions are ASCII without quotes")),
     ]);
-    if private {
-        headers.insert(VARY, HeaderValue::from_static("authorization"));
-    }
     let mut response = Response::new(Body::file(file, request));
     *response.headers_mut() = headers;
     response

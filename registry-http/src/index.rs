@@ -12,7 +12,7 @@ use registry_core::{
 
 use crate::{
     body::Body,
-    conditional::IfNoneMatch,
+    conditional::{IfNoneMatch, not_modified},
     respond::{self, Error},
     service::is_private,
 };
@@ -33,29 +33,25 @@ pub(crate) async fn file(
     headers: &HeaderMap,
 ) -> Result<Response<Body>, Error> {
     let held = IfNoneMatch::of(headers);
-    let mut response = match registry.index_file(caller, name, held.only()).await? {
+    let known = held.only();
+    let mut response = match registry.index_file(caller, name, known.as_ref()).await? {
         Lookup::Absent => return Err(Error::UnknownCrate { name: name.to_string() }),
-        Lookup::Found(IndexFile { etag, .. }) if held.matches(&etag) => not_modified(&etag),
+        Lookup::Found(IndexFile { etag, .. }) if held.matches(etag.as_str()) => {
+            not_modified(value(&etag))
+        }
         Lookup::Found(file) => {
             let mut response = respond::full(StatusCode::OK, respond::TEXT, file.body);
             response.headers_mut().insert(ETAG, value(&file.etag));
             response
         }
         // The tag that was asked about is the one that the file still has.
-        Lookup::Unchanged => match held.only() {
-            Some(etag) => not_modified(etag),
+        Lookup::Unchanged => match &known {
+            Some(etag) => not_modified(value(etag)),
             None => return Err(Error::Internal("unchanged, but no tag was asked about".into())),
         },
     };
     set_caching(&mut response, registry, caller);
     Ok(response)
-}
-
-fn not_modified(etag: &ETag) -> Response<Body> {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::NOT_MODIFIED;
-    response.headers_mut().insert(ETAG, value(etag));
-    response
 }
 
 fn value(etag: &ETag) -> HeaderValue {

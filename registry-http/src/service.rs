@@ -171,10 +171,10 @@ impl RegistryService {
             Route::Download(name, version, checksum) => {
                 let (version, checksum) = (version.clone(), *checksum);
                 let key = CrateKey { name: name.canonical(), version, checksum };
-                download::by_checksum(registry, &caller, &key, name, id).await
+                download::by_checksum(registry, &caller, &key, name, headers, id).await
             }
             Route::DownloadByVersion(name, version) => {
-                download::by_version(registry, &caller, name, version, id).await
+                download::by_version(registry, &caller, name, version, headers, id).await
             }
             Route::Search => crates::search(registry, &caller, parts.uri.query()).await,
             Route::Publish => publish::publish(registry, caller, headers, body).await,

@@ -53,15 +53,41 @@ async fn a_yanked_version_is_still_downloaded() {
 }
 
 #[tokio::test]
-async fn ranges_and_validators_still_get_the_whole_file() {
+async fn a_range_still_gets_the_whole_file() {
     let (registry, file, path) = published(false).await;
     let etag = format!("\"{}\"", Checksum::of(&file));
     let many = format!("bytes={}", ["0-0"; 1000].join(","));
-    for (header, value) in
-        [("range", "bytes=0-0"), ("range", &many), ("if-none-match", &etag), ("if-range", &etag)]
-    {
+    for (header, value) in [("range", "bytes=0-0"), ("range", &many), ("if-range", &etag)] {
         let answer = registry.get(&path).header(header, value).await;
         assert_eq!((answer.status, &answer.body[..]), (StatusCode::OK, &file[..]), "{header}");
+    }
+}
+
+#[tokio::test]
+async fn who_has_the_file_is_told_that_it_is_unchanged() {
+    for private in [false, true] {
+        let (registry, file, path) = published(private).await;
+        let etag = format!("\"{}\"", Checksum::of(&file));
+        let by_version = format!("/api/v1/crates/foo-bar/{VERSION}/download");
+        for path in [&path, &by_version] {
+            let get =
+                |held: &str| registry.get(path).token(&registry.bob).header("if-none-match", held);
+            for held in [&etag, &format!("W/{etag}"), &format!("\"x\", {etag}"), "*"] {
+                let answer = get(held).await;
+                assert_eq!((answer.status, answer.text()), (StatusCode::NOT_MODIFIED, ""));
+                assert_eq!(answer.header("etag"), etag);
+                assert_eq!(answer.header("content-type"), "");
+                let caching = "private, max-age=31536000, immutable";
+                assert_eq!(answer.header("cache-control"), caching);
+                assert_eq!(answer.header("vary"), "authorization");
+            }
+            let answer = get(&format!("\"{}\"", Checksum::of("other"))).await;
+            assert_eq!((answer.status, &answer.body[..]), (StatusCode::OK, &file[..]));
+        }
+        // Nothing is there, so nothing of it is held.
+        let missing = path.replace("1.0.0", "2.0.0");
+        let answer = registry.get(&missing).token(&registry.bob).header("if-none-match", "*").await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND);
     }
 }
 
