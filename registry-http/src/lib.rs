@@ -68,6 +68,12 @@
 //!
 //! - Time limits and limits on request heads and connections: they need a clock and a socket. Set
 //!   them on the server or proxy; a request that is dropped half way leaves nothing behind.
+//! - How many publishes are taken in at a time: each holds its crate file in memory, until that is
+//!   stored.
+//! - Closing gently. A publish that is refused after its metadata were read is read to its end. One
+//!   that is refused before, for want of a right credential or by its announced length, is not: the
+//!   answer says `Connection: close`. A server that reads on for a while after it, and drops what
+//!   comes, spares the client a reset in which the answer may be lost.
 //! - A limit on bodies: the service has its own, the registry's limit for publishes. A framework
 //!   that has one of its own, often 2 MB, must be told to leave it.
 //! - TLS, `Strict-Transport-Security`, compression. A compression layer must leave

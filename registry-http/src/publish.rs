@@ -5,12 +5,16 @@ use std::pin::Pin;
 use bytes::Buf;
 use http::{HeaderMap, Response};
 use http_body::Body as HttpBody;
-use registry_core::{BoxError, Registry, auth::Caller};
+use registry_core::{
+    BoxError, Registry,
+    auth::Caller,
+    registry::{Publish, PublishError},
+};
 use serde::Serialize;
 
 use crate::{
     body::Body,
-    request_body::{content_length, next_chunk, refuse_encoding},
+    request_body::{content_length, discard, next_chunk, refuse_encoding},
     respond::{self, Error},
 };
 
@@ -26,17 +30,32 @@ where
     B: HttpBody<Data: Send, Error: Into<BoxError>>,
 {
     refuse_encoding(headers)?;
-    let mut publish = registry.begin_publish(caller, content_length(headers))?;
-    while let Some(mut data) = next_chunk(body.as_mut()).await? {
-        while data.has_remaining() {
-            let read = data.chunk().len();
-            publish.write(data.chunk()).await?;
-            data.advance(read);
+    let length = content_length(headers);
+    let mut publish = registry.begin_publish(caller, length)?;
+    while let Some(data) = next_chunk(body.as_mut()).await? {
+        if let Err(refused) = write(&mut publish, data).await {
+            drop(publish);
+            // The client is in the middle of sending, and a connection that is closed on it may
+            // take the answer along: cargo then reports a broken pipe. The rest is no longer than
+            // a publish may be, which was made sure of above; without a length, nobody knows.
+            if length.is_some() {
+                discard(body).await;
+            }
+            return Err(refused.into());
         }
     }
     let published = publish.finish().await?;
     let other = published.warnings.into_iter().map(|warning| warning.0).collect();
     Ok(respond::json(&Answer { warnings: Warnings { other, ..Warnings::default() } }))
+}
+
+async fn write(publish: &mut Publish, mut data: impl Buf) -> Result<(), PublishError> {
+    while data.has_remaining() {
+        let read = data.chunk().len();
+        publish.write(data.chunk()).await?;
+        data.advance(read);
+    }
+    Ok(())
 }
 
 /// Source: Cargo book, "Web API", Publish.

@@ -43,6 +43,14 @@ where
     }
 }
 
+/// Reads what is left of a body, to its end or to where it breaks off.
+pub(crate) async fn discard<B>(mut body: Pin<&mut B>)
+where
+    B: Body<Error: Into<BoxError>>,
+{
+    while let Ok(Some(_)) = next_chunk(body.as_mut()).await {}
+}
+
 /// The whole of a body of at most `limit` bytes.
 pub(crate) async fn read<B>(
     headers: &HeaderMap,

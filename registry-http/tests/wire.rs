@@ -5,7 +5,10 @@ mod common;
 use common::{Fixture, PUBLISHED};
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use registry_core::{CrateStore as _, Index as _, conformance::fixture::publish_body};
+use registry_core::{
+    CrateStore as _, Index as _,
+    conformance::fixture::{publish_body, publish_body_of},
+};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -90,6 +93,27 @@ async fn endless_chunks_are_counted_and_cut_off() {
     assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{answer}");
     let body = r#"{"errors":[{"detail":"unexpected 1 bytes after the crate file"}]}"#;
     assert!(answer.ends_with(&format!("\r\n\r\n{body}")), "{answer}");
+}
+
+#[tokio::test]
+async fn a_publish_refused_while_it_is_sent_is_answered_on_a_connection_that_stays() {
+    let registry = Fixture::public().await;
+    registry.publish("foo", "1.0.0").await.assert_ok(PUBLISHED);
+    let metadata = br#"{"name":"foo","vers":"1.0.0","deps":[],"features":{}}"#;
+    // Larger than what the system takes in while nobody reads.
+    let body = publish_body_of(metadata, &vec![0; 8 << 20]);
+    let mut connection = connect(&registry).await;
+    let length = format!("Content-Length: {}\r\n", body.len());
+    connection.send(put(&registry, &length)).await;
+    connection.send(&body).await;
+    let refusal = r#"{"errors":[{"detail":"crate version `1.0.0` is already uploaded"}]}"#;
+    let answer = connection.read_until(refusal).await;
+    assert!(answer.starts_with("HTTP/1.1 409 Conflict\r\n"), "{answer}");
+    assert!(!answer.contains("\r\nconnection: close\r\n"), "{answer}");
+
+    connection.send("GET /index/no/th/nothing HTTP/1.1\r\nHost: h\r\n\r\n").await;
+    let answer = connection.read_until("does not exist\n").await;
+    assert!(answer.starts_with("HTTP/1.1 404 Not Found\r\n"), "{answer}");
 }
 
 #[tokio::test]
