@@ -107,3 +107,8 @@ pub use self::{
 
 /// An error of any kind, as the source of one of ours.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The page of the package, so that the program in it is compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -99,3 +99,8 @@ pub use self::{
     me::RegistryNameError,
     service::{RegistryService, ResponseFuture},
 };
+
+/// The page of the package, so that the program in it is compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

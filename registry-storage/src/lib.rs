@@ -10,7 +10,14 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! [`layout`] says under which path a file lies.
+//! Any other store of that library is taken by [`ObjectCrateStore::new`], if it is durable when its
+//! `put` returns. [`layout`] says under which path a file lies.
+//!
+//! # Features
+//!
+//! | feature | default | brings |
+//! |---|---|---|
+//! | `fs` | yes | crate files in a folder, flushed to disk on every write (with tokio, to do so) |
 
 #[cfg(feature = "fs")]
 mod folder;
@@ -21,3 +28,8 @@ mod object;
 pub use object_store;
 
 pub use self::object::ObjectCrateStore;
+
+/// The page of the package, so that the program in it is compiled.
+#[cfg(all(doctest, feature = "fs"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
