@@ -1,7 +1,8 @@
 //! A registry on an index of one's own, which `lib.rs` has in under 100 lines.
 //!
 //! Run it with `cargo run -p custom_backend -- FOLDER`. It publishes one more version of a crate
-//! each time, and prints the index file as cargo reads it.
+//! each time, and prints the index file as cargo reads it. The crate files are in memory, and gone
+//! with the program: a registry for use keeps them as long as its index.
 
 use custom_backend::FolderStore;
 use registry_core::{
@@ -10,6 +11,7 @@ use registry_core::{
     conformance::fixture::publish_body,
     index::Lookup,
     memory::MemoryCrateStore,
+    registry::ReadError,
 };
 use registry_index::RecordIndex;
 
@@ -25,7 +27,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let alice = Caller::from(Principal::from(alice));
     let published = match registry.record(&alice, &name.canonical()).await {
         Ok(record) => record.releases().len(),
-        Err(_) => 0,
+        Err(ReadError::UnknownCrate { .. }) => 0,
+        Err(error) => return Err(error.into()),
     };
     let mut publish = registry.begin_publish(alice.clone(), None)?;
     publish.write(&publish_body("counter", &format!("{}.0.0", published + 1))).await?;
