@@ -116,7 +116,7 @@ impl http_body::Body for Body {
             Inner::File(file) => {
                 let chunk = ready!(file.poll_chunk(cx));
                 if let Some(Err(error)) = &chunk {
-                    crate::respond::log(&file.request, error);
+                    crate::log::error(&file.request, error);
                     self.0 = Inner::Full(Bytes::new());
                 }
                 Poll::Ready(chunk.map(|chunk| chunk.map(Frame::data)))

@@ -2,7 +2,7 @@
 
 use http::{
     HeaderMap, HeaderValue, Response,
-    header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, ETAG, VARY},
+    header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, ETAG},
 };
 use registry_core::{
     CrateName, Registry,
@@ -13,9 +13,9 @@ use semver::Version;
 
 use crate::{
     body::Body,
+    caching::{self, Freshness},
     conditional::{IfNoneMatch, not_modified},
     respond::Error,
-    service::is_private,
 };
 
 /// The file that `key` names. No look into the index: the checksum is in the path.
@@ -35,15 +35,7 @@ pub(crate) async fn by_checksum(
         true => not_modified(etag),
         false => whole(file, etag, name, &key.version, request),
     };
-    let private = is_private(registry, caller);
-    let caching = match private {
-        true => "private, max-age=31536000, immutable",
-        false => "public, max-age=31536000, immutable",
-    };
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(caching));
-    if private {
-        response.headers_mut().insert(VARY, HeaderValue::from_static("authorization"));
-    }
+    caching::set(&mut response, Freshness::Forever, registry, caller);
     Ok(response)
 }
 

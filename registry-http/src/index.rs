@@ -1,9 +1,6 @@
 //! The sparse index: `config.json` and the index files.
 
-use http::{
-    HeaderMap, HeaderValue, Response, StatusCode,
-    header::{CACHE_CONTROL, ETAG, VARY},
-};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header::ETAG};
 use registry_core::{
     CrateName, ETag, Registry,
     auth::Caller,
@@ -12,16 +9,16 @@ use registry_core::{
 
 use crate::{
     body::Body,
+    caching::{self, Freshness},
     conditional::{IfNoneMatch, not_modified},
     respond::{self, Error},
-    service::is_private,
 };
 
 /// The root document. Never 304: cargo asks for it without a validator, always.
 pub(crate) async fn config(registry: &Registry, caller: &Caller) -> Result<Response<Body>, Error> {
     let json = registry.config_json(caller).await?;
     let mut response = respond::full(StatusCode::OK, respond::JSON, json);
-    set_caching(&mut response, registry, caller);
+    caching::set(&mut response, Freshness::AskAgain, registry, caller);
     Ok(response)
 }
 
@@ -50,20 +47,10 @@ pub(crate) async fn file(
             None => return Err(Error::Internal("unchanged, but no tag was asked about".into())),
         },
     };
-    set_caching(&mut response, registry, caller);
+    caching::set(&mut response, Freshness::AskAgain, registry, caller);
     Ok(response)
 }
 
 fn value(etag: &ETag) -> HeaderValue {
     HeaderValue::from_str(etag.as_str()).expect("a validator is hexadecimal digits in quotes")
-}
-
-/// Kept, but asked about each time: a publish is visible as soon as it is acknowledged.
-fn set_caching(response: &mut Response<Body>, registry: &Registry, caller: &Caller) {
-    let private = is_private(registry, caller);
-    let caching = if private { "private, no-cache" } else { "no-cache" };
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(caching));
-    if private {
-        response.headers_mut().insert(VARY, HeaderValue::from_static("authorization"));
-    }
 }

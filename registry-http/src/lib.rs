@@ -82,10 +82,12 @@
 //! - A proxy in front must be strict about message framing.
 
 mod body;
+mod caching;
 mod conditional;
 mod crates;
 mod download;
 mod index;
+mod log;
 mod me;
 mod publish;
 mod request_body;

@@ -1,7 +1,5 @@
 //! What is answered: the shape of every response, and the one table from error to status.
 
-use std::{error::Error as StdError, fmt::Write as _};
-
 use bytes::Bytes;
 use http::{
     HeaderValue, Response, StatusCode,
@@ -20,7 +18,7 @@ use registry_core::{
 };
 use serde::Serialize;
 
-use crate::{body::Body, route::NoRoute};
+use crate::{body::Body, log, route::NoRoute};
 
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 pub(crate) const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
@@ -171,7 +169,7 @@ impl Error {
     ) -> Response<Body> {
         let (status, tell) = self.answer();
         if status.is_server_error() {
-            log(request, &self);
+            log::error(request, &self);
         }
         let internal = || format!("internal error (request {request})");
         let detail = match &tell {
@@ -228,18 +226,6 @@ impl Shape {
 
 fn errors(detail: &str) -> Bytes {
     serde_json::json!({ "errors": [{ "detail": detail }] }).to_string().into()
-}
-
-/// Writes an error and its causes to the log, under the id that the client was told.
-pub(crate) fn log(request: &str, error: &dyn StdError) {
-    let mut causes = String::new();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let separator = if causes.is_empty() { "" } else { ": " };
-        write!(causes, "{separator}{cause}").expect("a string takes everything");
-        source = cause.source();
-    }
-    tracing::error!(request, causes, "{error}");
 }
 
 impl From<ReadError> for Error {

@@ -224,11 +224,6 @@ impl RegistryService {
     }
 }
 
-/// Whether an answer is for this caller only, and must not be kept for others.
-pub(crate) fn is_private(registry: &Registry, caller: &Caller) -> bool {
-    registry.config().auth_required() || caller.principal.is_some()
-}
-
 /// A bug in one request must not end the connection, let alone the server.
 struct CatchPanic<F>(F);
 

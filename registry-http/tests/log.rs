@@ -66,7 +66,7 @@ async fn the_log_has_the_causes_under_the_id_and_no_secret() {
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     assert_eq!(
         log,
-        "ERROR registry_http::respond: authentication backend failed request=\"r-7\" \
+        "ERROR registry_http: authentication backend failed request=\"r-7\" \
          causes=\"no connection: refused\\nERROR forged line\"\n"
     );
 }

@@ -1,0 +1,39 @@
+//! For how long an answer may be kept, and by whom.
+
+use http::{
+    HeaderValue, Response,
+    header::{CACHE_CONTROL, VARY},
+};
+use registry_core::{Registry, auth::Caller};
+
+use crate::body::Body;
+
+/// How long an answer stays right.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Freshness {
+    /// To be asked about each time: a publish is visible as soon as it is acknowledged.
+    AskAgain,
+    /// For ever: what has this address never changes.
+    Forever,
+}
+
+/// Says for how long `response` may be kept; by shared caches only if it is the same for all.
+pub(crate) fn set(
+    response: &mut Response<Body>,
+    freshness: Freshness,
+    registry: &Registry,
+    caller: &Caller,
+) {
+    // A caller whose credential counts may have been shown more than others are.
+    let private = registry.config().auth_required() || caller.principal.is_some();
+    let caching = match (freshness, private) {
+        (Freshness::AskAgain, false) => "no-cache",
+        (Freshness::AskAgain, true) => "private, no-cache",
+        (Freshness::Forever, false) => "public, max-age=31536000, immutable",
+        (Freshness::Forever, true) => "private, max-age=31536000, immutable",
+    };
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(caching));
+    if private {
+        response.headers_mut().insert(VARY, HeaderValue::from_static("authorization"));
+    }
+}
