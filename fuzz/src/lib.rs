@@ -5,7 +5,7 @@
 //! ways. A property that does not hold panics. To look for such an input:
 //!
 //! ```sh
-//! cargo fuzz run -s none index_line -- -max_total_time=60
+//! cargo fuzz run -s none --features libfuzzer index_line -- -max_total_time=60
 //! ```
 
 mod archive;
