@@ -1,7 +1,14 @@
 //! A suite is worth what it notices: each of these backends breaks one promise, and fails the
 //! test of that promise.
 
-use std::{num::NonZeroUsize, panic::catch_unwind, sync::Arc};
+use std::{
+    num::NonZeroUsize,
+    panic::catch_unwind,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use async_trait::async_trait;
 use registry_core::{
@@ -28,6 +35,7 @@ enum Defect {
     RepeatsAName,
     SortsNamesBackwards,
     ListsPagesOfOneMore,
+    FailsToReplace,
 }
 
 /// Memory with a defect.
@@ -35,9 +43,14 @@ enum Defect {
 struct BrokenIndex {
     inner: MemoryIndex,
     defect: Defect,
+    reads: Arc<AtomicUsize>,
 }
 
 impl BrokenIndex {
+    fn new(defect: Defect) -> Self {
+        Self { inner: MemoryIndex::new(), defect, reads: Arc::default() }
+    }
+
     async fn overwrite(&self, change: &Change, next: &CrateRecord) -> Result<Revision, IndexError> {
         let name = next.name().canonical();
         loop {
@@ -91,6 +104,7 @@ impl Index for BrokenIndex {
     }
 
     async fn load(&self, name: &CanonicalName) -> Result<Option<Stored>, IndexError> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
         self.inner.load(name).await
     }
 
@@ -134,6 +148,13 @@ impl Index for BrokenIndex {
                 });
                 Ok(Revision::from("soon"))
             }
+            Defect::FailsToReplace if expected.is_some() => {
+                // Until the readers of the test are at work, which must not hide the failure.
+                while self.reads.load(Ordering::Relaxed) < 1000 {
+                    tokio::task::yield_now().await;
+                }
+                Err(IndexError::Backend { backend: "broken", source: "no".into() })
+            }
             _ => self.inner.commit(expected, change, &self.altered(next)).await,
         }
     }
@@ -175,7 +196,7 @@ macro_rules! fails {
 fn of_an_index() {
     macro_rules! notices {
         ($($defect:ident => $($case:ident),+;)*) => {$($(
-            let broken = BrokenIndex { inner: MemoryIndex::new(), defect: Defect::$defect };
+            let broken = BrokenIndex::new(Defect::$defect);
             assert!(
                 fails!(index::$case, broken),
                 concat!(stringify!($case), " does not notice that it ", stringify!($defect)),
@@ -199,6 +220,7 @@ fn of_an_index() {
         RepeatsAName => names_are_listed_in_pages;
         SortsNamesBackwards => names_are_listed_in_pages;
         ListsPagesOfOneMore => names_are_listed_in_pages;
+        FailsToReplace => readers_see_whole_states_in_order;
     }
 }
 

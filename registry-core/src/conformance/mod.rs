@@ -60,10 +60,22 @@ pub fn run<T>(test: impl Future<Output = T>) -> T {
         .enable_all()
         .build()
         .expect("the operating system gives threads");
+    let runtime = Abandoned(Some(runtime));
+    let runtime = runtime.0.as_ref().expect("taken only when dropped");
     let result = runtime.block_on(async { tokio::time::timeout(DEADLINE, test).await });
-    // Dropping the runtime would wait for a blocking call that hangs, and hide the panic.
-    runtime.shutdown_background();
     result.unwrap_or_else(|_| panic!("the test has not ended after {DEADLINE:?}"))
+}
+
+/// A runtime that is left to itself in the end, also by a test that fails: waiting for a call that
+/// hangs, or for a task that spins, would hide the failure.
+struct Abandoned(Option<tokio::runtime::Runtime>);
+
+impl Drop for Abandoned {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 /// The backend under test, ready to be opened.
