@@ -7,6 +7,7 @@ use std::{
     io::{BufRead as _, BufReader},
     path::Path,
     process::{Child, Command, Stdio},
+    thread,
 };
 
 use registry_core::{
@@ -15,6 +16,7 @@ use registry_core::{
     index::Stored,
 };
 use registry_index::sqlite::{SqliteDatabase, SqliteIndex};
+use rusqlite::Connection;
 
 const FILE: &str = "REGISTRY_INDEX_TEST_FILE";
 const MAJOR: &str = "REGISTRY_INDEX_TEST_MAJOR";
@@ -147,4 +149,22 @@ async fn two_processes_lose_nothing_of_each_other() {
         let expected: Vec<_> = (0..own.len()).map(|patch| format!("{major}0.{patch}")).collect();
         assert_eq!(own, expected.iter().collect::<Vec<_>>());
     }
+}
+
+#[test]
+fn a_file_that_another_process_is_only_just_making_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("registry.sqlite");
+    // As far as the other has come: there is a file, and it is about to write to it.
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let opening = thread::spawn(move || SqliteDatabase::open(path).map(drop));
+    for _ in 0..100_000 {
+        if opening.is_finished() {
+            break;
+        }
+        thread::yield_now();
+    }
+    other.execute_batch("COMMIT").unwrap();
+    opening.join().unwrap().unwrap();
 }

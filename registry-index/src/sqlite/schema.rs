@@ -3,7 +3,8 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use registry_core::BoxError;
@@ -21,6 +22,8 @@ const OLDEST_SQLITE: i32 = 3_051_003;
 
 /// How long a lock of another process is waited for.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long to wait before trying again where SQLite does not wait by itself.
+const BUSY_PAUSE: Duration = Duration::from_millis(5);
 
 /// What a connection is for.
 #[derive(Clone, Copy)]
@@ -91,9 +94,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, SqliteOpenError> {
     if application_id != APPLICATION_ID && (application_id, tables) != (0, 0) {
         return Err(SqliteOpenError::Foreign { path: path.into() });
     }
-    let mode: String = connection
-        .pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))
-        .map_err(failed)?;
+    let mode = switch_to_wal(&connection).map_err(failed)?;
     if mode != "wal" {
         let source = format!("the journal mode is `{mode}` and cannot be changed").into();
         return Err(SqliteOpenError::Sqlite { path: path.into(), source });
@@ -102,6 +103,28 @@ pub(super) fn open(path: &Path) -> Result<Connection, SqliteOpenError> {
         Some(found) => Err(SqliteOpenError::Newer { path: path.into(), found }),
         None => Ok(connection),
     }
+}
+
+/// Turns the write-ahead log on; the journal mode that the file has after that.
+///
+/// Two processes that open a new file at once stand in each other's way here, and SQLite gives up
+/// at once rather than after the busy timeout: each holds a lock that the other needs.
+fn switch_to_wal(connection: &Connection) -> rusqlite::Result<String> {
+    let started = Instant::now();
+    loop {
+        let mode =
+            connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0));
+        match mode {
+            Err(error) if is_busy(&error) && started.elapsed() < BUSY_TIMEOUT => {
+                thread::sleep(BUSY_PAUSE);
+            }
+            mode => return mode,
+        }
+    }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy)
 }
 
 /// The application id, and how many tables there are.
