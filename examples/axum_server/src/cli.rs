@@ -10,6 +10,9 @@ use registry_core::owner::Login;
 /// Without a command, it serves.
 #[derive(Debug, Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
+#[command(
+    after_help = "REGISTRY_LOG says what is logged, as in REGISTRY_LOG=debug; default: info."
+)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -27,7 +30,7 @@ impl Cli {
 pub(crate) enum Command {
     /// Serve the registry until SIGTERM or Ctrl-C.
     Serve(ServeArgs),
-    /// Manage the tokens with which people and machines log in.
+    /// Make tokens with which people and machines log in.
     #[command(subcommand)]
     Token(TokenCommand),
 }
@@ -42,6 +45,7 @@ pub(crate) struct ServeArgs {
     pub(crate) data: DataArgs,
     /// The URL under which clients reach this server, if it is not the address listened on.
     ///
+    /// The registry is below it: `/main` is added, not to be given here.
     /// Lockfiles hold it: a registry keeps its URL for as long as it is used.
     #[arg(long, value_name = "URL", env = "REGISTRY_PUBLIC_URL")]
     pub(crate) public_url: Option<String>,
@@ -52,7 +56,7 @@ pub(crate) struct ServeArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct DataArgs {
-    /// Folder for index, crate files and tokens; made at the first start.
+    /// Folder for index, crate files and tokens; made if it is not there.
     #[arg(long = "data", value_name = "DIR", env = "REGISTRY_DATA")]
     #[arg(default_value = "./registry-data")]
     pub(crate) folder: PathBuf,

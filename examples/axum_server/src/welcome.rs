@@ -24,17 +24,23 @@ impl fmt::Display for Welcome<'_> {
 
 .cargo/config.toml of a project that uses it, or of a user:
 
-[registry]
-default = "{REGISTRY}"
-global-credential-providers = ["cargo:token"]
-
 [registries.{REGISTRY}]
 index = "{index}"
+credential-provider = "cargo:token"
 
 A token, and how cargo gets to know it:
 
 {program} token create --user NAME --data {data} | cargo login --registry {REGISTRY}
+
+Then: cargo publish --registry {REGISTRY}, cargo add CRATE --registry {REGISTRY}. {reads}; for more
+see {help}
 "#,
+            reads = if config.auth_required() {
+                "Reads need the token, too"
+            } else {
+                "Everybody reads"
+            },
+            help = config.login_url(),
             index = config.index_url(),
             program = Quoted(program),
             data = Quoted(data),
@@ -74,16 +80,16 @@ mod tests {
 
 .cargo/config.toml of a project that uses it, or of a user:
 
-[registry]
-default = "main"
-global-credential-providers = ["cargo:token"]
-
 [registries.main]
 index = "sparse+https://crates.example.com/main/index/"
+credential-provider = "cargo:token"
 
 A token, and how cargo gets to know it:
 
 /bin/axum_server token create --user NAME --data '/it'\''s here' | cargo login --registry main
+
+Then: cargo publish --registry main, cargo add CRATE --registry main. Everybody reads; for more
+see https://crates.example.com/main/me
 "#
         );
     }

@@ -9,7 +9,8 @@
 //! registry_core::index_conformance!(memory, volatile: async || MemoryIndex::new());
 //! ```
 //!
-//! The set-up is run once for each test and makes a fresh backend without content. A backend whose
+//! The set-up is run once for each test and makes a fresh backend without content; a temporary
+//! directory that it needs must not end with the set-up, so keep it in the backend. A backend whose
 //! data outlives its handles says `durable`, and its set-up gives an async closure that opens the
 //! data, each time again. What the data needs to live on, such as a temporary directory, is moved
 //! into that closure, and dropped with it when the test is over:

@@ -111,6 +111,23 @@ fn a_token_is_alone_on_its_line_also_while_the_server_runs() {
 }
 
 #[test]
+fn a_token_of_a_registry_that_was_not_there_comes_with_a_note() {
+    let server = Server::start();
+    assert!(run(&mut server.token_command("alice")).stderr.is_empty());
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("mistyped");
+    let mut command = axum_server();
+    command.args(["token", "create", "--user", "alice", "--data"]).arg(&data);
+    let output = run(&mut command);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 1);
+    assert_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        format!("no registry in `{}`: a new one is made\n", data.display())
+    );
+}
+
+#[test]
 fn a_token_is_nowhere_in_the_data() {
     let server = Server::start();
     let token = server.token("alice");

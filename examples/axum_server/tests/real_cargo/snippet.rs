@@ -16,15 +16,16 @@ fn published(flags: &[&str]) -> (Server, Cargo, Package) {
 fn what_the_server_prints_can_be_pasted() {
     let (server, cargo, app) = published(&["--private"]);
     let printed = wait_for("the rest of the text", || {
-        Some(server.stdout()).filter(|text| text.contains("cargo login"))
+        Some(server.stdout()).filter(|text| text.ends_with("/main/me\n"))
     });
     let listening = printed.lines().filter(|line| line.starts_with("listening on")).count();
     assert_eq!(listening, 1);
 
-    let config = printed.find("[registry]").unwrap();
+    let config = printed.find("[registries.main]").unwrap();
     let end = config + printed[config..].find("A token").unwrap();
     let app = app.file(".cargo/config.toml", &printed[config..end]);
-    let command = printed.lines().last().unwrap().replace("NAME", "bob");
+    let command = printed.lines().find(|line| line.contains("cargo login")).unwrap();
+    let command = command.replace("NAME", "bob");
     let login = cargo.command(app.folder());
     let mut shell = Command::new("sh");
     shell.args(["-c", &command]).current_dir(app.folder()).env_clear();
