@@ -62,6 +62,8 @@ use crate::{
 };
 
 /// Keeps one record per crate, and replaces it atomically.
+///
+/// The [page of the module](self) has a complete one.
 #[async_trait]
 pub trait Index: fmt::Debug + Send + Sync + 'static {
     /// The index file of a crate exactly as cargo reads it.

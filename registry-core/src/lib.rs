@@ -56,11 +56,16 @@
 //!
 //! # Write your own backend
 //!
-//! The page of each trait shows a complete implementation: [`Index`](index),
-//! [`CrateStore`](store), [`Authenticator`](auth::Authenticator), [`PublishPolicy`](policy),
-//! [`Observer`](observer::Observer). Easier still is the `RecordStore` of `registry-index`, for
-//! anything that can replace bytes if they are unchanged. Prove a backend with the suites that the
-//! feature `conformance` brings.
+//! These pages open with a complete implementation: [`index`], [`store`], [`policy`],
+//! [`Authenticator`](auth::Authenticator) and [`Observer`](observer::Observer). The source of
+//! [`OwnersMayWrite`](auth::OwnersMayWrite) is one of an [`Authorizer`](auth::Authorizer), that of
+//! [`NameSearch`](search::NameSearch) one of a [`Search`](search::Search), and [`memory`] has one
+//! of a [`TokenStore`](auth::TokenStore). An index that keeps one value per crate needs no more
+//! than [`codec`], and the `RecordStore` of `registry-index` does even that.
+//!
+//! Prove a backend with the suites that the feature `conformance` brings: `index_conformance!`,
+//! `crate_store_conformance!`, `token_store_conformance!`, `search_conformance!`, and
+//! `registry_conformance!` for an index and a crate store together.
 //!
 //! # Features
 //!

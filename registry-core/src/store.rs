@@ -57,6 +57,8 @@ use semver::Version;
 use crate::{BoxError, checksum::Checksum, name::CanonicalName};
 
 /// Keeps crate files.
+///
+/// The [page of the module](self) has a complete one.
 #[async_trait]
 pub trait CrateStore: fmt::Debug + Send + Sync + 'static {
     /// Stores `file` under `key`; durable and readable when this returns.
