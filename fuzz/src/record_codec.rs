@@ -8,7 +8,7 @@ pub fn record_codec(data: &[u8]) {
     let sliced = codec::index_file(bytes.clone());
     let Ok(record) = codec::decode(bytes) else { return };
     assert_eq!(sliced.expect("a whole record has a header"), record.index_file());
-    let written = codec::encode(&record);
+    let written = codec::encode(&record, 7);
     assert_eq!(codec::decode(written.clone()).expect("our own bytes"), record);
     assert_eq!(codec::index_file(written).expect("our own bytes"), record.index_file());
 }

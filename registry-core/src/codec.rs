@@ -4,11 +4,14 @@
 //! lines exactly as cargo reads them, and the rest of the record as JSON.
 //!
 //! ```text
-//! {"format":1,"name":"foo","etag":"\"…\"","index":512,"rest":230}
+//! {"format":1,"write":7081…,"name":"foo","etag":"\"…\"","index":512,"rest":230}
 //! {"name":"foo","vers":"0.1.0",…}
 //! {"name":"foo","vers":"0.2.0",…}
 //! {"owners":[…],"about":{…},"releases":[{"size":…,"state":"published",…},…]}
 //! ```
+//!
+//! `write` tells one write from every other, so that no two of them make the same bytes: a store may
+//! take a checksum of the bytes for their revision, and a writer knows its own again.
 //!
 //! [`index_file`] reads the header alone and slices; [`decode`] believes nothing: every length must
 //! add up to the last byte, the validator must be that of the lines, and the parts must make a
@@ -37,6 +40,7 @@ const MAX_HEADER_BYTES: usize = 512;
 #[serde(deny_unknown_fields)]
 struct Header<'a> {
     format: u32,
+    write: u64,
     name: CrateName,
     #[serde(borrow)]
     etag: std::borrow::Cow<'a, str>,
@@ -71,8 +75,8 @@ struct StoredRelease {
     line: Option<String>,
 }
 
-/// Writes a record.
-pub fn encode(record: &CrateRecord) -> Bytes {
+/// Writes a record. `write` is a number that no other write of this crate has, drawn at random.
+pub fn encode(record: &CrateRecord, write: u64) -> Bytes {
     let file = record.index_file();
     let releases = record.releases().iter().map(|release| StoredRelease {
         size: release.size,
@@ -91,6 +95,7 @@ pub fn encode(record: &CrateRecord) -> Bytes {
     });
     let mut bytes = to_json(&Header {
         format: FORMAT,
+        write,
         name: file.name,
         etag: file.etag.as_str().into(),
         index: file.body.len(),

@@ -21,10 +21,13 @@
 //!         let records = self.0.lock().unwrap();
 //!         Ok(Lookup::of(records.get(name).map(|(_, record)| record.index_file()), known))
 //!     }
-//!     async fn load(&self, name: &CanonicalName) -> Result<Option<Stored>, IndexError> {
-//!         Ok(self.0.lock().unwrap().get(name).map(|(revision, record)| Stored {
+//!     async fn load(
+//!         &self, name: &CanonicalName, known: Option<&Revision>,
+//!     ) -> Result<Lookup<Stored>, IndexError> {
+//!         let stored = self.0.lock().unwrap().get(name).map(|(revision, record)| Stored {
 //!             record: record.clone(), revision: Revision::from(revision.to_string()),
-//!         }))
+//!         });
+//!         Ok(Lookup::of_stored(stored, known))
 //!     }
 //!     async fn commit(
 //!         &self, expected: Option<&Revision>, _: &Change, next: &CrateRecord,
@@ -76,16 +79,27 @@ pub trait Index: fmt::Debug + Send + Sync + 'static {
         known: Option<&ETag>,
     ) -> Result<Lookup<IndexFile>, IndexError>;
 
-    /// A crate's record with its revision; `None` if the crate was never published.
-    async fn load(&self, name: &CanonicalName) -> Result<Option<Stored>, IndexError>;
+    /// A crate's record with its revision.
+    ///
+    /// `known` is the revision of a record that the asker holds: if it is still that of the crate,
+    /// the answer is [`Lookup::Unchanged`], for which a backend may get by without reading the
+    /// record. Without it the answer is never [`Lookup::Unchanged`].
+    async fn load(
+        &self,
+        name: &CanonicalName,
+        known: Option<&Revision>,
+    ) -> Result<Lookup<Stored>, IndexError>;
 
     /// Replaces the record of `next`'s crate, if and only if its revision is still `expected`;
     /// with `None`, creates it if and only if there is none.
     ///
     /// Atomic; durable, and visible to every reader, when this returns. `change` says how `next`
     /// differs from the record that `expected` names, so that a backend of rows touches one row:
-    /// `next` never has more than that one difference, and a first record has one release.
+    /// `next` never has more than that one difference.
     /// A dropped future leaves the old record or the new one.
+    ///
+    /// The revision returned is one that this crate never had: what was decided on an earlier
+    /// state must not pass for decided on a later one that looks like it.
     ///
     /// # Errors
     /// [`IndexError::Conflict`] if the revision is another one: nothing was written.
@@ -123,8 +137,12 @@ impl<I: Index + ?Sized> Index for Arc<I> {
         (**self).index_file(name, known).await
     }
 
-    async fn load(&self, name: &CanonicalName) -> Result<Option<Stored>, IndexError> {
-        (**self).load(name).await
+    async fn load(
+        &self,
+        name: &CanonicalName,
+        known: Option<&Revision>,
+    ) -> Result<Lookup<Stored>, IndexError> {
+        (**self).load(name, known).await
     }
 
     async fn commit(
@@ -160,6 +178,27 @@ pub enum Lookup<T> {
     Found(T),
 }
 
+impl<T> Lookup<T> {
+    /// What was found; `None` also if it is what the asker already has.
+    pub fn found(self) -> Option<T> {
+        match self {
+            Self::Found(found) => Some(found),
+            Self::Absent | Self::Unchanged => None,
+        }
+    }
+}
+
+impl Lookup<Stored> {
+    /// Answers a conditional load of a record that is at hand.
+    pub fn of_stored(stored: Option<Stored>, known: Option<&Revision>) -> Self {
+        match stored {
+            None => Self::Absent,
+            Some(stored) if Some(&stored.revision) == known => Self::Unchanged,
+            Some(stored) => Self::Found(stored),
+        }
+    }
+}
+
 impl Lookup<IndexFile> {
     /// Answers a conditional read of a file that is at hand.
     pub fn of(file: Option<IndexFile>, known: Option<&ETag>) -> Self {
@@ -172,7 +211,7 @@ impl Lookup<IndexFile> {
 }
 
 /// A record with the revision it had when it was loaded.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
     /// The crate's state.
     pub record: CrateRecord,

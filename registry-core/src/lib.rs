@@ -60,8 +60,8 @@
 //! [`Authenticator`](auth::Authenticator) and [`Observer`](observer::Observer). The source of
 //! [`OwnersMayWrite`](auth::OwnersMayWrite) is one of an [`Authorizer`](auth::Authorizer), that of
 //! [`NameSearch`](search::NameSearch) one of a [`Search`](search::Search), and [`memory`] has one
-//! of a [`TokenStore`](auth::TokenStore). An index that keeps one value per crate needs no more
-//! than [`codec`], and the `RecordStore` of `registry-index` does even that.
+//! of a [`TokenStore`](auth::TokenStore). The easiest index of all is a [`RecordStore`], which keeps
+//! one value per crate: [`record_store`] opens with a complete one.
 //!
 //! Prove a backend with the suites that the feature `conformance` brings: `index_conformance!`,
 //! `crate_store_conformance!`, `token_store_conformance!`, `search_conformance!`, and
@@ -90,6 +90,7 @@ pub mod owner;
 pub mod policy;
 pub mod publish;
 pub mod record;
+pub mod record_store;
 pub mod registry;
 pub mod search;
 pub mod store;
@@ -105,6 +106,7 @@ pub use self::{
     owner::{Login, Owner, Owners},
     publish::{Release, ValidationRules},
     record::CrateRecord,
+    record_store::{RecordIndex, RecordStore},
     registry::Registry,
     store::{CrateStore, StoreError},
     version::VersionError,

@@ -56,8 +56,12 @@ impl Index for MemoryIndex {
         Ok(Lookup::of(self.record(name).map(|record| record.index_file()), known))
     }
 
-    async fn load(&self, name: &CanonicalName) -> Result<Option<Stored>, IndexError> {
-        Ok(lock(&self.0).crates.get(name).cloned())
+    async fn load(
+        &self,
+        name: &CanonicalName,
+        known: Option<&Revision>,
+    ) -> Result<Lookup<Stored>, IndexError> {
+        Ok(Lookup::of_stored(lock(&self.0).crates.get(name).cloned(), known))
     }
 
     async fn commit(

@@ -5,6 +5,7 @@
 //! is decided here; storage only replaces one record by the next.
 
 mod change;
+mod import;
 mod release;
 #[cfg(test)]
 mod tests;

@@ -150,7 +150,7 @@ impl Search for NameSearch {
         });
         let mut found = Vec::new();
         for name in matches {
-            if let Some(stored) = self.0.load(&name).await?
+            if let Some(stored) = self.0.load(&name, None).await?.found()
                 && let Some(max_version) = stored.record.max_version().cloned()
             {
                 let description = stored.record.about().description.clone();

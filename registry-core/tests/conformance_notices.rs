@@ -54,7 +54,7 @@ impl BrokenIndex {
     async fn overwrite(&self, change: &Change, next: &CrateRecord) -> Result<Revision, IndexError> {
         let name = next.name().canonical();
         loop {
-            let there = self.inner.load(&name).await?.map(|stored| stored.revision);
+            let there = self.inner.load(&name, None).await?.found().map(|stored| stored.revision);
             match self.inner.commit(there.as_ref(), change, next).await {
                 Err(IndexError::Conflict { .. }) => {}
                 result => return result,
@@ -97,15 +97,19 @@ impl Index for BrokenIndex {
             lookup = Lookup::Unchanged;
         }
         if let (Defect::ETagOfTheRevision, Lookup::Found(file)) = (self.defect, &mut lookup) {
-            let revision = self.inner.load(name).await?.unwrap().revision;
+            let revision = self.inner.load(name, None).await?.found().unwrap().revision;
             file.etag = ETag::of(revision.as_str().as_bytes());
         }
         Ok(lookup)
     }
 
-    async fn load(&self, name: &CanonicalName) -> Result<Option<Stored>, IndexError> {
+    async fn load(
+        &self,
+        name: &CanonicalName,
+        known: Option<&Revision>,
+    ) -> Result<Lookup<Stored>, IndexError> {
         self.reads.fetch_add(1, Ordering::Relaxed);
-        self.inner.load(name).await
+        self.inner.load(name, known).await
     }
 
     async fn commit(
@@ -118,7 +122,8 @@ impl Index for BrokenIndex {
         match self.defect {
             Defect::Overwrites => self.overwrite(change, next).await,
             Defect::LooksThenWrites => {
-                let there = self.inner.load(&name).await?.map(|stored| stored.revision);
+                let there =
+                    self.inner.load(&name, None).await?.found().map(|stored| stored.revision);
                 if there.as_ref() != expected {
                     return Err(IndexError::Conflict { name });
                 }
@@ -137,7 +142,8 @@ impl Index for BrokenIndex {
                 self.inner.commit(Some(&revision), change, next).await
             }
             Defect::AnswersTooEarly => {
-                let there = self.inner.load(&name).await?.map(|stored| stored.revision);
+                let there =
+                    self.inner.load(&name, None).await?.found().map(|stored| stored.revision);
                 if there.as_ref() != expected {
                     return Err(IndexError::Conflict { name });
                 }

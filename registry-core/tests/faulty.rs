@@ -38,11 +38,11 @@ impl Scene {
         let (record, change) = &self.step;
         let name = record.name().canonical();
         let scenario = async {
-            self.index.load(&name).await?;
+            self.index.load(&name, None).await?;
             self.index.commit(None, change, record).await.map(drop)
         };
         let outcome = self.faults.run(scenario).await;
-        (outcome, self.memory.load(&name).await.unwrap().is_some())
+        (outcome, self.memory.load(&name, None).await.unwrap().found().is_some())
     }
 }
 

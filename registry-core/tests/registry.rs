@@ -88,7 +88,8 @@ impl PublishPolicy for RemoveOwner {
         release: &Release,
         _: Option<&CrateRecord>,
     ) -> Result<Vec<Warning>, Rejection> {
-        let Some(stored) = self.0.load(&release.entry().name.canonical()).await.unwrap() else {
+        let stored = self.0.load(&release.entry().name.canonical(), None).await.unwrap().found();
+        let Some(stored) = stored else {
             return Ok(vec![]);
         };
         let alice = user("alice").login;
@@ -160,15 +161,19 @@ impl Index for YankedBetweenLooks {
         self.0.index_file(name, known).await
     }
 
-    async fn load(&self, name: &CanonicalName) -> Result<Option<Stored>, IndexError> {
-        let stored = self.0.load(name).await?;
-        if let (Some(stored), false) = (&stored, self.1.swap(true, Ordering::Relaxed)) {
+    async fn load(
+        &self,
+        name: &CanonicalName,
+        known: Option<&Revision>,
+    ) -> Result<Lookup<Stored>, IndexError> {
+        let found = self.0.load(name, known).await?;
+        if let (Lookup::Found(stored), false) = (&found, self.1.swap(true, Ordering::Relaxed)) {
             let stamp = Stamp { by: user("bob").login, at: Timestamp(0), request: None };
             let yanked = stored.record.set_yanked(&foo().2, true, stamp).unwrap();
             let (record, change) = yanked.unwrap();
             self.0.commit(Some(&stored.revision), &change, &record).await?;
         }
-        Ok(stored)
+        Ok(found)
     }
 
     async fn commit(

@@ -81,9 +81,13 @@ impl Index for FaultyIndex {
         self.0.index_file(name, known).await
     }
 
-    async fn load(&self, name: &CanonicalName) -> Result<Option<Stored>, IndexError> {
+    async fn load(
+        &self,
+        name: &CanonicalName,
+        known: Option<&Revision>,
+    ) -> Result<Lookup<Stored>, IndexError> {
         self.1.index()?;
-        self.0.load(name).await
+        self.0.load(name, known).await
     }
 
     async fn commit(

@@ -8,8 +8,9 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use registry_core::{CanonicalName, IndexError, index::Revision, search::NameSearch};
-use registry_index::{RecordIndex, RecordStore};
+use registry_core::{
+    CanonicalName, IndexError, RecordIndex, RecordStore, index::Revision, search::NameSearch,
+};
 
 /// Records in memory, as little as a store can be.
 #[derive(Clone, Debug, Default)]

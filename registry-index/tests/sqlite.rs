@@ -52,7 +52,7 @@ async fn a_record_is_loaded_as_it_was_committed() {
 
     drop(index);
     let index = database(&folder).index("main");
-    let stored = index.load(&name).await.unwrap().unwrap();
+    let stored = index.load(&name, None).await.unwrap().found().unwrap();
     assert_eq!((stored.record, stored.revision), (owned.clone(), revision));
     let file = owned.index_file();
     assert_eq!(index.index_file(&name, None).await.unwrap(), Lookup::Found(file.clone()));
@@ -71,7 +71,7 @@ async fn a_first_commit_brings_every_release_in() {
     let (record, _) = publish(&record, "0.2.0");
     let (record, change) = publish(&record, "0.3.0");
     index.commit(None, &change, &record).await.unwrap();
-    let stored = index.load(&record.name().canonical()).await.unwrap().unwrap();
+    let stored = index.load(&record.name().canonical(), None).await.unwrap().found().unwrap();
     assert_eq!(stored.record, record);
 }
 
@@ -84,9 +84,12 @@ async fn registries_in_one_file_do_not_see_each_other() {
     database.index("a").commit(None, &change, &record).await.unwrap();
     database.index("b").commit(None, &other_change, &other).await.unwrap();
     let name = record.name().canonical();
-    assert_eq!(database.index("a").load(&name).await.unwrap().unwrap().record, record);
-    assert_eq!(database.index("b").load(&name).await.unwrap().unwrap().record, other);
-    assert!(database.index("c").load(&name).await.unwrap().is_none());
+    assert_eq!(
+        database.index("a").load(&name, None).await.unwrap().found().unwrap().record,
+        record
+    );
+    assert_eq!(database.index("b").load(&name, None).await.unwrap().found().unwrap().record, other);
+    assert!(database.index("c").load(&name, None).await.unwrap().found().is_none());
     let limit = NonZeroUsize::MAX;
     assert_eq!(database.index("a").names(None, limit).await.unwrap(), [name]);
     assert_eq!(database.index("c").names(None, limit).await.unwrap(), []);
@@ -117,7 +120,7 @@ async fn of_two_handles_on_one_file_one_wins() {
             results => panic!("{results:?}"),
         };
         for index in [&one, &two] {
-            let stored = index.load(&name).await.unwrap().unwrap();
+            let stored = index.load(&name, None).await.unwrap().found().unwrap();
             assert_eq!((&stored.record, &stored.revision), (&record, &revision));
         }
     }
@@ -289,7 +292,7 @@ async fn damage_is_an_error_and_no_answer() {
     let direct = Connection::open(folder.path().join("registry.sqlite")).unwrap();
     direct.execute("UPDATE release SET state = 'yanked'", []).unwrap();
     let name = record.name().canonical();
-    assert!(matches!(index.load(&name).await, Err(IndexError::Backend { .. })));
+    assert!(matches!(index.load(&name, None).await, Err(IndexError::Backend { .. })));
     direct.execute("UPDATE release SET state = 'published'", []).unwrap();
-    assert_eq!(index.load(&name).await.unwrap().unwrap().record, record);
+    assert_eq!(index.load(&name, None).await.unwrap().found().unwrap().record, record);
 }

@@ -29,7 +29,7 @@ fn open(path: &Path) -> SqliteIndex {
 }
 
 async fn versions(index: &SqliteIndex) -> Vec<String> {
-    let stored = index.load(&canonical("foo")).await.unwrap();
+    let stored = index.load(&canonical("foo"), None).await.unwrap().found();
     let releases = stored.iter().flat_map(|stored| stored.record.releases());
     releases.map(|release| release.version().to_string()).collect()
 }
@@ -47,13 +47,13 @@ fn publisher() {
         for patch in 0..1_000 {
             let version = format!("{major}.0.{patch}");
             loop {
-                let (expected, (next, change)) = match index.load(&canonical("foo")).await.unwrap()
-                {
-                    None => (None, first("foo", &version)),
-                    Some(Stored { record, revision }) => {
-                        (Some(revision), publish(&record, &version))
-                    }
-                };
+                let (expected, (next, change)) =
+                    match index.load(&canonical("foo"), None).await.unwrap().found() {
+                        None => (None, first("foo", &version)),
+                        Some(Stored { record, revision }) => {
+                            (Some(revision), publish(&record, &version))
+                        }
+                    };
                 match index.commit(expected.as_ref(), &change, &next).await {
                     Ok(_) => break,
                     Err(IndexError::Conflict { .. }) => continue,

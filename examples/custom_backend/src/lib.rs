@@ -9,8 +9,7 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use registry_core::{BoxError, CanonicalName, IndexError, index::Revision};
-use registry_index::RecordStore;
+use registry_core::{BoxError, CanonicalName, IndexError, RecordStore, index::Revision};
 
 /// Keeps the record of each crate in a file of that name, behind a line with its revision: how
 /// often it was replaced.

@@ -6,14 +6,13 @@
 
 use custom_backend::FolderStore;
 use registry_core::{
-    CrateName, Login, Owner, Registry, RegistryConfig,
+    CrateName, Login, Owner, RecordIndex, Registry, RegistryConfig,
     auth::{Caller, Principal},
     conformance::fixture::publish_body,
     index::Lookup,
     memory::MemoryCrateStore,
     registry::ReadError,
 };
-use registry_index::RecordIndex;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {

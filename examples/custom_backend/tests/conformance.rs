@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use custom_backend::FolderStore;
+use registry_core::RecordIndex;
 use registry_core::memory::MemoryCrateStore;
-use registry_index::RecordIndex;
 use tempfile::TempDir;
 
 /// The lock that makes writers wait for each other lives in the store: one store, many handles.

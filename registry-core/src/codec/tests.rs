@@ -8,7 +8,7 @@ const CHECKSUM: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61
 
 // Lengths and validator were taken with `wc -c` and `sha256sum`.
 const GOLDEN: &str = concat!(
-    r#"{"format":1,"name":"Foo","etag":"\"b09ebe7b753b6f4ebd270f9bf7236eba\"","index":289,"rest":479}"#,
+    r#"{"format":1,"write":7,"name":"Foo","etag":"\"b09ebe7b753b6f4ebd270f9bf7236eba\"","index":289,"rest":479}"#,
     "\n",
     r#"{"name":"Foo","vers":"0.1.0","deps":[],"cksum":"CHECKSUM","features":{},"yanked":false}"#,
     "\n",
@@ -70,7 +70,7 @@ fn golden_record() -> CrateRecord {
 
 #[test]
 fn the_layout_is_as_documented() {
-    assert_eq!(std::str::from_utf8(&encode(&golden_record())).unwrap(), golden());
+    assert_eq!(std::str::from_utf8(&encode(&golden_record(), 7)).unwrap(), golden());
     assert_eq!(decode(golden().into()).unwrap(), golden_record());
 }
 
@@ -178,7 +178,7 @@ fn records() -> impl Strategy<Value = CrateRecord> {
 proptest! {
     #[test]
     fn a_record_comes_back_as_it_was(record in records()) {
-        let stored = encode(&record);
+        let stored = encode(&record, 7);
         prop_assert_eq!(index_file(stored.clone()).unwrap(), record.index_file());
         prop_assert_eq!(decode(stored).unwrap(), record);
     }
@@ -187,7 +187,7 @@ proptest! {
     fn damaged_bytes_are_an_error_or_a_record(
         record in records(), at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<bool>(),
     ) {
-        let mut stored = encode(&record).to_vec();
+        let mut stored = encode(&record, 7).to_vec();
         let at = at.index(stored.len());
         if cut {
             stored.truncate(at);
@@ -196,7 +196,7 @@ proptest! {
             stored[at] = byte;
             // A digit of a size may turn into another digit; what is read can be written again.
             if let Ok(record) = decode(stored.into()) {
-                prop_assert_eq!(decode(encode(&record)).unwrap(), record);
+                prop_assert_eq!(decode(encode(&record, 7)).unwrap(), record);
             }
         }
     }

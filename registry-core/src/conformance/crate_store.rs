@@ -30,9 +30,9 @@ use crate::{
 /// See [`conformance`](crate::conformance) for `durable` stores.
 #[macro_export]
 macro_rules! crate_store_conformance {
-    ($module:ident, $lifetime:ident: $set_up:expr) => {
+    ($module:ident, $lifetime:ident $(if $service:literal)?: $set_up:expr) => {
         $crate::__conformance_suite! {
-            $module, $lifetime: $set_up, crate_store;
+            $module, {$lifetime $(if $service)?}: $set_up, crate_store;
             any:
                 a_new_store_is_ready_and_empty
                 a_file_comes_back_whole

@@ -13,7 +13,7 @@
 //! /// What is tested: makes sure that a crate is there.
 //! async fn ensure(index: &dyn Index) -> Result<(), IndexError> {
 //!     let (record, change) = fixture::first("foo", "1.0.0");
-//!     match index.load(&record.name().canonical()).await? {
+//!     match index.load(&record.name().canonical(), None).await?.found() {
 //!         Some(_) => Ok(()),
 //!         None => index.commit(None, &change, &record).await.map(|_| ()),
 //!     }
@@ -207,8 +207,12 @@ impl<I: Index> Index for FaultyIndex<I> {
         self.read(self.inner.index_file(name, known)).await
     }
 
-    async fn load(&self, name: &CanonicalName) -> Result<Option<Stored>, IndexError> {
-        self.read(self.inner.load(name)).await
+    async fn load(
+        &self,
+        name: &CanonicalName,
+        known: Option<&Revision>,
+    ) -> Result<Lookup<Stored>, IndexError> {
+        self.read(self.inner.load(name, known)).await
     }
 
     async fn commit(

@@ -25,6 +25,20 @@
 //! });
 //! ```
 //!
+//! A backend that needs a service around it, such as a database server, names the environment
+//! variable that says where that is, and its set-up is given the value:
+//!
+//! ```
+//! # use registry_core::memory::MemoryIndex;
+//! # struct Server(MemoryIndex);
+//! # impl Server { async fn connect(url: &str) -> MemoryIndex { MemoryIndex::new() } }
+//! registry_core::index_conformance!(my_server, durable if "MY_SERVER_URL": async |url: String| {
+//!     async move || Server::connect(&url).await
+//! });
+//! ```
+//!
+//! Without that variable the tests do nothing but say so, unless `CI` is `true`: there they fail.
+//!
 //! The tests about restarts and about two handles on one set of data are shown as ignored for a
 //! `volatile` backend. [`faulty`] has wrappers that fail at a chosen call, to test what stands on
 //! top of a backend.
@@ -39,17 +53,38 @@ pub mod search;
 pub mod token_store;
 
 use std::{
+    collections::BTreeSet,
     fmt,
     future::poll_fn,
+    io::Write as _,
     pin::{Pin, pin},
     rc::Rc,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     task::Poll,
     time::Duration,
 };
 
 /// How long one test may take: far more than any takes, so that one that hangs is seen.
 const DEADLINE: Duration = Duration::from_secs(180);
+
+/// The service that an environment variable leads to; `None`, said once on stderr, if it is not set.
+///
+/// # Panics
+/// If it is not set where `CI` is `true`, which is to test everything.
+pub fn service(variable: &'static str) -> Option<String> {
+    static MISSING: Mutex<BTreeSet<&str>> = Mutex::new(BTreeSet::new());
+    if let Ok(service) = std::env::var(variable) {
+        return Some(service);
+    }
+    let in_ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
+    assert!(!in_ci, "the environment variable `{variable}` is not set");
+    if MISSING.lock().unwrap_or_else(PoisonError::into_inner).insert(variable) {
+        // Past the harness, which would keep what a passing test prints to itself.
+        let notice = format!("skipped: tests that need the environment variable `{variable}`\n");
+        let _ = std::io::stderr().write_all(notice.as_bytes());
+    }
+    None
+}
 
 /// Runs one test on a runtime with several threads.
 ///
@@ -138,15 +173,15 @@ async fn abandoned_after<F: Future>(polls: usize, future: F) -> Option<F::Output
 #[macro_export]
 macro_rules! __conformance_suite {
     (
-        $module:ident, $lifetime:ident: $set_up:expr, $suite:ident;
+        $module:ident, $backend:tt: $set_up:expr, $suite:ident;
         any: $($any:ident)*; durable: $($durable:ident)*; absent: $($absent:ident)*;
     ) => {
         mod $module {
             #[allow(unused_imports)]
             use super::*;
 
-            $($crate::__conformance_suite!(@case $lifetime, $set_up, $suite, $any);)*
-            $($crate::__conformance_suite!(@durable $lifetime, $set_up, $suite, $durable);)*
+            $($crate::__conformance_suite!(@case $backend, $set_up, $suite, $any);)*
+            $($crate::__conformance_suite!(@durable $backend, $set_up, $suite, $durable);)*
             $(
                 #[test]
                 #[ignore = "the backend is declared without this"]
@@ -154,25 +189,32 @@ macro_rules! __conformance_suite {
             )*
         }
     };
-    (@durable durable, $set_up:expr, $suite:ident, $case:ident) => {
-        $crate::__conformance_suite!(@case durable, $set_up, $suite, $case);
-    };
-    (@durable volatile, $set_up:expr, $suite:ident, $case:ident) => {
+    (@durable {volatile $($rest:tt)*}, $set_up:expr, $suite:ident, $case:ident) => {
         #[test]
         #[ignore = "declared volatile: nothing outlives a handle"]
         fn $case() {}
     };
-    (@case $lifetime:ident, $set_up:expr, $suite:ident, $case:ident) => {
+    (@durable $backend:tt, $set_up:expr, $suite:ident, $case:ident) => {
+        $crate::__conformance_suite!(@case $backend, $set_up, $suite, $case);
+    };
+    (
+        @case {$lifetime:ident $(if $service:literal)?}, $set_up:expr, $suite:ident, $case:ident
+    ) => {
         #[test]
         fn $case() {
+            $(
+                let Some(service) = $crate::conformance::service($service) else { return };
+            )?
             $crate::conformance::run(async {
                 let set_up = $set_up;
                 let bench = $crate::conformance::Bench::$lifetime(
-                    set_up().await,
+                    $crate::__conformance_suite!(@set_up set_up $(service $service)?),
                     $crate::conformance::$suite::share,
                 );
                 $crate::conformance::$suite::$case(bench).await;
             });
         }
     };
+    (@set_up $set_up:ident) => { $set_up().await };
+    (@set_up $set_up:ident $service:ident $variable:literal) => { $set_up($service).await };
 }

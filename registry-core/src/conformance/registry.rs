@@ -46,9 +46,9 @@ use crate::{
 /// ```
 #[macro_export]
 macro_rules! registry_conformance {
-    ($module:ident, $lifetime:ident: $set_up:expr) => {
+    ($module:ident, $lifetime:ident $(if $service:literal)?: $set_up:expr) => {
         $crate::__conformance_suite! {
-            $module, $lifetime: $set_up, registry;
+            $module, {$lifetime $(if $service)?}: $set_up, registry;
             any:
                 a_first_publish_that_fails_at_any_call_is_whole_or_nothing
                 a_second_publish_that_fails_at_any_call_is_whole_or_nothing

@@ -40,9 +40,9 @@ use crate::{
 /// See [`conformance`](crate::conformance) for `durable` searches.
 #[macro_export]
 macro_rules! search_conformance {
-    ($module:ident, $lifetime:ident: $set_up:expr) => {
+    ($module:ident, $lifetime:ident $(if $service:literal)?: $set_up:expr) => {
         $crate::search_conformance! {
-            @suite $module, $lifetime: $set_up;
+            @suite $module, {$lifetime $(if $service)?}: $set_up;
             any:
                 words_are_found_in_description_and_keywords
                 words_are_found_in_any_order_and_case
@@ -52,9 +52,9 @@ macro_rules! search_conformance {
             absent:;
         }
     };
-    ($module:ident, $lifetime:ident, names_only: $set_up:expr) => {
+    ($module:ident, $lifetime:ident, names_only $(if $service:literal)?: $set_up:expr) => {
         $crate::search_conformance! {
-            @suite $module, $lifetime: $set_up;
+            @suite $module, {$lifetime $(if $service)?}: $set_up;
             any:;
             absent:
                 words_are_found_in_description_and_keywords
@@ -65,11 +65,11 @@ macro_rules! search_conformance {
         }
     };
     (
-        @suite $module:ident, $lifetime:ident: $set_up:expr;
+        @suite $module:ident, $backend:tt: $set_up:expr;
         any: $($any:ident)*; absent: $($absent:ident)*;
     ) => {
         $crate::__conformance_suite! {
-            $module, $lifetime: $set_up, search;
+            $module, $backend: $set_up, search;
             any:
                 an_empty_registry_has_nothing_to_find
                 names_are_ranked
@@ -107,7 +107,8 @@ impl Searched {
     }
 
     async fn replace(&self, (next, change): Transition) -> CrateRecord {
-        let stored = self.index.load(&next.name().canonical()).await.unwrap().unwrap();
+        let stored =
+            self.index.load(&next.name().canonical(), None).await.unwrap().found().unwrap();
         self.index.commit(Some(&stored.revision), &change, &next).await.unwrap();
         next
     }

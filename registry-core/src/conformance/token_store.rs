@@ -22,9 +22,9 @@ use crate::{
 /// See [`conformance`](crate::conformance) for `durable` stores.
 #[macro_export]
 macro_rules! token_store_conformance {
-    ($module:ident, $lifetime:ident: $set_up:expr) => {
+    ($module:ident, $lifetime:ident $(if $service:literal)?: $set_up:expr) => {
         $crate::__conformance_suite! {
-            $module, $lifetime: $set_up, token_store;
+            $module, {$lifetime $(if $service)?}: $set_up, token_store;
             any:
                 a_first_token_makes_a_user
                 a_second_token_is_the_same_users

@@ -43,6 +43,9 @@ pub enum ChangeKind {
     OwnersAdded(Vec<Owner>),
     /// These owners were removed.
     OwnersRemoved(Vec<Owner>),
+    /// The crate was brought over from another index, as it is there. These releases are new here
+    /// or differ from what was here; the owners and what the crate says of itself may, too.
+    Imported(Vec<Arc<ReleaseRecord>>),
 }
 
 /// The next record, with how it differs from the one before.
@@ -232,10 +235,13 @@ impl CrateRecord {
             ChangeKind::OwnersRemoved(removed) => {
                 removed.iter().all(|owner| !self.owners.contains(&owner.login))
             }
+            ChangeKind::Imported(releases) => {
+                releases.iter().all(|release| self.release(release.version()) == Some(release))
+            }
         }
     }
 
-    fn change(&self, kind: ChangeKind, stamp: Stamp) -> Change {
+    pub(super) fn change(&self, kind: ChangeKind, stamp: Stamp) -> Change {
         Change { name: self.name.clone(), kind, stamp }
     }
 }
@@ -292,6 +298,14 @@ pub enum Refusal {
     NotAnOwner {
         /// The login.
         login: Login,
+    },
+    /// A release that is here is not there, or another one, in the record to be brought over.
+    #[error("version `{version}` of crate `{name}` is another one, or missing, in the source")]
+    Diverged {
+        /// The crate.
+        name: CrateName,
+        /// The first version in question.
+        version: Version,
     },
     /// Nobody would be left to write to the crate.
     #[error("cannot remove all individual owners of a crate")]

@@ -29,7 +29,7 @@ impl Registry {
         let action = Action::ChangeOwners(name);
         let stamp = caller.stamp(SystemTime::now().into())?;
         // Before the users are looked up, so that only an owner can find out who is one.
-        let stored = self.parts.index.load(name).await?;
+        let stored = self.parts.index.load(name, None).await?.found();
         self.authorize_on(caller, &action, name, stored.as_ref()).await?;
         let mut owners = Vec::with_capacity(logins.len());
         for login in logins {

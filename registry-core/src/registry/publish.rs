@@ -64,7 +64,7 @@ impl Publish {
     async fn check_rights(&self, metadata: &Metadata) -> Result<(), WriteError> {
         let name = metadata.name().canonical();
         let action = Action::Publish(&name, metadata.version(), None);
-        let stored = self.registry.parts.index.load(&name).await?;
+        let stored = self.registry.parts.index.load(&name, None).await?.found();
         self.registry.authorize_on(&self.caller, &action, &name, stored.as_ref()).await?;
         if let Some(stored) = stored {
             stored.record.may_publish(metadata.name(), metadata.version())?;
@@ -139,7 +139,7 @@ impl Registry {
         let mut warnings = release.warnings().to_vec();
         if !self.parts.policies.is_empty() {
             let name = release.entry().name.canonical();
-            let stored = self.parts.index.load(&name).await?;
+            let stored = self.parts.index.load(&name, None).await?.found();
             for policy in &self.parts.policies {
                 let record = stored.as_ref().map(|stored| &stored.record);
                 warnings.extend(policy.review(release, record).await?);

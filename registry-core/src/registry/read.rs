@@ -102,7 +102,7 @@ impl Registry {
         name: &CanonicalName,
     ) -> Result<CrateRecord, ReadError> {
         self.may_read(caller, name).await?;
-        let stored = self.parts.index.load(name).await?;
+        let stored = self.parts.index.load(name, None).await?.found();
         Ok(stored.ok_or_else(|| ReadError::UnknownCrate { name: name.clone() })?.record)
     }
 

@@ -42,14 +42,14 @@ impl Registry {
         problems: &mut Vec<Problem>,
     ) -> Result<(), VerifyError> {
         let index = &self.parts.index;
-        let mut stored = index.load(name).await?;
+        let mut stored = index.load(name, None).await?.found();
         let record = loop {
             let Some(Stored { record, revision }) = stored else { return Ok(()) };
             if index.index_file(name, None).await? == Lookup::Found(record.index_file()) {
                 break record;
             }
             // A writer may have come between the two looks.
-            stored = index.load(name).await?;
+            stored = index.load(name, None).await?.found();
             if stored.as_ref().is_some_and(|stored| stored.revision == revision) {
                 problems.push(Problem::IndexFile { name: record.name().clone() });
                 break record;

@@ -27,7 +27,7 @@ impl Registry {
         let _turn = self.parts.writers.enter(name).await;
         let mut unknown: Option<(Change, IndexError)> = None;
         for _ in 0..Self::ROUNDS {
-            let stored = self.parts.index.load(name).await?;
+            let stored = self.parts.index.load(name, None).await?.found();
             let record = stored.as_ref().map(|stored| &stored.record);
             let shown = |change: &Change| record.is_some_and(|record| record.shows(change));
             if let Some((change, _)) = unknown.take_if(|(change, _)| shown(change)) {

@@ -47,10 +47,15 @@ impl Index for SqliteIndex {
         found.await.map_err(failed)
     }
 
-    async fn load(&self, name: &CanonicalName) -> Result<Option<Stored>, IndexError> {
-        let (registry, name) = (self.registry.clone(), name.clone());
-        let stored = self.pool.read(move |transaction| load(transaction, &registry, &name));
-        stored.await.map_err(failed)
+    async fn load(
+        &self,
+        name: &CanonicalName,
+        known: Option<&Revision>,
+    ) -> Result<Lookup<Stored>, IndexError> {
+        let (registry, name, known) = (self.registry.clone(), name.clone(), known.cloned());
+        let found =
+            self.pool.read(move |transaction| load(transaction, &registry, &name, known.as_ref()));
+        found.await.map_err(failed)
     }
 
     async fn commit(
@@ -145,14 +150,18 @@ fn load(
     transaction: &Transaction<'_>,
     registry: &str,
     name: &CanonicalName,
-) -> Result<Option<Stored>, BoxError> {
+    known: Option<&Revision>,
+) -> Result<Lookup<Stored>, BoxError> {
     let mut query = transaction.prepare_cached(include_str!("sql/load_crate.sql"))?;
     let mut rows = query.query(params![registry, name.as_str()])?;
     let Some(row) = rows.next()? else {
-        return Ok(None);
+        return Ok(Lookup::Absent);
     };
     let id: i64 = row.get(0)?;
-    let revision: i64 = row.get(1)?;
+    let revision = Revision::from(row.get::<_, i64>(1)?.to_string());
+    if Some(&revision) == known {
+        return Ok(Lookup::Unchanged);
+    }
     let name = CrateName::new(text(row, 2)?)?;
     let owners = serde_json::from_str(text(row, 3)?)?;
     let about = serde_json::from_str(text(row, 4)?)?;
@@ -169,7 +178,7 @@ fn load(
         }));
     }
     let record = CrateRecord::from_parts(name, owners, about, releases)?;
-    Ok(Some(Stored { record, revision: Revision::from(revision.to_string()) }))
+    Ok(Lookup::Found(Stored { record, revision }))
 }
 
 /// The new revision; `None` if the record has another one than `expected`.
@@ -192,7 +201,8 @@ fn commit(
         }
         (Some(_), ChangeKind::YankedSet(release)) => update_release(transaction, id, release)?,
         (Some(_), ChangeKind::OwnersAdded(_) | ChangeKind::OwnersRemoved(_)) => {}
-        // A kind of change that is newer than this backend: right in any case, if not cheap.
+        // What may differ anywhere, or a kind of change that this backend does not know: right in
+        // any case, if not cheap.
         _ => {
             transaction.prepare_cached(include_str!("sql/delete_releases.sql"))?.execute([id])?;
             insert_releases(transaction, id, 0, releases)?;

@@ -61,6 +61,8 @@ pub async fn replacing_is_refused_with_an_old_revision(bench: Bench<dyn Index>) 
         assert_conflict(result, &tracked.name());
         tracked.assert_stored().await;
     }
+    let found = index.load(&tracked.name(), Some(&old_revision)).await.unwrap();
+    assert_eq!(found.found().map(|stored| stored.record).as_ref(), Some(&tracked.record));
     // A step that was already taken is no exception: who repeats it must learn of it.
     let (next, change) = add_owner(&old, owner(2, "bob"));
     assert_conflict(index.commit(Some(&old_revision), &change, &next).await, &tracked.name());
@@ -94,7 +96,7 @@ pub async fn an_abandoned_first_commit_is_whole_or_absent(bench: Bench<dyn Index
         let (record, change) = first(&format!("crate-{polls}"), "1.0.0");
         let name = record.name().canonical();
         let result = abandoned_after(polls, index.commit(None, &change, &record)).await;
-        if let Some(stored) = index.load(&name).await.unwrap() {
+        if let Some(stored) = index.load(&name, None).await.unwrap().found() {
             assert_eq!(stored.record, record);
         }
         let done = result.is_some();

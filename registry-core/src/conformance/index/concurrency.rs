@@ -137,7 +137,7 @@ pub async fn readers_see_whole_states_in_order(bench: Bench<dyn Index>) {
                         known = Some(file.etag);
                     }
                 }
-                if let Some(stored) = index.load(&canonical("foo")).await.unwrap() {
+                if let Some(stored) = index.load(&canonical("foo"), None).await.unwrap().found() {
                     let state = records.iter().position(|state| *state == stored.record);
                     let releases = state.expect("one of the states, whole") + 1;
                     assert!(releases >= seen, "{releases} releases after {seen}");

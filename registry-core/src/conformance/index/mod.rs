@@ -33,9 +33,9 @@ use crate::{
 /// See [`conformance`](crate::conformance) for `durable` indexes.
 #[macro_export]
 macro_rules! index_conformance {
-    ($module:ident, $lifetime:ident: $set_up:expr) => {
+    ($module:ident, $lifetime:ident $(if $service:literal)?: $set_up:expr) => {
         $crate::__conformance_suite! {
-            $module, $lifetime: $set_up, index;
+            $module, {$lifetime $(if $service)?}: $set_up, index;
             any:
                 a_new_index_is_ready_and_empty
                 creating_is_refused_where_a_record_is
@@ -105,20 +105,22 @@ impl Tracked {
 }
 
 async fn load(index: &dyn Index, name: &CanonicalName) -> Stored {
-    index.load(name).await.unwrap().expect("the crate was created")
+    index.load(name, None).await.unwrap().found().expect("the crate was created")
 }
 
 async fn assert_stored(index: &dyn Index, record: &CrateRecord) -> Revision {
     let name = record.name().canonical();
     let stored = load(index, &name).await;
     assert_eq!(stored.record, *record);
+    let known = index.load(&name, Some(&stored.revision)).await.unwrap();
+    assert_eq!(known, Lookup::Unchanged);
     let file = index.index_file(&name, None).await.unwrap();
     assert_eq!(file, Lookup::Found(record.index_file()));
     stored.revision
 }
 
 async fn assert_absent(index: &dyn Index, name: &CanonicalName) {
-    assert!(index.load(name).await.unwrap().is_none(), "{name:?}");
+    assert_eq!(index.load(name, None).await.unwrap(), Lookup::Absent, "{name:?}");
     assert_eq!(index.index_file(name, None).await.unwrap(), Lookup::Absent, "{name:?}");
 }
 

@@ -144,6 +144,7 @@ fn apply_by_rows(before: &CrateRecord, change: &Change) -> (Vec<Owner>, Vec<Arc<
         }
         ChangeKind::OwnersAdded(added) => owners.extend(added.iter().cloned()),
         ChangeKind::OwnersRemoved(removed) => owners.retain(|owner| !removed.contains(owner)),
+        ChangeKind::Imported(_) => unreachable!("nobody wishes for it"),
     }
     (owners, releases)
 }

@@ -7,8 +7,7 @@
 //! ```
 //! use std::{collections::BTreeMap, num::NonZeroUsize, sync::Mutex};
 //! use bytes::Bytes;
-//! use registry_core::{CanonicalName, IndexError, index::Revision};
-//! use registry_index::{RecordIndex, RecordStore};
+//! use registry_core::{CanonicalName, IndexError, RecordIndex, RecordStore, index::Revision};
 //!
 //! #[derive(Debug, Default)]
 //! struct ToyStore(Mutex<BTreeMap<CanonicalName, (u64, Bytes)>>);
@@ -43,14 +42,14 @@
 
 use std::{fmt, num::NonZeroUsize};
 
+use crate::{
+    codec::{self, CodecError},
+    index::{ETag, Index, IndexError, IndexFile, Lookup, Revision, Stored},
+    name::CanonicalName,
+    record::{Change, CrateRecord},
+};
 use async_trait::async_trait;
 use bytes::Bytes;
-use registry_core::{
-    CanonicalName, CrateRecord, ETag, Index, IndexError, IndexFile,
-    codec::{self, CodecError},
-    index::{Lookup, Revision, Stored},
-    record::Change,
-};
 
 /// Keeps one value per crate, and replaces it atomically.
 #[async_trait]
@@ -62,8 +61,8 @@ pub trait RecordStore: fmt::Debug + Send + Sync + 'static {
     /// `None`, creates them if and only if there are none.
     ///
     /// Atomic; durable, and visible to every reader, when this returns. A dropped future leaves
-    /// the old bytes or the new ones. No two states of one crate have one revision: a checksum of
-    /// the bytes will not do, because bytes can come back.
+    /// the old bytes or the new ones. No two values of one crate have one revision; a checksum will
+    /// do, because the bytes of each write are new.
     ///
     /// # Errors
     /// As [`Index::commit`].
@@ -87,7 +86,7 @@ pub trait RecordStore: fmt::Debug + Send + Sync + 'static {
 
 /// An index that keeps each record as one value in a [`RecordStore`].
 ///
-/// The values are laid out by [`registry_core::codec`]: reading an index file slices the stored
+/// The values are laid out by [`codec`]: reading an index file slices the stored
 /// bytes, and neither parses nor hashes them. Each write replaces the whole value.
 #[derive(Clone, Debug, Default)]
 pub struct RecordIndex<S> {
@@ -99,6 +98,15 @@ impl<S> RecordIndex<S> {
     pub fn new(store: S) -> Self {
         Self { store }
     }
+}
+
+/// A number that no other write has.
+fn write_id() -> Result<u64, IndexError> {
+    let failed = |source: getrandom::Error| IndexError::Backend {
+        backend: "random numbers",
+        source: source.into(),
+    };
+    getrandom::u64().map_err(failed)
 }
 
 fn damaged(source: CodecError) -> IndexError {
@@ -119,12 +127,19 @@ impl<S: RecordStore> Index for RecordIndex<S> {
         Ok(Lookup::of(Some(file), known))
     }
 
-    async fn load(&self, name: &CanonicalName) -> Result<Option<Stored>, IndexError> {
-        let Some((record, revision)) = self.store.get(name).await? else {
-            return Ok(None);
-        };
-        let record = codec::decode(record).map_err(damaged)?;
-        Ok(Some(Stored { record, revision }))
+    async fn load(
+        &self,
+        name: &CanonicalName,
+        known: Option<&Revision>,
+    ) -> Result<Lookup<Stored>, IndexError> {
+        match self.store.get(name).await? {
+            None => Ok(Lookup::Absent),
+            Some((_, revision)) if Some(&revision) == known => Ok(Lookup::Unchanged),
+            Some((record, revision)) => {
+                let record = codec::decode(record).map_err(damaged)?;
+                Ok(Lookup::Found(Stored { record, revision }))
+            }
+        }
     }
 
     async fn commit(
@@ -133,7 +148,8 @@ impl<S: RecordStore> Index for RecordIndex<S> {
         _change: &Change,
         next: &CrateRecord,
     ) -> Result<Revision, IndexError> {
-        self.store.put(&next.name().canonical(), expected, codec::encode(next)).await
+        let record = codec::encode(next, write_id()?);
+        self.store.put(&next.name().canonical(), expected, record).await
     }
 
     async fn names(
