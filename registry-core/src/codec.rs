@@ -13,11 +13,11 @@
 //! `write` tells one write from every other, so that no two of them make the same bytes: a store may
 //! take a checksum of the bytes for their revision, and a writer knows its own again.
 //!
-//! [`index_file`] reads the header alone and slices; [`decode`] believes nothing: every length must
+//! [`header`] reads no more than the header line; [`index_file`] does, and slices; [`decode`] believes nothing: every length must
 //! add up to the last byte, the validator must be that of the lines, and the parts must make a
 //! record.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use bytes::{Buf, Bytes};
 use serde::{Deserialize, Serialize};
@@ -33,12 +33,27 @@ use crate::{
 /// The layout this module writes, and the only one it reads.
 const FORMAT: u32 = 1;
 
-/// Most bytes of a header line; a longest name and longest numbers make some 200.
-const MAX_HEADER_BYTES: usize = 512;
+/// Most bytes of the header line with its end; a longest name and longest numbers make some 200.
+pub const MAX_HEADER_BYTES: usize = 512;
+
+/// What the header of a stored record says, for storage that can read a part of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordHeader {
+    /// The number of the write, of which no other write of this crate has the same.
+    pub write: u64,
+    /// The crate's name as first published.
+    pub name: CrateName,
+    /// The validator of the index lines.
+    pub etag: ETag,
+    /// Where the index lines lie.
+    pub lines: Range<usize>,
+    /// Bytes of the whole record.
+    pub length: usize,
+}
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Header<'a> {
+struct HeaderLine<'a> {
     format: u32,
     write: u64,
     name: CrateName,
@@ -93,7 +108,7 @@ pub fn encode(record: &CrateRecord, write: u64) -> Bytes {
         about: record.about().clone(),
         releases: releases.collect(),
     });
-    let mut bytes = to_json(&Header {
+    let mut bytes = to_json(&HeaderLine {
         format: FORMAT,
         write,
         name: file.name,
@@ -110,6 +125,30 @@ pub fn encode(record: &CrateRecord, write: u64) -> Bytes {
 
 fn to_json(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(value).expect("string keys only, and no part that fails")
+}
+
+/// Reads the header of a stored record, of which `start` has the first [`MAX_HEADER_BYTES`], or all
+/// if there are fewer.
+///
+/// Whether there are as many bytes as it says is for the caller to see.
+///
+/// # Errors
+/// [`CodecError`] if the header is damaged, or its lengths are more than any storage holds.
+pub fn header(start: &[u8]) -> Result<RecordHeader, CodecError> {
+    let head = &start[..start.len().min(MAX_HEADER_BYTES)];
+    let end = head.iter().position(|byte| *byte == b'\n').ok_or(CodecError::NoHeader)?;
+    // The format first: a later one may have any other fields.
+    let Format { format } = serde_json::from_slice(&head[..end]).map_err(CodecError::Header)?;
+    if format != FORMAT {
+        return Err(CodecError::Format { format });
+    }
+    let line: HeaderLine<'_> = serde_json::from_slice(&head[..end]).map_err(CodecError::Header)?;
+    let etag = ETag::parse(&line.etag).ok_or(CodecError::ETag)?;
+    let (index, rest, found) = (line.index, line.rest, start.len() - end - 1);
+    let lengths = (end + 1).checked_add(index).and_then(|end| Some((end, end.checked_add(rest)?)));
+    let (end_of_lines, length) = lengths.ok_or(CodecError::Length { index, rest, found })?;
+    let (write, name, lines) = (line.write, line.name, end + 1..end_of_lines);
+    Ok(RecordHeader { write, name, etag, lines, length })
 }
 
 /// The index file of a stored record: a slice of its bytes, with the validator they carry.
@@ -157,22 +196,13 @@ pub fn decode(bytes: Bytes) -> Result<CrateRecord, CodecError> {
 
 /// The index file, and the bytes behind it.
 fn split(bytes: Bytes) -> Result<(IndexFile, Bytes), CodecError> {
-    let head = &bytes[..bytes.len().min(MAX_HEADER_BYTES)];
-    let end = head.iter().position(|byte| *byte == b'\n').ok_or(CodecError::NoHeader)?;
-    // The format first: a later one may have any other fields.
-    let Format { format } = serde_json::from_slice(&head[..end]).map_err(CodecError::Header)?;
-    if format != FORMAT {
-        return Err(CodecError::Format { format });
+    let RecordHeader { name, etag, lines, length, .. } = header(&bytes)?;
+    if length != bytes.len() {
+        let (index, rest) = (lines.len(), length - lines.end);
+        return Err(CodecError::Length { index, rest, found: bytes.len() - lines.start });
     }
-    let header: Header<'_> = serde_json::from_slice(&head[..end]).map_err(CodecError::Header)?;
-    let etag = ETag::parse(&header.etag).ok_or(CodecError::ETag)?;
-    let (name, index, rest) = (header.name, header.index, header.rest);
-    let (start, found) = (end + 1, bytes.len() - end - 1);
-    if index.checked_add(rest) != Some(found) {
-        return Err(CodecError::Length { index, rest, found });
-    }
-    let body = bytes.slice(start..start + index);
-    Ok((IndexFile { name, etag, body }, bytes.slice(start + index..)))
+    let rest = bytes.slice(lines.end..);
+    Ok((IndexFile { name, etag, body: bytes.slice(lines) }, rest))
 }
 
 /// Takes one line off the front.

@@ -85,6 +85,22 @@ fn the_index_file_shares_the_stored_bytes() {
 }
 
 #[test]
+fn the_header_is_read_from_the_first_bytes_alone() {
+    let stored = Bytes::from(golden());
+    let lines_at = golden().find('\n').unwrap() + 1;
+    let expected = RecordHeader {
+        write: 7,
+        name: CrateName::new("Foo").unwrap(),
+        etag: ETag::parse("\"b09ebe7b753b6f4ebd270f9bf7236eba\"").unwrap(),
+        lines: lines_at..lines_at + 289,
+        length: stored.len(),
+    };
+    assert_eq!(header(&stored[..lines_at]).unwrap(), expected);
+    assert_eq!(header(&stored[..MAX_HEADER_BYTES]).unwrap(), expected);
+    assert!(matches!(header(&stored[..lines_at - 1]), Err(CodecError::NoHeader)));
+}
+
+#[test]
 fn what_does_not_add_up_is_refused() {
     let decode = |text: String| decode(text.into()).unwrap_err();
     assert!(matches!(decode(String::new()), CodecError::NoHeader));
