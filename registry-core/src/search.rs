@@ -27,6 +27,15 @@ pub trait Search: fmt::Debug + Send + Sync + 'static {
     async fn search(&self, query: &SearchQuery) -> Result<SearchPage, IndexError>;
 }
 
+/// A shared search, as a choice made at run time gives it.
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: Search + ?Sized> Search for Arc<S> {
+    async fn search(&self, query: &SearchQuery) -> Result<SearchPage, IndexError> {
+        (**self).search(query).await
+    }
+}
+
 /// What is looked for, and which part of the answer is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SearchQuery {

@@ -5,13 +5,18 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, builder::BoolishValueParser};
 use registry_core::owner::Login;
 
-/// A Cargo registry, kept in a SQLite database and a folder.
+use crate::url::UrlText;
+
+/// A Cargo registry, kept in a SQLite database and a folder, or wherever --index and --storage say.
 ///
 /// Without a command, it serves.
 #[derive(Debug, Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
 #[command(
-    after_help = "REGISTRY_LOG says what is logged, as in REGISTRY_LOG=debug; default: info."
+    after_help = "REGISTRY_LOG says what is logged, as in REGISTRY_LOG=debug; default: info.\n\n\
+Buckets are opened as the variables of their providers say, such as AWS_ACCESS_KEY_ID, \
+AWS_SECRET_ACCESS_KEY, AWS_REGION, GOOGLE_SERVICE_ACCOUNT, AZURE_STORAGE_ACCOUNT_NAME and \
+AZURE_STORAGE_ACCOUNT_KEY; AWS_ENDPOINT_URL and AWS_ALLOW_HTTP lead to what speaks as S3 does."
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -42,7 +47,9 @@ pub(crate) struct ServeArgs {
     #[arg(default_value = "127.0.0.1:8080")]
     pub(crate) listen: String,
     #[command(flatten)]
-    pub(crate) data: DataArgs,
+    pub(crate) index: IndexArgs,
+    #[command(flatten)]
+    pub(crate) storage: StorageArgs,
     /// The URL under which clients reach this server, if it is not the address listened on.
     ///
     /// The registry is below it: `/main` is added, not to be given here.
@@ -56,10 +63,31 @@ pub(crate) struct ServeArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct DataArgs {
-    /// Folder for index, crate files and tokens; made if it is not there.
+    /// Folder for what is not said to be elsewhere; made if it is not there.
     #[arg(long = "data", value_name = "DIR", env = "REGISTRY_DATA")]
     #[arg(default_value = "./registry-data")]
     pub(crate) folder: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct IndexArgs {
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    /// Where the index is, and the tokens with it; default: sqlite:DIR/index.sqlite.
+    ///
+    /// sqlite:PATH, file:DIR, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX or
+    /// postgres://USER:PASSWORD@HOST/DATABASE. The tokens of file:DIR are in the data folder.
+    #[arg(long, value_name = "URL", env = "REGISTRY_INDEX", hide_env_values = true)]
+    pub(crate) index: Option<UrlText>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StorageArgs {
+    /// Where the crate files are; default: file:DIR/crates, or with an index in a bucket, beside it.
+    ///
+    /// file:DIR, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://CONTAINER/PREFIX.
+    #[arg(long, value_name = "URL", env = "REGISTRY_STORAGE", hide_env_values = true)]
+    pub(crate) storage: Option<UrlText>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -74,7 +102,7 @@ pub(crate) struct TokenCreateArgs {
     #[arg(long, value_name = "NAME", env = "REGISTRY_USER")]
     pub(crate) user: Login,
     #[command(flatten)]
-    pub(crate) data: DataArgs,
+    pub(crate) index: IndexArgs,
 }
 
 #[cfg(test)]

@@ -4,14 +4,18 @@ use std::{io, path::PathBuf};
 
 use registry_core::{BoxError, auth::TokenStoreError, config::ConfigError};
 
+use crate::url::UrlError;
+
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error("cannot start the runtime: {0}")]
     Runtime(#[source] io::Error),
     #[error("cannot create the data folder `{}`: {source}", folder.display())]
     DataFolder { folder: PathBuf, source: io::Error },
-    #[error("cannot open `{}`: {}", path.display(), causes(.source.as_ref()))]
-    Open { path: PathBuf, source: BoxError },
+    #[error("{flag}: {source}")]
+    Url { flag: &'static str, source: UrlError },
+    #[error("cannot open `{place}`: {}", causes(.source.as_ref()))]
+    Open { place: String, source: BoxError },
     #[error("cannot listen on `{address}`: {source}")]
     Listen { address: String, source: io::Error },
     #[error("cannot wait for signals: {0}")]

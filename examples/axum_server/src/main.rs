@@ -9,9 +9,9 @@
 //! The first starts the registry and prints what goes into `.cargo/config.toml`; the last makes a
 //! token for `cargo login`, also while the server runs. `--help` names the rest.
 
+mod backends;
 mod body;
 mod cli;
-mod data;
 mod error;
 mod linger;
 mod log;
@@ -21,6 +21,7 @@ mod serve;
 mod stream;
 mod token;
 mod uploads;
+mod url;
 mod welcome;
 
 use std::process::ExitCode;

@@ -3,7 +3,6 @@
 use std::{
     io::Write,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    path::Path,
     sync::Arc,
     time::Duration,
 };
@@ -26,13 +25,12 @@ use tokio::{
 
 use crate::{
     cli::ServeArgs,
-    data,
     error::Error,
     linger::{Lingering, UnreadBody},
     offload::BlockingThreads,
     routes::{self, REGISTRY},
     stream::PunctualStream,
-    welcome::Welcome,
+    welcome::{TokenPlace, Welcome},
 };
 
 /// Longest wait for the head of a request, on a connection that is new or kept alive.
@@ -56,8 +54,8 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
     if let Some(url) = &args.public_url {
         RegistryConfig::new(url)?;
     }
-    let database = data::open_database(&args.data.folder)?;
-    let crates = data::open_crates(&args.data.folder)?;
+    let index = args.index.open().await?;
+    let crates = args.storage.open(&args.index)?;
     let cannot_listen = |source| Error::Listen { address: args.listen.clone(), source };
     let listener = TcpListener::bind(&args.listen).await.map_err(cannot_listen)?;
     let address = listener.local_addr().map_err(cannot_listen)?;
@@ -65,15 +63,14 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
     let public_url = args.public_url.unwrap_or_else(|| local_url(address));
     let base_url = format!("{}/{REGISTRY}", public_url.trim_end_matches('/'));
     let config = RegistryConfig::new(&base_url)?.with_auth_required(args.private);
-    let index = database.index(REGISTRY);
-    let registry = Registry::builder(config, index.clone(), crates)
-        .search(index)
-        .authenticator(TokenAuthenticator::new(database.tokens()))
+    let registry = Registry::builder(config, index.index(), crates)
+        .search(index.search())
+        .authenticator(TokenAuthenticator::new(index.tokens()))
         .offload(BlockingThreads::new())
         .build();
 
     let stop = stop_signal()?;
-    print_welcome(address, registry.config(), &args.data.folder);
+    print_welcome(address, registry.config(), &TokenPlace::of(&args.index)?);
     run(listener, routes::router(registry), stop).await;
     Ok(())
 }
@@ -94,10 +91,9 @@ fn local_url(address: SocketAddr) -> String {
     format!("http://{reachable}")
 }
 
-fn print_welcome(address: SocketAddr, config: &RegistryConfig, data: &Path) {
+fn print_welcome(address: SocketAddr, config: &RegistryConfig, place: &TokenPlace) {
     let program = std::env::current_exe().unwrap_or_else(|_| "axum_server".into());
-    let data = std::path::absolute(data).unwrap_or_else(|_| data.into());
-    let welcome = Welcome { address, config, program: &program, data: &data };
+    let welcome = Welcome { address, config, program: &program, place };
     // A server whose stdout is closed still serves.
     let _ = std::io::stdout().write_all(welcome.to_string().as_bytes());
 }

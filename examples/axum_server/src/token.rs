@@ -4,18 +4,17 @@ use std::io::Write;
 
 use registry_core::auth::{Token, TokenStore};
 
-use crate::{cli::TokenCreateArgs, data, error::Error};
+use crate::{cli::TokenCreateArgs, error::Error};
 
 /// Makes a token and prints it alone on a line, as `cargo:token-from-stdout` wants it.
 pub(crate) async fn create(args: TokenCreateArgs) -> Result<(), Error> {
-    let folder = &args.data.folder;
-    if !data::is_there(folder) {
+    if args.index.is_there()? == Some(false) {
         // On purpose before the first start of a server, or by a slip in the path.
-        let folder = folder.display();
+        let place = args.index.url()?;
         // Nobody may be listening, which is no reason to make no token.
-        let _ = writeln!(std::io::stderr(), "no registry in `{folder}`: a new one is made");
+        let _ = writeln!(std::io::stderr(), "no registry at `{place}`: a new one is made");
     }
-    let tokens = data::open_database(folder)?.tokens();
+    let tokens = args.index.open().await?.tokens();
     let token = Token::generate().map_err(|error| Error::Random(error.into()))?;
     // Stored before it is shown: a token that was printed works.
     tokens.create(&args.user, &token.digest()).await.map_err(Error::Token)?;

@@ -1,10 +1,14 @@
 //! What the server prints when it is ready: how to use it.
 
-use std::{fmt, net::SocketAddr, path::Path};
+use std::{
+    fmt,
+    net::SocketAddr,
+    path::{self, Path, PathBuf},
+};
 
 use registry_core::RegistryConfig;
 
-use crate::routes::REGISTRY;
+use crate::{cli::IndexArgs, error::Error, routes::REGISTRY, url::IndexUrl};
 
 /// The address, a `.cargo/config.toml` for clients, and the command that makes a token.
 pub(crate) struct Welcome<'a> {
@@ -12,12 +16,50 @@ pub(crate) struct Welcome<'a> {
     pub(crate) config: &'a RegistryConfig,
     /// Path of this program.
     pub(crate) program: &'a Path,
-    pub(crate) data: &'a Path,
+    /// What tells the command that makes a token where to put it.
+    pub(crate) place: &'a TokenPlace,
+}
+
+/// The flags with which another command finds the tokens of this server, wherever it is run.
+pub(crate) struct TokenPlace {
+    data: Option<PathBuf>,
+    index: Option<IndexUrl>,
+}
+
+impl TokenPlace {
+    pub(crate) fn of(args: &IndexArgs) -> Result<Self, Error> {
+        let absolute = |path: &Path| path::absolute(path).unwrap_or_else(|_| path.into());
+        let data = Some(absolute(&args.data.folder));
+        if args.index.is_none() {
+            return Ok(Self { data, index: None });
+        }
+        Ok(match args.url()? {
+            IndexUrl::Sqlite(path) => {
+                Self { data: None, index: Some(IndexUrl::Sqlite(absolute(&path))) }
+            }
+            IndexUrl::Folder(path) => Self { data, index: Some(IndexUrl::Folder(absolute(&path))) },
+            index => Self { data: None, index: Some(index) },
+        })
+    }
+}
+
+impl fmt::Display for TokenPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(data) = &self.data {
+            write!(f, " --data {}", Quoted(&data.display().to_string()))?;
+        }
+        match &self.index {
+            None => Ok(()),
+            // Not what is printed of it, which may lack a password.
+            Some(IndexUrl::Postgres(_)) => f.write_str(" --index \"$REGISTRY_INDEX\""),
+            Some(index) => write!(f, " --index {}", Quoted(&index.to_string())),
+        }
+    }
 }
 
 impl fmt::Display for Welcome<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { address, config, program, data } = self;
+        let Self { address, config, program, place } = self;
         write!(
             f,
             r#"listening on http://{address}
@@ -30,7 +72,7 @@ credential-provider = "cargo:token"
 
 A token, and how cargo gets to know it:
 
-{program} token create --user NAME --data {data} | cargo login --registry {REGISTRY}
+{program} token create --user NAME{place} | cargo login --registry {REGISTRY}
 
 Then: cargo publish --registry {REGISTRY}, cargo add CRATE --registry {REGISTRY}. {reads}; for more
 see {help}
@@ -42,22 +84,21 @@ see {help}
             },
             help = config.login_url(),
             index = config.index_url(),
-            program = Quoted(program),
-            data = Quoted(data),
+            program = Quoted(&program.display().to_string()),
         )
     }
 }
 
-/// A path as a shell takes it.
-struct Quoted<'a>(&'a Path);
+/// A text as a shell takes it.
+struct Quoted<'a>(&'a str);
 
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = self.0.display().to_string();
-        if path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-".contains(&b)) {
-            f.write_str(&path)
+        let Self(text) = self;
+        if text.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-:".contains(&b)) {
+            f.write_str(text)
         } else {
-            write!(f, "'{}'", path.replace('\'', r"'\''"))
+            write!(f, "'{}'", text.replace('\'', r"'\''"))
         }
     }
 }
@@ -66,13 +107,31 @@ impl fmt::Display for Quoted<'_> {
 mod tests {
     use super::*;
 
+    fn place(data: Option<&str>, index: Option<&str>) -> TokenPlace {
+        let url = |text: &str| IndexUrl::parse(&text.parse().unwrap()).unwrap();
+        TokenPlace { data: data.map(PathBuf::from), index: index.map(url) }
+    }
+
+    #[test]
+    fn a_token_is_put_where_the_server_finds_it() {
+        for (place, flags) in [
+            (place(Some("/data"), None), " --data /data"),
+            (place(None, Some("sqlite:/a b")), " --index 'sqlite:/a b'"),
+            (place(Some("/d"), Some("file:/i")), " --data /d --index file:/i"),
+            (place(None, Some("s3://b/p")), " --index s3://b/p"),
+            (place(None, Some("postgres://u:secret@h/d")), " --index \"$REGISTRY_INDEX\""),
+        ] {
+            assert_eq!(place.to_string(), flags);
+        }
+    }
+
     #[test]
     fn it_can_be_pasted() {
         let welcome = Welcome {
             address: "127.0.0.1:8080".parse().unwrap(),
             config: &RegistryConfig::new("https://crates.example.com/main").unwrap(),
             program: Path::new("/bin/axum_server"),
-            data: Path::new("/it's here"),
+            place: &place(Some("/it's here"), None),
         };
         assert_eq!(
             welcome.to_string(),

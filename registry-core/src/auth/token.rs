@@ -128,6 +128,23 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
     async fn user(&self, login: &Login) -> Result<Option<Owner>, TokenStoreError>;
 }
 
+/// A shared store, as a choice made at run time gives it.
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: TokenStore + ?Sized> TokenStore for Arc<S> {
+    async fn create(&self, login: &Login, digest: &TokenDigest) -> Result<Owner, TokenStoreError> {
+        (**self).create(login, digest).await
+    }
+
+    async fn find(&self, digest: &TokenDigest) -> Result<Option<Owner>, TokenStoreError> {
+        (**self).find(digest).await
+    }
+
+    async fn user(&self, login: &Login) -> Result<Option<Owner>, TokenStoreError> {
+        (**self).user(login).await
+    }
+}
+
 /// The token store failed.
 #[derive(Debug, thiserror::Error)]
 #[error("token store {backend} failed")]

@@ -81,6 +81,10 @@ fn each_flag_has_a_variable() {
     ] {
         assert!(help.contains(flag) && help.contains(&format!("[env: {variable}=]")), "{help}");
     }
+    // These may hold a password: their values are not shown.
+    for (flag, variable) in [("--index", "REGISTRY_INDEX"), ("--storage", "REGISTRY_STORAGE")] {
+        assert!(help.contains(flag) && help.contains(&format!("[env: {variable}]")), "{help}");
+    }
 }
 
 #[test]
@@ -123,7 +127,7 @@ fn a_token_of_a_registry_that_was_not_there_comes_with_a_note() {
     assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 1);
     assert_eq!(
         String::from_utf8(output.stderr).unwrap(),
-        format!("no registry in `{}`: a new one is made\n", data.display())
+        format!("no registry at `sqlite:{}/index.sqlite`: a new one is made\n", data.display())
     );
 }
 

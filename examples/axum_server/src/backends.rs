@@ -1,0 +1,143 @@
+//! The backends that the command line chooses: where index, tokens and crate files are.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use object_store::{
+    ObjectStore, RetryConfig, aws::AmazonS3Builder, azure::MicrosoftAzureBuilder,
+    gcp::GoogleCloudStorageBuilder, prefix::PrefixStore,
+};
+use registry_core::{Index, auth::TokenStore, search::Search};
+use registry_index::sqlite::{SqliteDatabase, SqliteOpenError};
+use registry_storage::ObjectCrateStore;
+
+use crate::{
+    cli::{IndexArgs, StorageArgs},
+    error::Error,
+    routes::REGISTRY,
+    url::{BucketUrl, IndexUrl, Provider, StorageUrl},
+};
+
+/// The database in the data folder: the index, unless it is said to be elsewhere, and its tokens.
+const DATABASE: &str = "index.sqlite";
+
+/// How long a request to a bucket is repeated: less than a client waits for its answer.
+const RETRY: Duration = Duration::from_secs(20);
+
+impl IndexArgs {
+    /// Where the index is.
+    pub(crate) fn url(&self) -> Result<IndexUrl, Error> {
+        match &self.index {
+            Some(text) => {
+                IndexUrl::parse(text).map_err(|source| Error::Url { flag: "--index", source })
+            }
+            None => Ok(IndexUrl::Sqlite(self.data.folder.join(DATABASE))),
+        }
+    }
+
+    /// Whether there is something already; unknown of what is not on this machine.
+    pub(crate) fn is_there(&self) -> Result<Option<bool>, Error> {
+        Ok(match self.url()? {
+            IndexUrl::Sqlite(path) => Some(path.exists()),
+            IndexUrl::Folder(_) => Some(self.data.folder.join(DATABASE).exists()),
+            IndexUrl::Bucket(_) | IndexUrl::Postgres(_) => None,
+        })
+    }
+
+    /// Opens the index, with its tokens; makes what is on this machine if it is not there, so that
+    /// nobody else on it looks in.
+    pub(crate) async fn open(&self) -> Result<OpenIndex, Error> {
+        open_index(&self.url()?, &self.data.folder).await
+    }
+}
+
+impl StorageArgs {
+    /// Opens the crate files that belong to `index`.
+    pub(crate) fn open(&self, index: &IndexArgs) -> Result<ObjectCrateStore, Error> {
+        let url = match &self.storage {
+            Some(text) => StorageUrl::parse(text)
+                .map_err(|source| Error::Url { flag: "--storage", source })?,
+            None => StorageUrl::beside(&index.url()?, &index.data.folder),
+        };
+        let failed = |source| Error::Open { place: url.to_string(), source };
+        match &url {
+            StorageUrl::Folder(path) => {
+                ObjectCrateStore::filesystem(path).map_err(|error| failed(error.into()))
+            }
+            StorageUrl::Bucket(bucket) => {
+                let store = open_bucket(bucket).map_err(|error| failed(error.into()))?;
+                Ok(ObjectCrateStore::new(store))
+            }
+        }
+    }
+}
+
+/// An opened index, with its search and its tokens.
+pub(crate) enum OpenIndex {
+    Sqlite(SqliteDatabase),
+}
+
+impl OpenIndex {
+    pub(crate) fn index(&self) -> Arc<dyn Index> {
+        match self {
+            Self::Sqlite(database) => Arc::new(database.index(REGISTRY)),
+        }
+    }
+
+    pub(crate) fn search(&self) -> Arc<dyn Search> {
+        match self {
+            Self::Sqlite(database) => Arc::new(database.index(REGISTRY)),
+        }
+    }
+
+    pub(crate) fn tokens(&self) -> Arc<dyn TokenStore> {
+        match self {
+            Self::Sqlite(database) => Arc::new(database.tokens()),
+        }
+    }
+}
+
+/// Opens an index. One that has no place for tokens has them in the data folder `data`.
+pub(crate) async fn open_index(url: &IndexUrl, _data: &Path) -> Result<OpenIndex, Error> {
+    match url {
+        IndexUrl::Sqlite(path) => Ok(OpenIndex::Sqlite(open_sqlite(path.clone())?)),
+        IndexUrl::Folder(_) | IndexUrl::Bucket(_) | IndexUrl::Postgres(_) => {
+            let source = "this version has no such index".into();
+            Err(Error::Open { place: url.to_string(), source })
+        }
+    }
+}
+
+fn open_sqlite(path: PathBuf) -> Result<SqliteDatabase, Error> {
+    SqliteDatabase::open(&path).map_err(|error| match (error, path.parent()) {
+        (SqliteOpenError::Create { source, .. }, Some(folder)) if !folder.is_dir() => {
+            Error::DataFolder { folder: folder.into(), source }
+        }
+        (error, _) => Error::Open { place: path.display().to_string(), source: error.into() },
+    })
+}
+
+/// Opens a bucket, or a part of one, with what the environment says of it: credentials, region and
+/// endpoint are in the variables that each provider's own tools read.
+fn open_bucket(url: &BucketUrl) -> object_store::Result<Arc<dyn ObjectStore>> {
+    let bucket = url.bucket.as_str();
+    let retry = RetryConfig { retry_timeout: RETRY, ..RetryConfig::default() };
+    let store: Arc<dyn ObjectStore> = match url.provider {
+        Provider::S3 => {
+            let builder = AmazonS3Builder::from_env().with_bucket_name(bucket);
+            Arc::new(builder.with_retry(retry).build()?)
+        }
+        Provider::Google => {
+            let builder = GoogleCloudStorageBuilder::from_env().with_bucket_name(bucket);
+            Arc::new(builder.with_retry(retry).build()?)
+        }
+        Provider::Azure => {
+            let builder = MicrosoftAzureBuilder::from_env().with_container_name(bucket);
+            Arc::new(builder.with_retry(retry).build()?)
+        }
+    };
+    Ok(Arc::new(PrefixStore::new(store, url.prefix.clone())))
+}
