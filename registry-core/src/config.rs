@@ -27,6 +27,7 @@ pub struct RegistryConfig {
     api: String,
     dl: String,
     auth_required: bool,
+    read_only: bool,
     index_aliases: Vec<String>,
 }
 
@@ -63,6 +64,7 @@ impl RegistryConfig {
             api: base.into(),
             dl: format!("{base}/dl/{{crate}}/{{version}}/{{sha256-checksum}}"),
             auth_required: false,
+            read_only: false,
             index_aliases: Vec::new(),
         })
     }
@@ -71,6 +73,17 @@ impl RegistryConfig {
     #[must_use]
     pub fn with_auth_required(mut self, auth_required: bool) -> Self {
         self.auth_required = auth_required;
+        self
+    }
+
+    /// Whether this is a read-only view: `config.json` then names no web API, and the registry
+    /// refuses every write. Default: no.
+    ///
+    /// Cargo says that the registry "does not support API commands" and sends no write.
+    /// Source: Cargo book, "Registry Index", Index Configuration.
+    #[must_use]
+    pub fn with_read_only(mut self, read_only: bool) -> Self {
+        self.read_only = read_only;
         self
     }
 
@@ -99,7 +112,12 @@ impl RegistryConfig {
         self
     }
 
-    /// Base of the web API, without a slash at its end.
+    /// Whether this is a read-only view.
+    pub fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+
+    /// Base of the web API, without a slash at its end. A read-only view does not tell clients.
     pub fn api(&self) -> &str {
         &self.api
     }
@@ -137,12 +155,17 @@ impl RegistryConfig {
         #[serde(rename_all = "kebab-case")]
         struct ConfigJson<'a> {
             dl: &'a str,
-            api: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            api: Option<&'a str>,
             // Left out when false: cargo's default, and unknown to old clients.
             #[serde(skip_serializing_if = "std::ops::Not::not")]
             auth_required: bool,
         }
-        let json = ConfigJson { dl: &self.dl, api: &self.api, auth_required: self.auth_required };
+        let json = ConfigJson {
+            dl: &self.dl,
+            api: (!self.read_only).then_some(&*self.api),
+            auth_required: self.auth_required,
+        };
         serde_json::to_vec(&json).expect("two strings and a bool are JSON").into()
     }
 }
@@ -165,6 +188,18 @@ mod tests {
             RegistryConfig::new("http://[::1]:80/a/b///").unwrap().with_dl("https://cdn/{crate}");
         assert_eq!(config.to_json(), r#"{"dl":"https://cdn/{crate}","api":"http://[::1]:80/a/b"}"#);
         assert_eq!(config.login_url(), "http://[::1]:80/a/b/me");
+    }
+
+    #[test]
+    fn a_read_only_view_names_no_web_api() {
+        let config = RegistryConfig::new("http://h/main").unwrap().with_read_only(true);
+        let json = r#"{"dl":"http://h/main/dl/{crate}/{version}/{sha256-checksum}"}"#;
+        assert_eq!(config.to_json(), json);
+        let private = config.with_auth_required(true).to_json();
+        assert_eq!(
+            private,
+            format!(r#"{},"auth-required":true}}"#, json.strip_suffix('}').unwrap())
+        );
     }
 
     #[test]

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use crate::{
     checksum::Checksum,
     name::CrateName,
+    record::Timestamp,
     version::{VersionError, parse_version},
 };
 
@@ -171,8 +172,9 @@ impl IndexLine {
     /// Reads one line, without its line end.
     ///
     /// # Errors
-    /// [`IndexLineError`] if it is not one JSON object on one line with the four fields every
-    /// line has, or too long.
+    /// [`IndexLineError`] if it is not one JSON object on one line with a name, a version and a
+    /// checksum, or too long. What else it says may be of any form: cargo passes over a version
+    /// whose line it cannot read.
     pub fn parse(text: Bytes) -> Result<Self, IndexLineError> {
         if text.len() > Self::MAX_BYTES {
             return Err(IndexLineError::TooLong { bytes: text.len() });
@@ -188,12 +190,31 @@ impl IndexLine {
         let json = std::str::from_utf8(&text).map_err(|_| IndexLineError::NotUtf8)?;
         let line: Essentials<'_> = serde_json::from_str(json)?;
         let (name, version, checksum) = (line.name.into(), parse_version(&line.vers)?, line.cksum);
-        let yanked = match line.yanked.map(RawValue::get) {
-            None | Some("null" | "false") => false,
-            Some("true") => true,
-            Some(_) => return Err(IndexLineError::Yanked),
-        };
+        // Cargo takes a line with any other value for a version that is not valid.
+        let yanked = line.yanked.is_some_and(|value| value.get() == "true");
         Ok(Self { text, name, version, checksum, yanked })
+    }
+
+    /// Reads the lines of an index file, each with its number, counted from 1.
+    ///
+    /// As lenient as cargo: lines may end in `\r\n`, have white space around them, or be blank,
+    /// and one that cannot be read spoils no other. Source: cargo; measured.
+    pub fn in_file(
+        file: &Bytes,
+    ) -> impl Iterator<Item = (usize, Result<Self, IndexLineError>)> + use<> {
+        let file = file.clone();
+        let mut rest = Some(0);
+        let lines = std::iter::from_fn(move || {
+            let start = rest?;
+            let length = file[start..].iter().position(|byte| *byte == b'\n');
+            rest = length.map(|length| start + length + 1);
+            let line = &file[start..length.map_or(file.len(), |length| start + length)];
+            Some(file.slice_ref(line.trim_ascii()))
+        });
+        (1..)
+            .zip(lines)
+            .filter(|(_, line)| !line.is_empty())
+            .map(|(n, line)| (n, Self::parse(line)))
     }
 
     /// The line's bytes, without a line end.
@@ -216,7 +237,19 @@ impl IndexLine {
         self.checksum
     }
 
-    /// Whether the line says that the version is yanked.
+    /// When the line says that the version was published; `None` if it says no time since 1970.
+    pub fn pubtime(&self) -> Option<Timestamp> {
+        #[derive(Deserialize)]
+        struct Pubtime<'a> {
+            #[serde(borrow)]
+            pubtime: std::borrow::Cow<'a, str>,
+        }
+        let line: Pubtime<'_> = serde_json::from_slice(&self.text).ok()?;
+        let time: jiff::Timestamp = line.pubtime.parse().ok()?;
+        u64::try_from(time.as_second()).ok().map(Timestamp)
+    }
+
+    /// Whether the line says that the version is yanked: with any value but `true` it does not.
     pub fn yanked(&self) -> bool {
         self.yanked
     }
@@ -270,9 +303,6 @@ pub enum IndexLineError {
     /// There is a line break in it.
     #[error("the index line contains a line break")]
     LineBreak,
-    /// `yanked` is neither true, false nor null.
-    #[error("`yanked` in the index line is not true or false")]
-    Yanked,
     /// Longer than [`IndexLine::MAX_BYTES`].
     #[error("the index line is {bytes} bytes, limit {}", IndexLine::MAX_BYTES)]
     TooLong {
@@ -363,6 +393,74 @@ mod tests {
     }
 
     #[test]
+    fn a_value_of_yanked_that_cargo_does_not_know_is_not_a_yank() {
+        for value in ["1", "\"true\"", "[true]", "{}"] {
+            let odd = parse(&line(&format!(r#","yanked":{value}"#))).unwrap();
+            assert!(!odd.yanked(), "{value}");
+            assert_eq!(odd.with_yanked(false), odd);
+            assert_eq!(odd.with_yanked(true), parse(&line(r#","yanked":true"#)).unwrap());
+        }
+    }
+
+    #[test]
+    fn the_time_of_publication_is_read_if_it_is_one() {
+        for (rest, seconds) in [
+            (r#","pubtime":"2024-02-29T12:00:00Z""#, Some(1_709_208_000)),
+            (r#","pubtime":"2024-02-29T13:00:00.9+01:00""#, Some(1_709_208_000)),
+            (r#","pubtime":"1970-01-01T00:00:00Z""#, Some(0)),
+            (r#","pubtime":"1969-12-31T23:59:58Z""#, None),
+            (r#","pubtime":"yesterday""#, None),
+            (r#","pubtime":1709208000"#, None),
+            (r#","pubtime":null"#, None),
+            ("", None),
+        ] {
+            assert_eq!(parse(&line(rest)).unwrap().pubtime(), seconds.map(Timestamp), "{rest}");
+        }
+    }
+
+    #[test]
+    fn a_line_from_the_cargo_book_is_kept_as_it_is_and_read_whole() {
+        // Cargo book, "Registry Index", JSON schema: written by hand, without white space.
+        let text = concat!(
+            r#"{"name":"foo","vers":"0.1.0","deps":[{"name":"rand","req":"^0.6","#,
+            r#""features":["i128_support"],"optional":false,"default_features":true,"#,
+            r#""target":null,"kind":"normal","registry":null,"package":null}],"#,
+            r#""cksum":"d867001db0e2b6e0496f9fac96930e2d42233ecd3ca0413e0753d4c7695d289c","#,
+            r#""features":{"extras":["rand/simd_support"]},"yanked":false,"links":null,"v":2,"#,
+            r#""features2":{"serde":["dep:serde","chrono?/serde"]},"rust_version":"1.60"}"#,
+        );
+        let read = parse(text).unwrap();
+        assert_eq!(read.as_bytes(), text.as_bytes());
+        assert_eq!((read.name(), read.version()), ("foo", &Version::new(0, 1, 0)));
+        let entry = read.to_entry().unwrap();
+        assert_eq!(entry.dependencies.len(), 1);
+        assert_eq!(entry.dependencies[0].req, VersionReq::parse("^0.6").unwrap());
+        assert_eq!(entry.dependencies[0].kind, DependencyKind::Normal);
+        assert_eq!(entry.features2["serde"], ["dep:serde", "chrono?/serde"]);
+        assert_eq!((entry.v, entry.rust_version.as_deref()), (Some(2), Some("1.60")));
+        assert_eq!(entry.to_line().to_entry().unwrap(), entry);
+    }
+
+    #[test]
+    fn lines_of_a_file_are_read_as_cargo_does() {
+        let text = |version: &str| line("").replace("0.1.0", version);
+        let file = [
+            text("1.0.0") + "\r\n",
+            "\n \t\r\n".into(),
+            "  ".to_owned() + &text("2.0.0") + " \n",
+            "{\n".into(),
+            text("3.0.0"),
+        ];
+        let read = IndexLine::in_file(&file.concat().into());
+        let read: Vec<_> =
+            read.map(|(n, line)| (n, line.map(|l| l.as_bytes().clone()).ok())).collect();
+        let whole = |version: &str| Some(Bytes::from(text(version)));
+        let expected = [(1, whole("1.0.0")), (4, whole("2.0.0")), (5, None), (6, whole("3.0.0"))];
+        assert_eq!(read, expected);
+        assert_eq!(IndexLine::in_file(&Bytes::new()).count(), 0);
+    }
+
+    #[test]
     fn undoing_a_yank_gives_the_first_bytes_back() {
         let first = parse(&line(r#","yanked":false,"unknown":"ü""#)).unwrap();
         assert_eq!(first.with_yanked(true).with_yanked(false), first);
@@ -374,7 +472,6 @@ mod tests {
         assert!(matches!(parse("[]"), Err(IndexLineError::NotAnObject)));
         assert!(matches!(parse(&format!(" {}", line(""))), Err(IndexLineError::NotAnObject)));
         assert!(matches!(parse(&line(",\n\"a\":1")), Err(IndexLineError::LineBreak)));
-        assert!(matches!(parse(&line(r#","yanked":1"#)), Err(IndexLineError::Yanked)));
         assert!(matches!(
             parse(&line(r#","yanked":true,"yanked":false"#)),
             Err(IndexLineError::Json(_))

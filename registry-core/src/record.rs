@@ -6,6 +6,7 @@
 
 mod change;
 mod import;
+mod merge;
 mod release;
 #[cfg(test)]
 mod tests;
@@ -16,8 +17,10 @@ use bytes::{Bytes, BytesMut};
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::merge::SourceLines;
 pub use self::{
     change::{Change, ChangeKind, Refusal, Stamp, Transition},
+    merge::{Brought, LeftOut, LineOutcome},
     release::{ReleaseRecord, ReleaseState, Timestamp},
 };
 use crate::{

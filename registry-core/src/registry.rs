@@ -5,6 +5,7 @@
 //! the right order, over the backends.
 
 mod builder;
+mod import;
 mod offload;
 mod owners;
 mod publish;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use self::queue::WriteQueues;
 pub use self::{
     builder::RegistryBuilder,
+    import::{Import, ImportError, Imported},
     offload::{Inline, Offload},
     publish::{Publish, PublishError, Published},
     read::ReadError,

@@ -79,6 +79,8 @@ pub(crate) enum Error {
     Refused(Refusal),
     #[error("crate `{name}` is being changed by others")]
     Contended { name: CanonicalName },
+    #[error("this registry is read-only")]
+    ReadOnly,
     #[error(transparent)]
     Index(IndexError),
     #[error(transparent)]
@@ -134,7 +136,7 @@ impl Error {
             Self::RequestBody(_) | Self::SearchQuery(_) | Self::BadRequest { .. } => {
                 (S::BAD_REQUEST, Tell::Cause)
             }
-            Self::Rejected(_) => (S::FORBIDDEN, Tell::Cause),
+            Self::Rejected(_) | Self::ReadOnly => (S::FORBIDDEN, Tell::Cause),
             Self::Refused(refusal) => (
                 match refusal {
                     Refusal::UnknownVersion { .. } => S::NOT_FOUND,
@@ -250,6 +252,7 @@ impl From<WriteError> for Error {
             WriteError::UnknownCrate { name } => Self::UnknownCrate { name: name.to_string() },
             WriteError::UnknownUser { login } => Self::UnknownUser { login },
             WriteError::Refused(refusal) => Self::Refused(refusal),
+            WriteError::ReadOnly => Self::ReadOnly,
             WriteError::Contended { name } => Self::Contended { name },
             WriteError::Index(error) => Self::Index(error),
             other => Self::Internal(other.into()),

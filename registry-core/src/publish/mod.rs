@@ -4,6 +4,7 @@
 //! addresses: no clock, no I/O, no randomness, so that a verdict can be replayed. The order is that
 //! of [`UploadDecoder`] → [`Metadata`] → [`Release`].
 
+mod about;
 mod archive;
 mod crates_io;
 mod declared;
@@ -21,6 +22,7 @@ mod tests;
 mod text;
 mod toml_scan;
 
+pub(crate) use self::{about::read_about, reserved::is_reserved};
 pub use self::{
     archive::ArchiveError,
     frame::{FrameError, Upload, UploadDecoder},

@@ -23,8 +23,7 @@ impl Texts {
     /// Checks every text against its limits.
     pub(super) fn check(&self, rules: &ValidationRules) -> Result<(), Invalid> {
         if let Some(description) = &self.description {
-            check_length("description", description, rules.max_description_chars)?;
-            check_characters("description", description, &['\n', '\t'])?;
+            check_description(description, rules)?;
         }
         for (field, url) in [
             ("documentation", &self.documentation),
@@ -43,12 +42,21 @@ impl Texts {
         self.authors.iter().try_for_each(|author| check_text("authors", author, rules))?;
         check_count("keywords", self.keywords.len(), rules.max_keywords)?;
         for keyword in &self.keywords {
-            check_length("keywords", keyword, rules.max_keyword_chars)?;
-            check_characters("keywords", keyword, &[])?;
+            check_keyword(keyword, rules)?;
         }
         check_count("categories", self.categories.len(), rules.max_categories)?;
         self.categories.iter().try_for_each(|category| check_text("categories", category, rules))
     }
+}
+
+pub(super) fn check_description(text: &str, rules: &ValidationRules) -> Result<(), Invalid> {
+    check_length("description", text, rules.max_description_chars)?;
+    check_characters("description", text, &['\n', '\t'])
+}
+
+pub(super) fn check_keyword(text: &str, rules: &ValidationRules) -> Result<(), Invalid> {
+    check_length("keywords", text, rules.max_keyword_chars)?;
+    check_characters("keywords", text, &[])
 }
 
 /// Checks that there are at most `max` of something.
@@ -92,7 +100,7 @@ fn check_characters(field: &'static str, text: &str, allowed: &[char]) -> Result
 }
 
 /// An empty URL says nothing and is let pass. Source: crates.io.
-fn check_url(
+pub(super) fn check_url(
     field: &'static str,
     url: Option<&str>,
     rules: &ValidationRules,

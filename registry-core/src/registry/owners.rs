@@ -26,6 +26,7 @@ impl Registry {
         name: &CanonicalName,
         logins: &[Login],
     ) -> Result<(), WriteError> {
+        self.check_writable()?;
         let action = Action::ChangeOwners(name);
         let stamp = caller.stamp(SystemTime::now().into())?;
         // Before the users are looked up, so that only an owner can find out who is one.

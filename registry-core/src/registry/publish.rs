@@ -1,6 +1,6 @@
 use std::time::SystemTime;
 
-use super::{Registry, WriteError, offload};
+use super::{Registry, WriteError, offload, write::Right};
 use crate::{
     auth::{Action, Caller, Principal},
     index::IndexError,
@@ -14,13 +14,14 @@ impl Registry {
     /// Begins a publish, before its body is read. `content_length` is what the client says of it.
     ///
     /// # Errors
-    /// [`PublishError::Write`] if the caller is nobody, [`PublishError::Frame`] if the body would
-    /// be too large.
+    /// [`PublishError::Write`] if the caller is nobody or the registry read-only,
+    /// [`PublishError::Frame`] if the body would be too large.
     pub fn begin_publish(
         &self,
         caller: Caller,
         content_length: Option<u64>,
     ) -> Result<Publish, PublishError> {
+        self.check_writable()?;
         let principal = caller.principal().map_err(WriteError::from)?.clone();
         let decoder = UploadDecoder::new(&self.parts.rules, content_length)?;
         Ok(Publish { registry: self.clone(), caller, principal, decoder, metadata: None })
@@ -115,7 +116,7 @@ impl Publish {
 
         let action = Action::Publish(&name, &entry.version, Some(release.checksum()));
         let change = registry
-            .transition(&caller, &action, &name, |record| {
+            .transition(Right::Of(&caller, &action), &name, |record| {
                 let about = release.about().clone();
                 let (published, request) = (published.clone(), caller.request.clone());
                 match record {

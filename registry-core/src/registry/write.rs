@@ -19,11 +19,11 @@ impl Registry {
     /// commit is the moment at which the change becomes real.
     pub(super) async fn transition(
         &self,
-        caller: &Caller,
-        action: &Action<'_>,
+        right: Right<'_>,
         name: &CanonicalName,
-        decide: impl Fn(Option<&CrateRecord>) -> Result<Option<Transition>, Refusal> + Send,
+        mut decide: impl FnMut(Option<&CrateRecord>) -> Result<Option<Transition>, Refusal> + Send,
     ) -> Result<Option<Change>, WriteError> {
+        self.check_writable()?;
         let _turn = self.parts.writers.enter(name).await;
         let mut unknown: Option<(Change, IndexError)> = None;
         for _ in 0..Self::ROUNDS {
@@ -33,7 +33,12 @@ impl Registry {
             if let Some((change, _)) = unknown.take_if(|(change, _)| shown(change)) {
                 return Ok(Some(self.committed(change)));
             }
-            self.authorize_on(caller, action, name, stored.as_ref()).await?;
+            match right {
+                Right::Of(caller, action) => {
+                    self.authorize_on(caller, action, name, stored.as_ref()).await?;
+                }
+                Right::Administrator => {}
+            }
             let Some((next, change)) = decide(record)? else {
                 return Ok(None);
             };
@@ -64,8 +69,16 @@ impl Registry {
     ) -> Result<(), WriteError> {
         // An absent crate ends in `authorize_on`.
         let decide = move |record: Option<&CrateRecord>| record.map_or(Ok(None), &decide);
-        self.transition(caller, action, name, decide).await?;
+        self.transition(Right::Of(caller, action), name, decide).await?;
         Ok(())
+    }
+
+    /// Refuses what would change something in a registry that is only read.
+    pub(super) fn check_writable(&self) -> Result<(), WriteError> {
+        match self.parts.config.is_read_only() {
+            true => Err(WriteError::ReadOnly),
+            false => Ok(()),
+        }
     }
 
     /// Checks a right against a crate as it is stored. Without one, only a publish goes on.
@@ -100,6 +113,15 @@ impl Registry {
     }
 }
 
+/// What a write rests on.
+#[derive(Clone, Copy)]
+pub(super) enum Right<'a> {
+    /// What the authorizer lets the caller do.
+    Of(&'a Caller, &'a Action<'a>),
+    /// That somebody holds the registry itself: asks no authorizer.
+    Administrator,
+}
+
 /// Why a write did not take place.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -107,6 +129,9 @@ pub enum WriteError {
     /// The caller may not do it.
     #[error(transparent)]
     Auth(#[from] AuthError),
+    /// The registry is [read-only](crate::RegistryConfig::with_read_only).
+    #[error("this registry is read-only")]
+    ReadOnly,
     /// There is no such crate.
     #[error("crate `{name}` does not exist")]
     UnknownCrate {

@@ -70,6 +70,28 @@ pub(super) fn check(
     Ok(Archive { manifest: manifests.finish()?, windows_reserved })
 }
 
+/// The manifest below `root` in a file that nobody has checked; `None` if it is not found.
+///
+/// Reads up to the manifest, under the same limits, and does not look at what else there is.
+pub(super) fn find_manifest(
+    file: &CrateBody,
+    root: &str,
+    rules: &ValidationRules,
+) -> Option<Vec<u8>> {
+    let gzip = GzDecoder::new(BufReader::new(file.reader()));
+    let mut tar = TarReader::new(Limited::new(gzip, file.len(), rules), rules.max_extension_bytes);
+    let path = format!("{root}/Cargo.toml");
+    for _ in 0..rules.max_entries {
+        let member = tar.next_member().ok()??;
+        if member.kind == MemberType::File && member.path == path.as_bytes() {
+            let fits = member.size <= u64::from(rules.max_manifest_bytes);
+            return fits.then(|| tar.read_data().ok())?;
+        }
+        tar.skip_data().ok()?;
+    }
+    None
+}
+
 fn check_member(member: &Member) -> Result<(), ArchiveError> {
     match member.kind {
         MemberType::File => {}
