@@ -1,6 +1,10 @@
 //! Index backends for [`registry_core`].
 //!
 #![cfg_attr(
+    feature = "object-store",
+    doc = "- [`object`] keeps one registry, with users and tokens, in a bucket and nothing else."
+)]
+#![cfg_attr(
     feature = "sqlite",
     doc = "- [`sqlite`] keeps registries, users and tokens in one SQLite file."
 )]
@@ -13,8 +17,11 @@
 //!
 //! | feature | default | brings |
 //! |---|---|---|
+//! | `object-store` | no | index and tokens in an object store, and an index exported to one |
 //! | `sqlite` | yes | index, search and tokens in SQLite, which is compiled in (with tokio, to run it) |
 
+#[cfg(feature = "object-store")]
+pub mod object;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 

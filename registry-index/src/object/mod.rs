@@ -1,0 +1,152 @@
+//! An index, with users and tokens, in an object store and nothing else: Amazon S3 and servers of
+//! its kind, Google Cloud Storage, Azure Blob Storage.
+//!
+//! ```
+//! # futures_util::FutureExt::now_or_never(async {
+//! use std::sync::Arc;
+//! use object_store::memory::InMemory;
+//! use registry_index::object::{ObjectIndex, ObjectTokens};
+//!
+//! let store = Arc::new(InMemory::new());
+//! let index = ObjectIndex::open(store.clone()).await?;
+//! let tokens = ObjectTokens::open(store).await?;
+//! # Ok::<(), registry_index::object::OpenError>(())
+//! # }).unwrap()?;
+//! # Ok::<(), registry_index::object::OpenError>(())
+//! ```
+//!
+//! Any number of processes may use one store. What keeps them from overwriting each other are the
+//! store's conditional writes; opening tries them out, because stores exist that take a condition
+//! and ignore it. A store that lacks them, such as a folder, is refused.
+//!
+//! # Layout
+//!
+//! | key | holds | is written |
+//! |---|---|---|
+//! | `records/<canonical name>` | one crate, by [`registry_core::codec`] | if it is unchanged |
+//! | `users.json` | all users | if it is unchanged |
+//! | `tokens/<digest>` | whose token it is | once |
+//! | `probe/…` | nothing of value | when opened, and by [`Index::ready`] |
+//!
+//! For a registry in a part of a bucket, wrap the store in an
+//! [`object_store::prefix::PrefixStore`]. Nobody else may write below that prefix.
+//!
+//! # Cost
+//!
+//! Reading an index file is one GET of the whole record, and a write is one GET and one PUT of it.
+//! A [`load`](Index::load) with the revision of before is a conditional GET: a record that is
+//! unchanged is not sent again. So put a cache in front, which asks just that. Listing names takes
+//! one LIST for each thousand; nothing but listings and searches does it.
+//! [`NameSearch`](registry_core::search::NameSearch) over this index lists all names for each
+//! query.
+//!
+//! # Staleness
+//!
+//! None of its own: each read goes to the store, and the stores above show a write to every reader
+//! as soon as it is acknowledged. A cache in front adds what it says of itself.
+//!
+//! # Retries and timeouts
+//!
+//! The client that `store` is made of repeats requests as it is configured to, conditional writes
+//! included. That is harmless: after an error, and after a refusal, the record is read back and
+//! compared with what was to be written. What is not known for certain then is answered
+//! [`IndexError::OutcomeUnknown`], and [`Registry`](registry_core::Registry) finds out on the next
+//! look. But its defaults, ten times in three minutes, are longer than a client of a registry
+//! waits: set them, and a timeout, to what a request may take.
+
+mod bucket;
+mod probe;
+mod records;
+mod tokens;
+
+use std::{num::NonZeroUsize, sync::Arc};
+
+use async_trait::async_trait;
+use object_store::ObjectStore;
+use registry_core::{
+    BoxError, CanonicalName, CrateRecord, ETag, Index, IndexError, IndexFile, RecordIndex, codec,
+    index::{Lookup, Revision, Stored},
+    record::Change,
+};
+
+use self::{bucket::Bucket, records::ObjectRecords};
+pub use self::{
+    probe::{Flaw, OpenError},
+    tokens::ObjectTokens,
+};
+
+const BACKEND: &str = "object store";
+
+/// The index of one registry in an object store. Clones share the store.
+#[derive(Clone, Debug)]
+pub struct ObjectIndex {
+    records: ObjectRecords,
+    index: RecordIndex<ObjectRecords>,
+}
+
+impl ObjectIndex {
+    /// Uses `store`, after trying out under `probe/` whether it does what an index needs. That
+    /// takes some twenty requests, and leaves nothing behind.
+    ///
+    /// # Errors
+    /// [`OpenError`] if it does not, with what to do about it, or if it cannot be reached.
+    pub async fn open(store: Arc<dyn ObjectStore>) -> Result<Self, OpenError> {
+        let bucket = Bucket(store);
+        probe::check(&bucket).await?;
+        let records = ObjectRecords::new(bucket);
+        Ok(Self { index: RecordIndex::new(records.clone()), records })
+    }
+}
+
+#[async_trait]
+impl Index for ObjectIndex {
+    async fn index_file(
+        &self,
+        name: &CanonicalName,
+        known: Option<&ETag>,
+    ) -> Result<Lookup<IndexFile>, IndexError> {
+        self.index.index_file(name, known).await
+    }
+
+    async fn load(
+        &self,
+        name: &CanonicalName,
+        known: Option<&Revision>,
+    ) -> Result<Lookup<Stored>, IndexError> {
+        Ok(match self.records.read(name, known).await? {
+            Lookup::Absent => Lookup::Absent,
+            Lookup::Unchanged => Lookup::Unchanged,
+            Lookup::Found((bytes, revision)) => {
+                let record = codec::decode(bytes).map_err(|error| failed(error.into()))?;
+                Lookup::Found(Stored { record, revision })
+            }
+        })
+    }
+
+    async fn commit(
+        &self,
+        expected: Option<&Revision>,
+        change: &Change,
+        next: &CrateRecord,
+    ) -> Result<Revision, IndexError> {
+        self.index.commit(expected, change, next).await
+    }
+
+    async fn names(
+        &self,
+        after: Option<&CanonicalName>,
+        limit: NonZeroUsize,
+    ) -> Result<Vec<CanonicalName>, IndexError> {
+        self.index.names(after, limit).await
+    }
+
+    /// Writes one small object and reads it back: what a health check asks every few seconds, not
+    /// every request.
+    async fn ready(&self) -> Result<(), IndexError> {
+        self.index.ready().await
+    }
+}
+
+fn failed(source: BoxError) -> IndexError {
+    IndexError::Backend { backend: BACKEND, source }
+}
