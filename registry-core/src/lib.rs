@@ -84,6 +84,7 @@ pub mod entry;
 pub mod index;
 mod index_file;
 pub mod memory;
+pub mod migrate;
 pub mod name;
 pub mod observer;
 pub mod owner;

@@ -16,7 +16,7 @@ use registry_storage::ObjectCrateStore;
 
 use crate::{
     cli::{IndexArgs, StorageArgs},
-    error::Error,
+    error::{Error, causes},
     routes::REGISTRY,
     url::{BucketUrl, IndexUrl, Provider, StorageUrl},
 };
@@ -52,6 +52,27 @@ impl IndexArgs {
     pub(crate) async fn open(&self) -> Result<OpenIndex, Error> {
         open_index(&self.url()?, &self.data.folder).await
     }
+}
+
+impl IndexUrl {
+    /// Fails if there is nothing to read: opening would make a new one, of a slip in a path.
+    pub(crate) fn must_be_there(&self) -> Result<(), Error> {
+        match self {
+            Self::Sqlite(path) | Self::Folder(path) if !path.exists() => {
+                Err(Error::NotThere { place: self.to_string() })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether two URLs lead to one index, as far as they tell.
+pub(crate) fn same_place(one: &IndexUrl, other: &IndexUrl) -> bool {
+    let resolved = |url: &IndexUrl| match url {
+        IndexUrl::Sqlite(path) | IndexUrl::Folder(path) => path.canonicalize().ok(),
+        IndexUrl::Bucket(_) | IndexUrl::Postgres(_) => None,
+    };
+    one == other || resolved(one).is_some_and(|path| Some(path) == resolved(other))
 }
 
 impl StorageArgs {
@@ -90,6 +111,15 @@ impl OpenIndex {
     pub(crate) fn search(&self) -> Arc<dyn Search> {
         match self {
             Self::Sqlite(database) => Arc::new(database.index(REGISTRY)),
+        }
+    }
+
+    /// Looks for damage that is no matter of single crates.
+    pub(crate) async fn check(&self) -> Result<Vec<String>, Error> {
+        match self {
+            Self::Sqlite(database) => {
+                Ok(database.check().await.err().iter().map(|error| causes(error)).collect())
+            }
         }
     }
 

@@ -38,6 +38,15 @@ pub(crate) enum Command {
     /// Make tokens with which people and machines log in.
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Look after the index.
+    #[command(subcommand)]
+    Index(IndexCommand),
+    /// Copy all crates of an index to another.
+    ///
+    /// Compares each with its source afterwards. It can be interrupted and run again: what is there
+    /// already is brought up to date. Crate files stay where they are. Ends with status 3 if a crate
+    /// could not be copied.
+    Migrate(MigrateArgs),
 }
 
 #[derive(Debug, Args)]
@@ -103,6 +112,34 @@ pub(crate) struct TokenCreateArgs {
     pub(crate) user: Login,
     #[command(flatten)]
     pub(crate) index: IndexArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum IndexCommand {
+    /// Check every record, what is made of it, and every crate file.
+    ///
+    /// Says what is wrong with which crate, and ends with status 3 if anything is.
+    Verify(VerifyArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    #[command(flatten)]
+    pub(crate) index: IndexArgs,
+    #[command(flatten)]
+    pub(crate) storage: StorageArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MigrateArgs {
+    /// The index to copy, as --index of `serve` names it.
+    #[arg(long, value_name = "URL")]
+    pub(crate) from: UrlText,
+    /// The index to copy to; made if it is not there. Nobody else may write there meanwhile.
+    #[arg(long, value_name = "URL")]
+    pub(crate) to: UrlText,
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
 }
 
 #[cfg(test)]

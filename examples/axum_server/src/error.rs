@@ -1,8 +1,11 @@
-//! Why the server does not start, in one sentence for who started it.
+//! Why a command fails, in one sentence for who started it.
 
 use std::{io, path::PathBuf};
 
-use registry_core::{BoxError, auth::TokenStoreError, config::ConfigError};
+use registry_core::{
+    BoxError, auth::TokenStoreError, config::ConfigError, migrate::MigrateError,
+    registry::VerifyError,
+};
 
 use crate::url::UrlError;
 
@@ -16,6 +19,14 @@ pub(crate) enum Error {
     Url { flag: &'static str, source: UrlError },
     #[error("cannot open `{place}`: {}", causes(.source.as_ref()))]
     Open { place: String, source: BoxError },
+    #[error("there is no index at `{place}`")]
+    NotThere { place: String },
+    #[error("`{place}` is both source and target")]
+    SamePlace { place: String },
+    #[error("{}; what was copied stays: run it again", causes(.0))]
+    Migrate(#[source] MigrateError),
+    #[error("the rest cannot be checked: {}", causes(.0))]
+    Verify(#[source] VerifyError),
     #[error("cannot listen on `{address}`: {source}")]
     Listen { address: String, source: io::Error },
     #[error("cannot wait for signals: {0}")]
@@ -31,7 +42,7 @@ pub(crate) enum Error {
 }
 
 /// An error and what caused it, since one line is all the reader gets.
-fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+pub(crate) fn causes(error: &(dyn std::error::Error + 'static)) -> String {
     let chain = std::iter::successors(Some(error), |error| error.source());
     chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -15,13 +15,16 @@ mod cli;
 mod error;
 mod linger;
 mod log;
+mod migrate;
 mod offload;
+mod progress;
 mod routes;
 mod serve;
 mod stream;
 mod token;
 mod uploads;
 mod url;
+mod verify;
 mod welcome;
 
 use std::process::ExitCode;
@@ -29,13 +32,22 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use self::{
-    cli::{Cli, Command, TokenCommand},
+    cli::{Cli, Command, IndexCommand, TokenCommand},
     error::Error,
 };
 
+/// How a command ends that came to its end.
+pub(crate) enum End {
+    /// All is well.
+    Well,
+    /// It found what somebody has to see to.
+    WithFindings,
+}
+
 fn main() -> ExitCode {
     match run(Cli::parse().command()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(End::Well) => ExitCode::SUCCESS,
+        Ok(End::WithFindings) => ExitCode::from(3),
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE
@@ -43,15 +55,18 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> Result<(), Error> {
+fn run(command: Command) -> Result<End, Error> {
     let runtime = tokio::runtime::Runtime::new().map_err(Error::Runtime)?;
+    let done = |()| End::Well;
     runtime.block_on(async {
         match command {
             Command::Serve(args) => {
                 log::start();
-                serve::serve(args).await
+                serve::serve(args).await.map(done)
             }
-            Command::Token(TokenCommand::Create(args)) => token::create(args).await,
+            Command::Token(TokenCommand::Create(args)) => token::create(args).await.map(done),
+            Command::Index(IndexCommand::Verify(args)) => verify::run(args).await,
+            Command::Migrate(args) => migrate::run(args).await,
         }
     })
 }

@@ -1,5 +1,6 @@
 use std::num::NonZeroUsize;
 
+use futures_util::{StreamExt as _, stream};
 use semver::Version;
 
 use super::Registry;
@@ -7,58 +8,99 @@ use crate::{
     checksum::ChecksumHasher,
     index::{IndexError, Lookup, Stored},
     name::{CanonicalName, CrateName},
-    record::ReleaseRecord,
+    record::{CrateRecord, ReleaseRecord},
     store::{CrateKey, StoreError},
 };
 
+/// How many crates are checked at the same time: most of the time goes by waiting for what they
+/// are kept in.
+const AT_ONCE: usize = 8;
+
 impl Registry {
-    /// Checks every crate against the promises: the served index file is the record's, and every
-    /// file it names is there, byte for byte.
-    ///
-    /// Reads every stored byte; writers may go on meanwhile. Problems come in the order of names;
-    /// none means all is well.
+    /// Checks every crate against the promises, and tells all that is wrong, as
+    /// [`Registry::verify_with`].
     ///
     /// # Errors
-    /// [`VerifyError`] if a backend fails: then nothing is known of the crates behind that point.
+    /// As [`Registry::verify_with`].
     pub async fn verify(&self) -> Result<Vec<Problem>, VerifyError> {
-        const PAGE: NonZeroUsize = NonZeroUsize::new(1000).expect("1000 is not 0");
         let mut problems = Vec::new();
+        self.verify_with(|_, of_crate| problems.extend(of_crate)).await?;
+        Ok(problems)
+    }
+
+    /// Checks every crate against the promises: its record can be read, the served index file is
+    /// the record's, and every file that may be downloaded is there, byte for byte.
+    ///
+    /// Reads every stored byte; writers may go on meanwhile. `report` is told of each crate in the
+    /// order of names, with what is wrong with it: nothing, if all is well.
+    ///
+    /// # Errors
+    /// [`VerifyError`] if a backend fails as a whole: then nothing is known of the crates behind
+    /// that point.
+    pub async fn verify_with(
+        &self,
+        mut report: impl FnMut(&CanonicalName, Vec<Problem>) + Send,
+    ) -> Result<(), VerifyError> {
+        const PAGE: NonZeroUsize = NonZeroUsize::new(1000).expect("1000 is not 0");
         let mut after: Option<CanonicalName> = None;
         loop {
             let page = self.parts.index.names(after.as_ref(), PAGE).await?;
-            for name in &page {
-                self.verify_crate(name, &mut problems).await?;
+            let checks = page.clone().into_iter().map(|name| {
+                let registry = self.clone();
+                async move {
+                    let problems = registry.verify_crate(&name).await;
+                    (name, problems)
+                }
+            });
+            let mut checks = stream::iter(checks).buffered(AT_ONCE);
+            while let Some((name, problems)) = checks.next().await {
+                report(&name, problems?);
             }
             if page.len() < PAGE.get() {
-                return Ok(problems);
+                return Ok(());
             }
             after = page.into_iter().next_back();
         }
     }
 
-    async fn verify_crate(
-        &self,
-        name: &CanonicalName,
-        problems: &mut Vec<Problem>,
-    ) -> Result<(), VerifyError> {
-        let index = &self.parts.index;
-        let mut stored = index.load(name, None).await?.found();
-        let record = loop {
-            let Some(Stored { record, revision }) = stored else { return Ok(()) };
-            if index.index_file(name, None).await? == Lookup::Found(record.index_file()) {
-                break record;
-            }
-            // A writer may have come between the two looks.
-            stored = index.load(name, None).await?.found();
-            if stored.as_ref().is_some_and(|stored| stored.revision == revision) {
-                problems.push(Problem::IndexFile { name: record.name().clone() });
-                break record;
+    async fn verify_crate(&self, name: &CanonicalName) -> Result<Vec<Problem>, VerifyError> {
+        let mut problems = Vec::new();
+        let record = match self.verify_record(name, &mut problems).await {
+            Ok(Some(record)) => record,
+            Ok(None) => return Ok(problems),
+            Err(error) => {
+                // If the index answers at all, it is this crate that is damaged.
+                self.parts.index.names(None, NonZeroUsize::MIN).await?;
+                let (name, reason) = (name.clone(), causes(&error));
+                return Ok(vec![Problem::Unreadable { name, reason }]);
             }
         };
         for release in record.releases().iter().filter(|release| release.state.is_downloadable()) {
             problems.extend(self.verify_file(record.name(), release).await?);
         }
-        Ok(())
+        Ok(problems)
+    }
+
+    /// The record, whose index file has been compared with it.
+    async fn verify_record(
+        &self,
+        name: &CanonicalName,
+        problems: &mut Vec<Problem>,
+    ) -> Result<Option<CrateRecord>, IndexError> {
+        let index = &self.parts.index;
+        let mut stored = index.load(name, None).await?.found();
+        loop {
+            let Some(Stored { record, revision }) = stored else { return Ok(None) };
+            if index.index_file(name, None).await? == Lookup::Found(record.index_file()) {
+                return Ok(Some(record));
+            }
+            // A writer may have come between the two looks.
+            stored = index.load(name, None).await?.found();
+            if stored.as_ref().is_some_and(|stored| stored.revision == revision) {
+                problems.push(Problem::IndexFile { name: record.name().clone() });
+                return Ok(Some(record));
+            }
+        }
     }
 
     async fn verify_file(
@@ -66,10 +108,33 @@ impl Registry {
         name: &CrateName,
         release: &ReleaseRecord,
     ) -> Result<Option<Problem>, VerifyError> {
+        let (name, version) = (name.clone(), release.version().clone());
+        match self.is_whole(&name, release).await {
+            Ok(Some(true)) => Ok(None),
+            Ok(Some(false)) => Ok(Some(Problem::DamagedFile { name, version })),
+            Ok(None) => Ok(Some(Problem::MissingFile { name, version })),
+            Err(error) => match self.parts.crates.ready().await {
+                // One that is full may be read from as ever.
+                Ok(()) | Err(StoreError::Full { .. }) => {
+                    let reason = causes(&error);
+                    Ok(Some(Problem::UnreadableFile { name, version, reason }))
+                }
+                Err(_) => Err(error.into()),
+            },
+        }
+    }
+
+    /// Whether the file of a release has the checksum and the size that were published; `None` if
+    /// there is no file.
+    async fn is_whole(
+        &self,
+        name: &CrateName,
+        release: &ReleaseRecord,
+    ) -> Result<Option<bool>, StoreError> {
         let (version, checksum) = (release.version().clone(), release.line.checksum());
-        let key = CrateKey { name: name.canonical(), version: version.clone(), checksum };
+        let key = CrateKey { name: name.canonical(), version, checksum };
         let Some(mut file) = self.parts.crates.get(&key).await? else {
-            return Ok(Some(Problem::MissingFile { name: name.clone(), version }));
+            return Ok(None);
         };
         let (mut hasher, mut size) = (ChecksumHasher::new(), 0);
         while let Some(chunk) = file.next_chunk().await {
@@ -77,15 +142,28 @@ impl Registry {
             size += chunk.len() as u64;
             hasher.update(&chunk);
         }
-        let whole = (hasher.finish(), size) == (checksum, release.size);
-        Ok((!whole).then(|| Problem::DamagedFile { name: name.clone(), version }))
+        Ok(Some((hasher.finish(), size) == (checksum, release.size)))
     }
+}
+
+/// An error and what caused it.
+fn causes(error: &(dyn std::error::Error + 'static)) -> Box<str> {
+    let chain = std::iter::successors(Some(error), |error| error.source());
+    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ").into()
 }
 
 /// A promise that is broken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Problem {
+    /// The record cannot be read, so nothing is known of its files.
+    #[error("the record of crate `{name}` cannot be read: {reason}")]
+    Unreadable {
+        /// The crate.
+        name: CanonicalName,
+        /// What the index said, with its causes.
+        reason: Box<str>,
+    },
     /// What cargo reads is not what the record says.
     #[error("the index file of crate `{name}` differs from its record")]
     IndexFile {
@@ -107,6 +185,16 @@ pub enum Problem {
         name: CrateName,
         /// The version.
         version: Version,
+    },
+    /// A file cannot be read to its end.
+    #[error("the file of crate `{name}` version `{version}` cannot be read: {reason}")]
+    UnreadableFile {
+        /// The crate.
+        name: CrateName,
+        /// The version.
+        version: Version,
+        /// What the store said, with its causes.
+        reason: Box<str>,
     },
 }
 

@@ -1,0 +1,53 @@
+//! `axum_server migrate`.
+
+use std::{io::Write, time::SystemTime};
+
+use registry_core::{
+    Login,
+    migrate::{Migration, migrate},
+    record::{Stamp, Timestamp},
+};
+
+use crate::{
+    End,
+    backends::{open_index, same_place},
+    cli::MigrateArgs,
+    error::{Error, causes},
+    progress::Progress,
+    url::IndexUrl,
+};
+
+/// Copies every crate from one index to another.
+pub(crate) async fn run(args: MigrateArgs) -> Result<End, Error> {
+    let url = |flag, text| IndexUrl::parse(text).map_err(|source| Error::Url { flag, source });
+    let (from, to) = (url("--from", &args.from)?, url("--to", &args.to)?);
+    if same_place(&from, &to) {
+        return Err(Error::SamePlace { place: from.to_string() });
+    }
+    from.must_be_there()?;
+    let source = open_index(&from, &args.data.folder).await?;
+    let target = open_index(&to, &args.data.folder).await?;
+
+    let by = Login::new("migrate").expect("it is a plain word");
+    let stamp = Stamp { by, at: Timestamp::from(SystemTime::now()), request: None };
+    let mut progress = Progress::new();
+    let mut told = 0;
+    let migration = migrate(source.index(), target.index(), stamp, |so_far| {
+        for (name, error) in &so_far.failed[told..] {
+            progress.note(format_args!("not copied: `{name}`: {}", causes(error)));
+        }
+        told = so_far.failed.len();
+        progress.show(format_args!("{} of {} crates", so_far.done(), so_far.crates));
+    });
+    let migration = migration.await.map_err(Error::Migrate)?;
+    let seconds = progress.end().as_secs_f64();
+    let Migration { crates, new, followed, same, failed, .. } = &migration;
+    writeln!(
+        std::io::stdout(),
+        "{crates} crates in `{from}`: {new} copied to `{to}`, {followed} brought up to date there, \
+         {same} were there, {} not copied; compared, in {seconds:.1} s",
+        failed.len(),
+    )
+    .map_err(Error::Print)?;
+    Ok(if migration.is_complete() { End::Well } else { End::WithFindings })
+}

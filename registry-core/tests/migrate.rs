@@ -1,0 +1,189 @@
+//! Bringing crates over from one index to another.
+
+mod common;
+
+use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc};
+
+use registry_core::{
+    CrateRecord, Index, IndexError, IndexFile,
+    conformance::{
+        faulty::{Fault, Faults, FaultyIndex},
+        record_fixture::{
+            about, add_owner, alice, canonical, first, name, owner, publish, release, set_yanked,
+            stamp,
+        },
+        run,
+    },
+    index::Lookup,
+    memory::MemoryIndex,
+    migrate::{CopyError, MigrateError, Migration, migrate},
+    owner::Owners,
+    record::{ReleaseRecord, ReleaseState},
+};
+
+use common::DamagedIndex;
+
+/// Puts a record into an index, whatever is there.
+async fn put(index: &MemoryIndex, record: CrateRecord) {
+    let revision = index.load(&record.name().canonical(), None).await.unwrap().found();
+    let revision = revision.map(|stored| stored.revision);
+    let (record, change) = record.imported(stamp());
+    index.commit(revision.as_ref(), &change, &record).await.unwrap();
+}
+
+/// A crate with a release in each state.
+fn in_every_state(crate_name: &str) -> CrateRecord {
+    use ReleaseState::*;
+    let states = [Published, Yanked, Unlisted, Archived, Disposed, Deleted];
+    let releases = states.into_iter().enumerate().map(|(count, state)| {
+        let release = release(crate_name, &format!("1.{count}.0"));
+        let line = release.line.with_yanked(state == Yanked);
+        Arc::new(ReleaseRecord { line, state, ..release })
+    });
+    let owners = Owners::from_iter([alice(), owner(7, "bob")]);
+    let about = about("in every state");
+    CrateRecord::from_parts(name(crate_name), owners, about, releases.collect()).unwrap()
+}
+
+/// An index with more crates than are copied at a time.
+async fn source() -> MemoryIndex {
+    let index = MemoryIndex::new();
+    for count in 0..30 {
+        put(&index, publish(&first(&format!("crate-{count}"), "1.0.0").0, "1.1.0").0).await;
+    }
+    put(&index, in_every_state("States")).await;
+    index
+}
+
+/// All that an index holds, and all that it serves.
+async fn content(index: &dyn Index) -> BTreeMap<String, (CrateRecord, IndexFile)> {
+    let all = NonZeroUsize::new(1000).unwrap();
+    let mut content = BTreeMap::new();
+    for name in index.names(None, all).await.unwrap() {
+        let record = index.load(&name, None).await.unwrap().found().unwrap().record;
+        let file = index.index_file(&name, None).await.unwrap().found().unwrap();
+        content.insert(name.to_string(), (record, file));
+    }
+    content
+}
+
+async fn migrated(from: &MemoryIndex, to: &MemoryIndex) -> Migration {
+    let (from, to) = (Arc::new(from.clone()), Arc::new(to.clone()));
+    migrate(from, to, stamp(), |_| {}).await.unwrap()
+}
+
+fn counts(migration: &Migration) -> [usize; 5] {
+    let Migration { crates, new, followed, same, failed, .. } = migration;
+    [*crates, *new, *followed, *same, failed.len()]
+}
+
+#[test]
+fn everything_comes_over_as_it_is_and_once() {
+    run(async {
+        let (from, to) = (source().await, MemoryIndex::new());
+        let mut seen = Vec::new();
+        let migration = migrate(Arc::new(from.clone()), Arc::new(to.clone()), stamp(), |so_far| {
+            seen.push(so_far.done())
+        });
+        let migration = migration.await.unwrap();
+        assert_eq!(counts(&migration), [31, 31, 0, 0, 0]);
+        assert!(migration.is_complete());
+        assert_eq!(seen, Vec::from_iter(1..=31));
+        assert_eq!(content(&to).await, content(&from).await);
+
+        assert_eq!(counts(&migrated(&from, &to).await), [31, 0, 0, 31, 0]);
+        assert_eq!(content(&to).await, content(&from).await);
+    });
+}
+
+#[test]
+fn what_came_since_follows() {
+    run(async {
+        let (from, to) = (source().await, MemoryIndex::new());
+        migrated(&from, &to).await;
+        let grown = publish(&first("crate-0", "1.0.0").0, "1.1.0").0;
+        put(&from, publish(&set_yanked(&grown, "1.0.0", true).0, "1.2.0").0).await;
+        put(&from, add_owner(&in_every_state("States"), owner(8, "carol")).0).await;
+        put(&from, first("new", "0.1.0").0).await;
+        assert_eq!(counts(&migrated(&from, &to).await), [32, 1, 2, 29, 0]);
+        assert_eq!(content(&to).await, content(&from).await);
+    });
+}
+
+#[test]
+fn a_crate_that_moved_on_in_the_target_is_left_and_told() {
+    run(async {
+        let (from, to) = (source().await, MemoryIndex::new());
+        let ours = publish(&first("crate-7", "1.0.0").0, "2.0.0").0;
+        put(&to, ours.clone()).await;
+        put(&to, first("only-here", "1.0.0").0).await;
+        let migration = migrated(&from, &to).await;
+        assert_eq!(counts(&migration), [31, 30, 0, 0, 1]);
+        assert!(!migration.is_complete());
+        let failed: Vec<_> =
+            migration.failed.iter().map(|(name, error)| format!("{name}: {error}")).collect();
+        assert_eq!(
+            failed,
+            ["crate_7: version `2.0.0` of crate `crate-7` is another one, or missing, \
+                 in the source"]
+        );
+        let here = content(&to).await;
+        assert_eq!(here["crate_7"].0, ours);
+        assert_eq!(here.len(), 32);
+    });
+}
+
+#[test]
+fn a_crate_that_cannot_be_read_holds_up_no_other() {
+    run(async {
+        let (from, to) = (source().await, MemoryIndex::new());
+        let damaged = DamagedIndex::new(from.clone(), canonical("crate-3"));
+        let migration =
+            migrate(Arc::new(damaged), Arc::new(to.clone()), stamp(), |_| {}).await.unwrap();
+        assert_eq!(counts(&migration), [31, 30, 0, 0, 1]);
+        let [(name, CopyError::Source(IndexError::Backend { .. }))] = &migration.failed[..] else {
+            panic!("{migration:?}")
+        };
+        assert_eq!(*name, canonical("crate-3"));
+        assert!(to.load(name, None).await.unwrap() == Lookup::Absent);
+    });
+}
+
+#[test]
+fn a_backend_that_fails_as_a_whole_ends_it() {
+    run(async {
+        let to: Arc<dyn Index> = Arc::new(MemoryIndex::new());
+        let gone: Arc<dyn Index> = Arc::new(DamagedIndex::gone());
+        let from = Arc::new(source().await);
+        let error = migrate(gone.clone(), to, stamp(), |_| {}).await.unwrap_err();
+        assert!(matches!(error, MigrateError::Source(_)), "{error:?}");
+        let error = migrate(from, gone, stamp(), |_| {}).await.unwrap_err();
+        assert!(matches!(error, MigrateError::Target(_)), "{error:?}");
+    });
+}
+
+#[test]
+fn a_migration_that_was_interrupted_anywhere_can_be_run_again() {
+    run(async {
+        let from = MemoryIndex::new();
+        for count in 0..3 {
+            put(&from, publish(&first(&format!("c{count}"), "1.0.0").0, "1.1.0").0).await;
+        }
+        let expected = content(&from).await;
+        for fault in Fault::ALL {
+            for call in 0.. {
+                let (to, faults) = (MemoryIndex::new(), Faults::none());
+                let target = Arc::new(FaultyIndex::new(to.clone(), faults.clone()));
+                faults.arm(call, fault);
+                let first = migrate(Arc::new(from.clone()), target, stamp(), |_| {});
+                let _ = faults.run(first).await;
+                if !faults.struck() {
+                    assert!(call >= 12, "a load, a commit, a load and a look for each crate");
+                    break;
+                }
+                assert!(migrated(&from, &to).await.is_complete(), "{fault:?} at {call}");
+                assert_eq!(content(&to).await, expected, "{fault:?} at {call}");
+            }
+        }
+    });
+}
