@@ -10,8 +10,15 @@ use object_store::{
     ObjectStore, RetryConfig, aws::AmazonS3Builder, azure::MicrosoftAzureBuilder,
     gcp::GoogleCloudStorageBuilder, prefix::PrefixStore,
 };
-use registry_core::{Index, auth::TokenStore, search::Search};
-use registry_index::sqlite::{SqliteDatabase, SqliteOpenError};
+use registry_core::{
+    Index,
+    auth::TokenStore,
+    search::{NameSearch, Search},
+};
+use registry_index::{
+    object::{ObjectIndex, ObjectTokens},
+    sqlite::{SqliteDatabase, SqliteOpenError},
+};
 use registry_storage::ObjectCrateStore;
 
 use crate::{
@@ -76,13 +83,19 @@ pub(crate) fn same_place(one: &IndexUrl, other: &IndexUrl) -> bool {
 }
 
 impl StorageArgs {
+    /// Where the crate files that belong to `index` are.
+    pub(crate) fn url(&self, index: &IndexArgs) -> Result<StorageUrl, Error> {
+        match &self.storage {
+            Some(text) => {
+                StorageUrl::parse(text).map_err(|source| Error::Url { flag: "--storage", source })
+            }
+            None => Ok(StorageUrl::beside(&index.url()?, &index.data.folder)),
+        }
+    }
+
     /// Opens the crate files that belong to `index`.
     pub(crate) fn open(&self, index: &IndexArgs) -> Result<ObjectCrateStore, Error> {
-        let url = match &self.storage {
-            Some(text) => StorageUrl::parse(text)
-                .map_err(|source| Error::Url { flag: "--storage", source })?,
-            None => StorageUrl::beside(&index.url()?, &index.data.folder),
-        };
+        let url = self.url(index)?;
         let failed = |source| Error::Open { place: url.to_string(), source };
         match &url {
             StorageUrl::Folder(path) => {
@@ -99,18 +112,22 @@ impl StorageArgs {
 /// An opened index, with its search and its tokens.
 pub(crate) enum OpenIndex {
     Sqlite(SqliteDatabase),
+    Bucket(ObjectIndex, ObjectTokens),
 }
 
 impl OpenIndex {
     pub(crate) fn index(&self) -> Arc<dyn Index> {
         match self {
             Self::Sqlite(database) => Arc::new(database.index(REGISTRY)),
+            Self::Bucket(index, _) => Arc::new(index.clone()),
         }
     }
 
-    pub(crate) fn search(&self) -> Arc<dyn Search> {
+    /// Searches by itself, or by the names in `index`, which is this one with a cache in front.
+    pub(crate) fn search(&self, index: Arc<dyn Index>) -> Arc<dyn Search> {
         match self {
             Self::Sqlite(database) => Arc::new(database.index(REGISTRY)),
+            Self::Bucket(..) => Arc::new(NameSearch::new(index)),
         }
     }
 
@@ -120,23 +137,32 @@ impl OpenIndex {
             Self::Sqlite(database) => {
                 Ok(database.check().await.err().iter().map(|error| causes(error)).collect())
             }
+            Self::Bucket(..) => Ok(Vec::new()),
         }
     }
 
     pub(crate) fn tokens(&self) -> Arc<dyn TokenStore> {
         match self {
             Self::Sqlite(database) => Arc::new(database.tokens()),
+            Self::Bucket(_, tokens) => Arc::new(tokens.clone()),
         }
     }
 }
 
 /// Opens an index. One that has no place for tokens has them in the data folder `data`.
 pub(crate) async fn open_index(url: &IndexUrl, _data: &Path) -> Result<OpenIndex, Error> {
+    let failed = |source| Error::Open { place: url.to_string(), source };
     match url {
         IndexUrl::Sqlite(path) => Ok(OpenIndex::Sqlite(open_sqlite(path.clone())?)),
-        IndexUrl::Folder(_) | IndexUrl::Bucket(_) | IndexUrl::Postgres(_) => {
-            let source = "this version has no such index".into();
-            Err(Error::Open { place: url.to_string(), source })
+        IndexUrl::Bucket(bucket) => {
+            let store = open_bucket(bucket).map_err(|error| failed(error.into()))?;
+            let index = ObjectIndex::open(store.clone()).await;
+            let index = index.map_err(|error| failed(error.into()))?;
+            let tokens = ObjectTokens::open(store).await;
+            Ok(OpenIndex::Bucket(index, tokens.map_err(|error| failed(error.into()))?))
+        }
+        IndexUrl::Folder(_) | IndexUrl::Postgres(_) => {
+            Err(failed("this version has no such index".into()))
         }
     }
 }

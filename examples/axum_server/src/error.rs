@@ -41,8 +41,15 @@ pub(crate) enum Error {
     Print(#[source] io::Error),
 }
 
-/// An error and what caused it, since one line is all the reader gets.
+/// An error and what caused it on one line, which is all the reader gets. A cause that is in the
+/// message above it, as those of some libraries are, is not repeated.
 pub(crate) fn causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let chain = std::iter::successors(Some(error), |error| error.source());
-    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    let mut text = error.to_string();
+    for cause in std::iter::successors(error.source(), |error| error.source()) {
+        let cause = cause.to_string();
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text.replace('\n', " ")
 }

@@ -54,7 +54,9 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
     if let Some(url) = &args.public_url {
         RegistryConfig::new(url)?;
     }
-    let index = args.index.open().await?;
+    // Before anything is made: a mistyped URL leaves nothing behind.
+    args.storage.url(&args.index)?;
+    let opened = args.index.open().await?;
     let crates = args.storage.open(&args.index)?;
     let cannot_listen = |source| Error::Listen { address: args.listen.clone(), source };
     let listener = TcpListener::bind(&args.listen).await.map_err(cannot_listen)?;
@@ -63,9 +65,10 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
     let public_url = args.public_url.unwrap_or_else(|| local_url(address));
     let base_url = format!("{}/{REGISTRY}", public_url.trim_end_matches('/'));
     let config = RegistryConfig::new(&base_url)?.with_auth_required(args.private);
-    let registry = Registry::builder(config, index.index(), crates)
-        .search(index.search())
-        .authenticator(TokenAuthenticator::new(index.tokens()))
+    let index = opened.index();
+    let registry = Registry::builder(config, index.clone(), crates)
+        .search(opened.search(index))
+        .authenticator(TokenAuthenticator::new(opened.tokens()))
         .offload(BlockingThreads::new())
         .build();
 

@@ -200,6 +200,35 @@ fn a_data_folder_that_holds_something_else_is_left_alone() {
 }
 
 #[test]
+fn a_url_that_leads_nowhere_is_told_what_is_allowed() {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path().join("data");
+    let start = ["--listen", "127.0.0.1:0", "--data", data.to_str().unwrap()];
+    let error = |flag, url| start_error(&[&start[..], &[flag, url]].concat());
+    assert_eq!(
+        error("--index", "./index.sqlite"),
+        "--index: `./index.sqlite` does not say what kind of place it is: use sqlite:PATH, \
+         file:DIR, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX or \
+         postgres://USER@HOST/DATABASE"
+    );
+    assert_eq!(
+        error("--storage", "sqlite:crates"),
+        "--storage: `sqlite:` is not the scheme of a place for crate files: use file:DIR, \
+         s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://CONTAINER/PREFIX"
+    );
+    assert_eq!(
+        error("--index", "s3://"),
+        "--index: there is no bucket in the URL: write s3://BUCKET or s3://BUCKET/PREFIX"
+    );
+    // A secret in the wrong place is not printed.
+    for url in ["mysql://alice:secret@host/db", "alice:secret@host", "s3://key:secret@bucket"] {
+        let error = error("--index", url);
+        assert!(error.starts_with("--index: ") && !error.contains("secret"), "{error}");
+    }
+    assert!(!data.exists());
+}
+
+#[test]
 fn the_public_url_is_what_clients_are_told() {
     let server = Server::start_with(&["--public-url", "https://crates.example.com/x/"]);
     let config = server.client().get("/main/index/config.json").json();

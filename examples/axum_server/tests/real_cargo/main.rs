@@ -4,6 +4,7 @@
 //! of its own. One program holds all tests, since each further one would be linked anew.
 
 mod auth;
+mod backends;
 mod caching;
 mod command_line;
 mod common;
@@ -13,6 +14,7 @@ mod features;
 mod hostile;
 mod layout;
 mod memory;
+mod migrate;
 mod names;
 mod overload;
 mod owners;
@@ -23,5 +25,6 @@ mod search;
 mod self_hosting;
 mod shutdown;
 mod snippet;
+mod verify;
 mod workspace;
 mod yank;

@@ -5,6 +5,7 @@ mod cargo;
 mod crates_io;
 mod http;
 mod package;
+mod place;
 mod server;
 
 pub(crate) use self::{
@@ -13,6 +14,7 @@ pub(crate) use self::{
     crates_io::local_crates_io,
     http::{Answer, Client},
     package::Package,
+    place::Place,
     server::{Server, axum_server},
 };
 

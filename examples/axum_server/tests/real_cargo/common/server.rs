@@ -6,11 +6,12 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::{Client, wait_for};
+use super::{Client, Place, wait_for};
 
 /// A running `axum_server` with a data folder of its own. Killed when dropped.
 pub(crate) struct Server {
     folder: TempDir,
+    place: Option<Place>,
     flags: Vec<String>,
     process: Child,
     address: String,
@@ -24,10 +25,20 @@ impl Server {
 
     /// Starts with further flags behind `serve`.
     pub(crate) fn start_with(flags: &[&str]) -> Self {
+        Self::start_as(None, flags)
+    }
+
+    /// Starts with its index somewhere else than in the data folder.
+    pub(crate) fn start_at(place: &Place) -> Self {
+        Self::start_as(Some(place.clone()), &[])
+    }
+
+    fn start_as(place: Option<Place>, flags: &[&str]) -> Self {
         let folder = TempDir::new().unwrap();
         let flags: Vec<String> = flags.iter().map(|&flag| flag.into()).collect();
-        let process = spawn(folder.path(), &flags, 0);
-        let mut server = Self { folder, flags, process, address: String::new(), starts: 0 };
+        let process = spawn(folder.path(), place.as_ref(), &flags, 0);
+        let address = String::new();
+        let mut server = Self { folder, place, flags, process, address, starts: 0 };
         server.await_address();
         server
     }
@@ -74,9 +85,12 @@ impl Server {
 
     /// The command that makes a token for `user`.
     pub(crate) fn token_command(&self, user: &str) -> Command {
-        let mut command = axum_server();
-        command.args(["token", "create", "--user", user, "--data"]).arg(self.data());
-        command
+        self.command(["token", "create", "--user", user])
+    }
+
+    /// A command about the data of this server.
+    pub(crate) fn command<'a>(&self, command: impl IntoIterator<Item = &'a str>) -> Command {
+        on_data(self.folder.path(), self.place.as_ref(), command)
     }
 
     /// A new token of `user`.
@@ -131,7 +145,7 @@ impl Server {
     /// Starts again on the same data, and on another port: somebody may have taken the last one.
     pub(crate) fn restart(&mut self) {
         self.starts += 1;
-        self.process = spawn(self.folder.path(), &self.flags, self.starts);
+        self.process = spawn(self.folder.path(), self.place.as_ref(), &self.flags, self.starts);
         self.await_address();
     }
 }
@@ -155,11 +169,23 @@ pub(crate) fn axum_server() -> Command {
     command
 }
 
-fn spawn(folder: &Path, flags: &[String], start: usize) -> Child {
+/// A command with the flags that lead to the data.
+fn on_data<'a>(
+    folder: &Path,
+    place: Option<&Place>,
+    arguments: impl IntoIterator<Item = &'a str>,
+) -> Command {
+    let mut command = axum_server();
+    command.args(arguments).arg("--data").arg(folder.join("data"));
+    if let Some(place) = place {
+        place.prepare(&mut command).args(["--index", place.url()]);
+    }
+    command
+}
+
+fn spawn(folder: &Path, place: Option<&Place>, flags: &[String], start: usize) -> Child {
     let output = |name| File::create_new(output_file(folder, start, name)).unwrap();
-    axum_server()
-        .args(["serve", "--listen", "127.0.0.1:0", "--data"])
-        .arg(folder.join("data"))
+    on_data(folder, place, ["serve", "--listen", "127.0.0.1:0"])
         .args(flags)
         .stdin(Stdio::null())
         .stdout(output("stdout"))

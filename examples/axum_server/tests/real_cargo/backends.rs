@@ -1,0 +1,150 @@
+//! The same registry wherever its index is.
+
+use std::{
+    collections::BTreeMap,
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    sync::{Arc, Mutex},
+};
+
+use tempfile::TempDir;
+
+use crate::common::{Cargo, Place, Server, axum_server, checksum, index_path};
+
+/// A registry with its index in `place` does all that cargo asks of one, before and after it was
+/// started again.
+fn serves_cargo(place: &Place) {
+    let mut server = Server::start_at(place);
+    let alice = Cargo::of(&server, "alice");
+    let bob = Cargo::of(&server, "bob");
+    alice.publish_library("hello", "1.0.0");
+    alice.publish_library("hello-world", "0.1.0");
+    let refused = bob.publish(&bob.library("hello", "1.1.0")).failure();
+    assert!(refused.contains("(status 403 Forbidden): this crate exists but"), "{refused}");
+    alice.run(["owner", "--registry", "main", "--add", "bob", "hello"]).success();
+    bob.publish_library("hello", "1.1.0");
+    bob.run(["yank", "hello@1.1.0", "--registry", "main"]).success();
+
+    let check = |server: &Server, user: &Cargo| {
+        let app = user.program("app", "println!(\"{}\", hello::version())");
+        let app = app.dependencies(r#"hello = { version = "1", registry = "main" }"#);
+        assert_eq!(user.run_in(&app, ["run"]).success(), "1.0.0\n");
+        let owners = user.run(["owner", "--registry", "main", "--list", "hello"]).success();
+        assert_eq!(owners, "alice\nbob\n");
+        let found = user.run(["search", "hello", "--registry", "main"]).success();
+        let found: Vec<_> = found.lines().filter_map(|line| line.split_once(" #")).collect();
+        assert_eq!(
+            found.iter().map(|(found, _)| found.trim()).collect::<Vec<_>>(),
+            [r#"hello = "1.0.0""#, r#"hello-world = "0.1.0""#]
+        );
+        let file = server.client().get(&index_path("hello"));
+        let etag = file.header("etag").expect("an ETag").to_owned();
+        let known = [("if-none-match", etag.as_str())];
+        assert_eq!(server.client().get_with(&index_path("hello"), &known).status, 304);
+        (file.text().to_owned(), etag)
+    };
+    let before = check(&server, &alice);
+    assert_eq!(before.0.lines().count(), 2);
+
+    server.terminate();
+    assert!(server.wait().success(), "{}", server.log());
+    server.restart();
+    // A user on another machine, since the server has another port.
+    let carol = Cargo::of(&server, "carol");
+    assert_eq!(check(&server, &carol), before);
+    let bob = Cargo::of(&server, "bob");
+    bob.run(["yank", "--undo", "hello@1.1.0", "--registry", "main"]).success();
+    let taken = bob.publish(&bob.library("hello", "1.1.0")).failure();
+    assert!(taken.contains("already"), "{taken}");
+    bob.publish_library("hello", "1.2.0");
+
+    let output = server.command(["index", "verify"]).output().unwrap();
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{stdout}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(stdout.starts_with("2 crates checked in "), "{stdout}");
+    assert!(stdout.ends_with(" s: 0 problems\n"), "{stdout}");
+}
+
+#[test]
+fn a_sqlite_file_elsewhere_serves_cargo() {
+    let folder = TempDir::new().unwrap();
+    serves_cargo(&Place::sqlite(&folder));
+}
+
+#[test]
+fn a_bucket_serves_cargo() {
+    if let Some(bucket) = Place::bucket() {
+        serves_cargo(&bucket);
+    }
+}
+
+/// A server that keeps what is put and gives it back, as S3 does, and takes no notice of conditions.
+fn store_without_conditions() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let objects = Arc::new(Mutex::new(BTreeMap::new()));
+        for stream in listener.incoming() {
+            let (stream, objects) = (stream.unwrap(), objects.clone());
+            std::thread::spawn(move || while answer(&stream, &objects).is_some() {});
+        }
+    });
+    endpoint
+}
+
+/// Answers one request, if there is one more.
+fn answer(stream: &TcpStream, objects: &Mutex<BTreeMap<String, Vec<u8>>>) -> Option<()> {
+    let mut reader = BufReader::new(stream);
+    let (mut request, mut length) = (String::new(), 0);
+    reader.read_line(&mut request).ok().filter(|bytes| *bytes > 0)?;
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        match line.to_ascii_lowercase().trim().split_once(": ") {
+            Some(("content-length", value)) => length = value.parse().unwrap(),
+            Some(_) => {}
+            None => break,
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    let mut words = request.split(' ');
+    let (method, path) = (words.next()?, words.next()?.to_owned());
+    let mut objects = objects.lock().unwrap();
+    let (status, body) = match method {
+        "PUT" => {
+            objects.insert(path.clone(), body);
+            ("200 OK", Vec::new())
+        }
+        "DELETE" => {
+            objects.remove(&path);
+            ("204 No Content", Vec::new())
+        }
+        // A listing: of nothing, which is another flaw.
+        _ if path.contains('?') => ("200 OK", b"<ListBucketResult></ListBucketResult>".to_vec()),
+        _ => objects.get(&path).map_or(("404 Not Found", Vec::new()), |it| ("200 OK", it.clone())),
+    };
+    let etag = objects.get(&path).map(|object| checksum(object)).unwrap_or_default();
+    let head = format!(
+        "HTTP/1.1 {status}\r\ncontent-length: {}\r\netag: \"{etag}\"\r\n\
+         last-modified: Thu, 01 Jan 2026 00:00:00 GMT\r\n\r\n",
+        body.len()
+    );
+    let mut stream = stream;
+    stream.write_all(&[head.as_bytes(), &body].concat()).ok()
+}
+
+#[test]
+fn a_store_that_takes_no_notice_of_conditions_is_refused_at_start() {
+    let folder = TempDir::new().unwrap();
+    let place = Place::bucket_at(&store_without_conditions(), "bucket");
+    let mut command = axum_server();
+    command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(folder.path());
+    command.args(["--index", place.url()]);
+    place.prepare(&mut command).env("AWS_ACCESS_KEY_ID", "key");
+    let output = command.env("AWS_SECRET_ACCESS_KEY", "secret").output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.starts_with(&format!("error: cannot open `{}`: ", place.url())), "{error}");
+    assert!(error.contains("it ignores `If-None-Match: *`"), "{error}");
+}

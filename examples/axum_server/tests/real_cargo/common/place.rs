@@ -1,0 +1,61 @@
+use std::{
+    path::Path,
+    process::{self, Command},
+    sync::atomic::{AtomicUsize, Ordering},
+    time::SystemTime,
+};
+
+use registry_core::conformance::service;
+use tempfile::TempDir;
+
+/// Somewhere for an index, of which nobody else knows.
+#[derive(Clone)]
+pub(crate) struct Place {
+    url: String,
+    variables: Vec<(&'static str, String)>,
+}
+
+impl Place {
+    /// A SQLite file in a folder of the test's.
+    pub(crate) fn sqlite(folder: &TempDir) -> Self {
+        Self::sqlite_at(&folder.path().join(unused_name()))
+    }
+
+    /// This SQLite file.
+    pub(crate) fn sqlite_at(path: &Path) -> Self {
+        Self { url: format!("sqlite:{}", path.display()), variables: Vec::new() }
+    }
+
+    /// A part of a bucket; none without an S3 server.
+    pub(crate) fn bucket() -> Option<Self> {
+        let service = service("REGISTRY_TEST_S3")?;
+        let (endpoint, bucket) = service.rsplit_once('/').expect("http://HOST:PORT/BUCKET");
+        Some(Self::bucket_at(endpoint, bucket))
+    }
+
+    /// A part of a bucket of an S3 server that is none of Amazon's.
+    pub(crate) fn bucket_at(endpoint: &str, bucket: &str) -> Self {
+        let url = format!("s3://{bucket}/{}", unused_name());
+        let variables =
+            vec![("AWS_ENDPOINT_URL", endpoint.to_owned()), ("AWS_ALLOW_HTTP", "true".to_owned())];
+        Self { url, variables }
+    }
+
+    /// As `--index` has it.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Sets what else a program needs to know to get there.
+    pub(crate) fn prepare<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+/// A name that nobody has had in this or another run of the tests.
+fn unused_name() -> String {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos();
+    format!("index_{}_{now}_{count}", process::id())
+}

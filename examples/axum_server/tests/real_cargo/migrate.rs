@@ -1,0 +1,182 @@
+//! `axum_server migrate`: from any index to any other, the same in the end.
+
+use std::{
+    collections::BTreeMap,
+    num::NonZeroUsize,
+    path::Path,
+    process::{Command, Output, Stdio},
+    sync::Arc,
+};
+
+use registry_core::{
+    CrateRecord, Index, IndexFile,
+    conformance::{
+        record_fixture::{about, alice, first, name, owner, publish, release, set_yanked, stamp},
+        run,
+    },
+    owner::Owners,
+    record::{ReleaseRecord, ReleaseState},
+};
+use registry_index::sqlite::SqliteDatabase;
+use tempfile::TempDir;
+
+use crate::common::{Place, axum_server, wait_for};
+
+fn index_of(path: &Path) -> impl Index + use<> {
+    SqliteDatabase::open(path).unwrap().index("main")
+}
+
+/// Makes a SQLite index of these crates.
+fn seed(path: &Path, records: impl IntoIterator<Item = CrateRecord>) {
+    run(async {
+        let index = index_of(path);
+        for record in records {
+            let revision = index.load(&record.name().canonical(), None).await.unwrap().found();
+            let revision = revision.map(|stored| stored.revision);
+            let (record, change) = record.imported(stamp());
+            index.commit(revision.as_ref(), &change, &record).await.unwrap();
+        }
+    });
+}
+
+/// All that a SQLite index holds, and all that it serves.
+fn content(path: &Path) -> BTreeMap<String, (CrateRecord, IndexFile)> {
+    run(async {
+        let index = index_of(path);
+        let mut content = BTreeMap::new();
+        for name in index.names(None, NonZeroUsize::new(10_000).unwrap()).await.unwrap() {
+            let record = index.load(&name, None).await.unwrap().found().unwrap().record;
+            let file = index.index_file(&name, None).await.unwrap().found().unwrap();
+            content.insert(name.to_string(), (record, file));
+        }
+        content
+    })
+}
+
+/// A crate with a release in each state that there is, and two owners.
+fn in_every_state(crate_name: &str) -> CrateRecord {
+    use ReleaseState::*;
+    let states = [Published, Yanked, Unlisted, Archived, Disposed, Deleted];
+    let releases = states.into_iter().enumerate().map(|(count, state)| {
+        let release = release(crate_name, &format!("1.{count}.0+build"));
+        let line = release.line.with_yanked(state == Yanked);
+        Arc::new(ReleaseRecord { line, state, ..release })
+    });
+    let owners = Owners::from_iter([alice(), owner(7, "bob")]);
+    let about = about("in every state, \u{1f980} \"quoted\"");
+    CrateRecord::from_parts(name(crate_name), owners, about, releases.collect()).unwrap()
+}
+
+fn migrate(from: &Place, to: &Place) -> Command {
+    let mut command = axum_server();
+    command.args(["migrate", "--from", from.url(), "--to", to.url()]);
+    from.prepare(to.prepare(&mut command));
+    command
+}
+
+#[track_caller]
+fn ends(output: &Output, status: i32) -> String {
+    let stdout = String::from_utf8(output.stdout.clone()).unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(status), "{stdout}{stderr}");
+    stdout
+}
+
+/// The numbers of the summary: crates, copied, brought up to date, there already, not copied.
+fn counts(summary: &str) -> Vec<usize> {
+    let words = summary.split([' ', ':', '`', ',', ';']);
+    words.filter_map(|word| word.parse().ok()).take(5).collect()
+}
+
+#[test]
+fn an_index_comes_back_the_same_from_a_journey_through_every_backend() {
+    let folder = TempDir::new().unwrap();
+    let start = folder.path().join("start");
+    let grown = publish(&set_yanked(&first("hello-world", "1.0.0").0, "1.0.0", true).0, "1.1.0").0;
+    let mut records = vec![grown.clone(), in_every_state("States"), first("a", "0.1.0").0];
+    records.extend((0..40).map(|count| first(&format!("crate-{count}"), "1.0.0").0));
+    let crates = records.len();
+    seed(&start, records);
+
+    let mut places = vec![Place::sqlite_at(&start)];
+    places.extend(Place::bucket());
+    places.push(Place::sqlite_at(&folder.path().join("end")));
+    for stage in places.windows(2) {
+        let summary = ends(&migrate(&stage[0], &stage[1]).output().unwrap(), 0);
+        assert_eq!(counts(&summary), [crates, crates, 0, 0, 0], "{summary}");
+        let again = ends(&migrate(&stage[0], &stage[1]).output().unwrap(), 0);
+        assert_eq!(counts(&again), [crates, 0, 0, crates, 0], "{again}");
+    }
+    assert_eq!(content(&folder.path().join("end")), content(&start));
+
+    // What came since comes after.
+    seed(&start, [publish(&grown, "1.2.0").0]);
+    for stage in places.windows(2) {
+        let summary = ends(&migrate(&stage[0], &stage[1]).output().unwrap(), 0);
+        assert_eq!(counts(&summary), [crates, 0, 1, crates - 1, 0], "{summary}");
+    }
+    assert_eq!(content(&folder.path().join("end")), content(&start));
+}
+
+#[test]
+fn a_migration_that_is_killed_goes_on_where_it_was() {
+    const CRATES: usize = 300;
+    let folder = TempDir::new().unwrap();
+    let [from, to] = ["from", "to"].map(|name| folder.path().join(name));
+    seed(&from, (0..CRATES).map(|count| first(&format!("crate-{count}"), "1.0.0").0));
+    let places = [&from, &to].map(|path| Place::sqlite_at(path));
+    let mut command = migrate(&places[0], &places[1]);
+    let mut process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let copied = wait_for("some crates", || {
+        let copied = if to.exists() { content(&to).len() } else { 0 };
+        (copied >= 20).then_some(copied)
+    });
+    process.kill().unwrap();
+    process.wait().unwrap();
+    let summary = ends(&migrate(&places[0], &places[1]).output().unwrap(), 0);
+    let counts = counts(&summary);
+    assert!(counts[3] >= copied && counts[1] + counts[3] == CRATES, "{summary}");
+    assert_eq!(content(&to), content(&from));
+}
+
+#[test]
+fn a_crate_that_moved_on_elsewhere_is_named_and_left() {
+    let folder = TempDir::new().unwrap();
+    let [from, to] = ["from", "to"].map(|name| folder.path().join(name));
+    seed(&from, [first("one", "1.0.0").0, first("two", "1.0.0").0]);
+    let ours = publish(&first("one", "1.0.0").0, "2.0.0").0;
+    seed(&to, [ours.clone()]);
+    let [from, there] = [&from, &to].map(|path| Place::sqlite_at(path));
+    let output = migrate(&from, &there).output().unwrap();
+    assert_eq!(counts(&ends(&output, 3)), [2, 1, 0, 0, 1]);
+    assert_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        "not copied: `one`: version `2.0.0` of crate `one` is another one, or missing, \
+         in the source\n"
+    );
+    assert_eq!(content(&to)["one"].0, ours);
+}
+
+#[test]
+fn a_migration_needs_two_indexes() {
+    let folder = TempDir::new().unwrap();
+    let place = |name: &str| Place::sqlite_at(&folder.path().join(name));
+    seed(&folder.path().join("here"), []);
+    let error = |from: &Place, to: &Place| {
+        let output = migrate(from, to).output().unwrap();
+        ends(&output, 1);
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let (here, gone) = (place("here"), place("gone"));
+    let expected = format!("error: there is no index at `{}`\n", gone.url());
+    assert_eq!(error(&gone, &here), expected);
+    assert!(!folder.path().join("gone").exists());
+    let same = place("./here");
+    let expected = format!("error: `{}` is both source and target\n", here.url());
+    assert_eq!(error(&here, &same), expected);
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink(folder.path(), folder.path().join("link")).unwrap();
+        assert_eq!(error(&here, &place("link/here")), expected);
+    }
+}
