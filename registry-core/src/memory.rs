@@ -19,7 +19,7 @@ use crate::{
     name::CanonicalName,
     owner::{Login, Owner},
     record::{Change, CrateRecord},
-    search::{FoundCrate, Search, SearchPage, SearchQuery},
+    search::{FoundCrate, Rank, Search, SearchPage, SearchQuery, crate_words},
     store::{CrateBody, CrateFile, CrateKey, CrateStore, StoreError, StoredCrate},
 };
 
@@ -104,7 +104,8 @@ impl Search for MemoryIndex {
         let mut found: Vec<(Rank, CanonicalName, FoundCrate)> = Vec::new();
         for (name, Stored { record, .. }) in &lock(&self.0).crates {
             let Some(max_version) = record.max_version().cloned() else { continue };
-            let Some(rank) = Rank::of(record, query.text()) else { continue };
+            let words = crate_words(name, record.about());
+            let Some(rank) = Rank::of(query, name, &words) else { continue };
             let description = record.about().description.clone();
             let shown = FoundCrate { name: record.name().clone(), max_version, description };
             found.push((rank, name.clone(), shown));
@@ -115,42 +116,6 @@ impl Search for MemoryIndex {
         let total = found.len();
         let page = found.into_iter().skip(query.offset()).take(query.limit().get());
         Ok(SearchPage { crates: page.map(|(.., shown)| shown).collect(), total })
-    }
-}
-
-/// How a crate was found, best first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Rank {
-    ExactName,
-    NamePrefix,
-    NamePart,
-    Words,
-}
-
-impl Rank {
-    fn of(record: &CrateRecord, text: &str) -> Option<Self> {
-        let name = record.name().canonical();
-        let (name, wanted) = (name.as_str(), text.replace('-', "_"));
-        if name == wanted {
-            return Some(Self::ExactName);
-        }
-        if name.starts_with(&wanted) {
-            return Some(Self::NamePrefix);
-        }
-        if name.contains(&wanted) {
-            return Some(Self::NamePart);
-        }
-        let about = record.about();
-        let texts: Vec<String> = about
-            .description
-            .iter()
-            .chain(&about.keywords)
-            .map(|text| text.to_lowercase())
-            .collect();
-        let is_found = |word: &str| {
-            name.contains(&word.replace('-', "_")) || texts.iter().any(|text| text.contains(word))
-        };
-        text.split_whitespace().all(is_found).then_some(Self::Words)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Finding crates: the [`Search`] trait, and the search every index has.
 
-use std::{fmt, num::NonZeroUsize, sync::Arc};
+use std::{collections::BTreeSet, fmt, num::NonZeroUsize, sync::Arc};
 
 use async_trait::async_trait;
 use semver::Version;
@@ -8,6 +8,7 @@ use semver::Version;
 use crate::{
     index::{Index, IndexError},
     name::{CanonicalName, CrateName},
+    record::About,
 };
 
 /// Finds crates by words.
@@ -17,13 +18,17 @@ pub trait Search: fmt::Debug + Send + Sync + 'static {
     /// their canonical names:
     ///
     /// 1. the crate of exactly that name, `-` and `_` alike;
-    /// 2. crates whose name begins with the text;
-    /// 3. crates whose name has the text in it;
-    /// 4. crates that have each word of the text in the name, the description or a keyword, in
-    ///    any case. A search by names alone ends before these.
+    /// 2. crates whose name begins with the text, `-` and `_` alike;
+    /// 3. crates that have, for each word of the text, a word that begins with it: in the name,
+    ///    the description or a keyword, as [`crate_words`] gives them. A search by names alone
+    ///    looks at the words of the name.
     ///
+    /// Empty text finds every crate; text without a word in it, such as `!!`, finds none.
     /// Crates without a published version that is not yanked are left out. A commit is found as
     /// soon as it has returned.
+    ///
+    /// Whole words and their beginnings, and not any part of a text, because that is what an
+    /// inverted index answers: a search that looks into the middle of words reads every crate.
     async fn search(&self, query: &SearchQuery) -> Result<SearchPage, IndexError>;
 }
 
@@ -33,6 +38,58 @@ pub trait Search: fmt::Debug + Send + Sync + 'static {
 impl<S: Search + ?Sized> Search for Arc<S> {
     async fn search(&self, query: &SearchQuery) -> Result<SearchPage, IndexError> {
         (**self).search(query).await
+    }
+}
+
+/// The words of a text, in lower case: what is between characters that are neither letters nor
+/// digits, as [`char::is_alphanumeric`] has it. A crate name parts at `-` and `_`.
+///
+/// ```
+/// use registry_core::search::words;
+///
+/// assert_eq!(words("serde_JSON: 2x as fast!"), ["serde", "json", "2x", "as", "fast"]);
+/// assert_eq!(words("!!"), [""; 0]);
+/// ```
+pub fn words(text: &str) -> Vec<String> {
+    // Lower case first: what becomes of a letter need not be letters alone (`İ` is `i` with a
+    // combining dot), and a query, which is in lower case already, has to be split alike.
+    let text = text.to_lowercase();
+    let words = text.split(|char: char| !char.is_alphanumeric());
+    words.filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}
+
+/// The [`words`] by which a crate is found: those of its name, its description and its keywords.
+pub fn crate_words(name: &CanonicalName, about: &About) -> BTreeSet<String> {
+    let texts = about.description.iter().chain(&about.keywords).map(String::as_str);
+    texts.chain([name.as_str()]).flat_map(words).collect()
+}
+
+/// How a crate was found, best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Rank {
+    ExactName,
+    NamePrefix,
+    Words,
+}
+
+impl Rank {
+    /// The rank of a crate with this name, and these words to be found by; `None` if `query` does
+    /// not find it.
+    pub(crate) fn of(
+        query: &SearchQuery,
+        name: &CanonicalName,
+        crate_words: &BTreeSet<String>,
+    ) -> Option<Self> {
+        let wanted = query.canonical();
+        if name.as_str() == wanted {
+            return Some(Self::ExactName);
+        }
+        if name.as_str().starts_with(&wanted) {
+            return Some(Self::NamePrefix);
+        }
+        let words = words(query.text());
+        let is_found = |word: &String| crate_words.iter().any(|other| other.starts_with(word));
+        (!words.is_empty() && words.iter().all(is_found)).then_some(Self::Words)
     }
 }
 
@@ -73,6 +130,11 @@ impl SearchQuery {
     /// The text looked for, in lower case.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The text as a canonical name would begin that begins with it: lower case, `-` as `_`.
+    pub fn canonical(&self) -> String {
+        self.text.replace('-', "_")
     }
 
     /// How many crates to pass over.
@@ -142,23 +204,23 @@ impl NameSearch {
 impl Search for NameSearch {
     async fn search(&self, query: &SearchQuery) -> Result<SearchPage, IndexError> {
         const PAGE: NonZeroUsize = NonZeroUsize::new(1000).expect("1000 is not 0");
-        let wanted = query.text().replace('-', "_");
-        let mut matches: Vec<CanonicalName> = Vec::new();
+        let mut matches: Vec<(Rank, CanonicalName)> = Vec::new();
         let mut after = None;
         loop {
             let page = self.0.names(after.as_ref(), PAGE).await?;
             let full = page.len() == PAGE.get();
             after = page.last().cloned();
-            matches.extend(page.into_iter().filter(|name| name.as_str().contains(&wanted)));
+            matches.extend(page.into_iter().filter_map(|name| {
+                let words = words(name.as_str()).into_iter().collect();
+                Some((Rank::of(query, &name, &words)?, name))
+            }));
             if !full {
                 break;
             }
         }
-        matches.sort_by_key(|name| {
-            (name.as_str() != wanted, !name.as_str().starts_with(&wanted), name.clone())
-        });
+        matches.sort();
         let mut found = Vec::new();
-        for name in matches {
+        for (_, name) in matches {
             if let Some(stored) = self.0.load(&name, None).await?.found()
                 && let Some(max_version) = stored.record.max_version().cloned()
             {

@@ -190,6 +190,8 @@ async fn search_finds_by_name_a_page_at_a_time() {
         ("?q=%66oo2", vec![&foo2], 1),
         ("?q=+foo2%20", vec![&foo2], 1),
         ("?q=x&q=other", vec![&other], 1),
+        ("?q=bar%20foo", vec![&foo_bar], 1),
+        ("?q=oo", vec![], 0),
         ("?q=%25", vec![], 0),
         ("?q=no%2Fthing&sort=new&&x", vec![], 0),
         ("?per_page=100", vec![&foo, &foo2, &foo_bar, &other], 4),

@@ -178,11 +178,11 @@ async fn a_schema_of_a_later_version_is_refused() {
     let folder = folder();
     let path = folder.path().join("registry.sqlite");
     drop(SqliteDatabase::open(&path).unwrap());
-    Connection::open(&path).unwrap().pragma_update(None, "user_version", 2).unwrap();
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", 3).unwrap();
     let error = SqliteDatabase::open(&path).unwrap_err();
     assert_eq!(
         error.to_string(),
-        format!("`{}` has schema version 2, this version reads up to 1", path.display())
+        format!("`{}` has schema version 3, this version reads up to 2", path.display())
     );
 }
 
@@ -269,6 +269,10 @@ async fn a_search_ranks_as_the_one_in_memory_does() {
         "loop,",
         "an-event",
         "rust\u{2003}serde",
+        "users framework",
+        "s",
+        "old-s",
+        "async ser",
     ] {
         for (offset, limit) in [(0, 100), (0, 2), (2, 2), (50, 1)] {
             let query = SearchQuery::new(text, offset, NonZeroUsize::new(limit).unwrap()).unwrap();
@@ -278,6 +282,71 @@ async fn a_search_ranks_as_the_one_in_memory_does() {
                 "{query:?}"
             );
         }
+    }
+}
+
+#[tokio::test]
+async fn a_search_stays_in_its_registry() {
+    let folder = folder();
+    let database = database(&folder);
+    let say = |text: &str| About { description: Some(text.into()), ..About::default() };
+    for (registry, name) in [("a", "one"), ("b", "two"), ("a", "three"), ("c", "one")] {
+        let (record, change) = about(name, "1.0.0", say("json of 1"));
+        database.index(registry).commit(None, &change, &record).await.unwrap();
+    }
+    for (registry, text, expected) in [
+        ("a", "", vec!["one", "three"]),
+        ("a", "json", vec!["one", "three"]),
+        ("b", "json", vec!["two"]),
+        ("b", "one", vec![]),
+        ("c", "o", vec!["one"]),
+        ("d", "json", vec![]),
+        ("d", "", vec![]),
+        // No number of a registry, nor its character, is a word.
+        ("a", "2", vec![]),
+        ("a", "\u{f0001}json", vec!["one", "three"]),
+        ("b", "\u{f0001}one", vec![]),
+    ] {
+        let query = SearchQuery::new(text, 0, NonZeroUsize::MIN.saturating_add(9)).unwrap();
+        let page = database.index(registry).search(&query).await.unwrap();
+        let found: Vec<_> = page.crates.iter().map(|found| found.name.as_str()).collect();
+        assert_eq!((found, page.total), (expected.clone(), expected.len()), "{registry} {text:?}");
+    }
+}
+
+#[tokio::test]
+async fn many_crates_found_by_words_are_in_the_order_of_their_names() {
+    const CRATES: usize = 12_000;
+    let folder = folder();
+    let index = database(&folder).index("main");
+    // Beside the library, because a commit of each would take a disk some minutes. Every second
+    // one has the word; the names are in another order than the rows.
+    Connection::open(folder.path().join("registry.sqlite"))
+        .unwrap()
+        .execute_batch(&format!(
+            r#"
+            WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {CRATES})
+            INSERT INTO crate
+                (registry, canonical, name, revision, etag, owners, about, max_version, words)
+            SELECT
+                'main', name, name, 1, '', '', '{{}}', '1.0.0',
+                replace(name, '_', ' ') || iif(i % 2 = 0, ' word', ' other')
+            FROM (SELECT i, printf('c_%05d', i * 7919 % {CRATES}) AS name FROM n);
+            "#
+        ))
+        .unwrap();
+    let (named, change) = first("word-a", "1.0.0");
+    index.commit(None, &change, &named).await.unwrap();
+    let mut expected: Vec<String> =
+        (0..CRATES).step_by(2).map(|i| format!("c_{:05}", i * 7919 % CRATES)).collect();
+    expected.sort();
+    expected.insert(0, "word-a".into());
+    for (offset, limit) in [(0, 1), (0, 3), (1, 2), (5_990, 100), (6_000, 1), (6_001, 1)] {
+        let limit = NonZeroUsize::new(limit).unwrap();
+        let page = index.search(&SearchQuery::new("wor", offset, limit).unwrap()).await.unwrap();
+        let found: Vec<_> = page.crates.iter().map(|found| found.name.as_str()).collect();
+        let expected: Vec<_> = expected.iter().skip(offset).take(limit.get()).collect();
+        assert_eq!((found, page.total), (expected.iter().map(|n| n.as_str()).collect(), 6_001));
     }
 }
 

@@ -6,7 +6,7 @@ use registry_core::{
     BoxError, CanonicalName, CrateName, CrateRecord, ETag, Index, IndexError, IndexFile, IndexLine,
     Login,
     index::{Lookup, Revision, Stored},
-    record::{About, Change, ChangeKind, ReleaseRecord, ReleaseState, Timestamp},
+    record::{Change, ChangeKind, ReleaseRecord, ReleaseState, Timestamp},
     version::UniqueVersion,
 };
 use rusqlite::{OptionalExtension as _, Row, Transaction, named_params, params};
@@ -14,6 +14,7 @@ use rusqlite::{OptionalExtension as _, Row, Transaction, named_params, params};
 use super::{
     BACKEND, failed,
     pool::{Pool, WriteError},
+    words_text,
 };
 
 /// One registry of a [`SqliteDatabase`](super::SqliteDatabase): its index, and its search.
@@ -223,11 +224,11 @@ fn write_crate(
     let owners = serde_json::to_string(next.owners())?;
     let about = serde_json::to_string(next.about())?;
     let max_version = next.max_version().map(ToString::to_string);
-    let search_text = search_text(next.about());
+    let words = words_text(&canonical, next.about());
     let row = named_params! {
         ":registry": registry, ":canonical": canonical.as_str(),
         ":name": next.name().as_str(), ":etag": file.etag.as_str(), ":owners": owners,
-        ":about": about, ":max_version": max_version, ":search_text": search_text,
+        ":about": about, ":max_version": max_version, ":words": words,
     };
     let row = match expected {
         None => {
@@ -275,13 +276,6 @@ fn update_release(
         1 => Ok(()),
         _ => Err(format!("there is no row for version `{version}`").into()),
     }
-}
-
-/// What words are looked for in, as the search compares it.
-fn search_text(about: &About) -> String {
-    let texts = about.description.iter().chain(&about.keywords);
-    // A word has no line break in it, so it is not found across two texts.
-    texts.map(|text| text.to_lowercase()).collect::<Vec<_>>().join("\n")
 }
 
 fn line_text(release: &ReleaseRecord) -> Result<&str, BoxError> {

@@ -31,7 +31,7 @@ mod tokens;
 
 use std::{fmt, path::PathBuf, sync::Arc};
 
-use registry_core::{BoxError, IndexError};
+use registry_core::{BoxError, CanonicalName, IndexError, record::About, search::crate_words};
 
 use self::pool::Pool;
 pub use self::{index::SqliteIndex, schema::SqliteOpenError, tokens::SqliteTokens};
@@ -95,6 +95,11 @@ impl fmt::Debug for SqliteDatabase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("SqliteDatabase").field(&self.0).finish()
     }
+}
+
+/// The words by which a crate is found, as the table keeps them.
+fn words_text(name: &CanonicalName, about: &About) -> String {
+    crate_words(name, about).into_iter().collect::<Vec<_>>().join(" ")
 }
 
 fn failed(source: BoxError) -> IndexError {

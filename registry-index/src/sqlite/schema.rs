@@ -7,14 +7,26 @@ use std::{
     time::{Duration, Instant},
 };
 
-use registry_core::BoxError;
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use registry_core::{BoxError, CanonicalName};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+
+use super::words_text;
 
 /// In the header of every file of ours, so that nothing else's is taken for one.
 const APPLICATION_ID: i32 = i32::from_be_bytes(*b"CrgR");
 
 /// What makes version n + 1 of the schema out of version n. Never edited, only added to.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/1.sql")];
+const MIGRATIONS: [Migration; 2] = [
+    Migration { prepare: |_| Ok(()), sql: include_str!("migrations/1.sql") },
+    Migration { prepare: fill_words, sql: include_str!("migrations/2.sql") },
+];
+
+/// One step of the schema.
+struct Migration {
+    /// What SQL cannot do, run before `sql`.
+    prepare: fn(&Transaction<'_>) -> Result<(), BoxError>,
+    sql: &'static str,
+}
 
 /// Older ones could damage a file in write-ahead mode. Source: sqlite.org/wal.html, "The WAL-Reset
 /// Bug".
@@ -85,10 +97,8 @@ pub(super) fn open(path: &Path) -> Result<Connection, SqliteOpenError> {
         return Err(SqliteOpenError::OldSqlite { found: rusqlite::version() });
     }
     create(path).map_err(|source| SqliteOpenError::Create { path: path.into(), source })?;
-    let failed = |source: rusqlite::Error| SqliteOpenError::Sqlite {
-        path: path.into(),
-        source: source.into(),
-    };
+    let damaged = |source| SqliteOpenError::Sqlite { path: path.into(), source };
+    let failed = |source: rusqlite::Error| damaged(source.into());
     let mut connection = connect(path, Access::Write).map_err(failed)?;
     let (application_id, tables) = identify(&mut connection).map_err(failed)?;
     if application_id != APPLICATION_ID && (application_id, tables) != (0, 0) {
@@ -96,10 +106,9 @@ pub(super) fn open(path: &Path) -> Result<Connection, SqliteOpenError> {
     }
     let mode = switch_to_wal(&connection).map_err(failed)?;
     if mode != "wal" {
-        let source = format!("the journal mode is `{mode}` and cannot be changed").into();
-        return Err(SqliteOpenError::Sqlite { path: path.into(), source });
+        return Err(damaged(format!("the journal mode is `{mode}` and cannot be changed").into()));
     }
-    match migrate(&mut connection).map_err(failed)? {
+    match migrate(&mut connection).map_err(damaged)? {
         Some(found) => Err(SqliteOpenError::Newer { path: path.into(), found }),
         None => Ok(connection),
     }
@@ -139,7 +148,7 @@ fn identify(connection: &mut Connection) -> rusqlite::Result<(i32, i64)> {
 }
 
 /// Runs what is missing; the version found, if it is later than all we know.
-fn migrate(connection: &mut Connection) -> rusqlite::Result<Option<i32>> {
+fn migrate(connection: &mut Connection) -> Result<Option<i32>, BoxError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let found: i32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let Some(missing) = usize::try_from(found).ok().and_then(|done| MIGRATIONS.get(done..)) else {
@@ -147,7 +156,8 @@ fn migrate(connection: &mut Connection) -> rusqlite::Result<Option<i32>> {
     };
     if !missing.is_empty() {
         for migration in missing {
-            transaction.execute_batch(migration)?;
+            (migration.prepare)(&transaction)?;
+            transaction.execute_batch(migration.sql)?;
         }
         let version = i32::try_from(MIGRATIONS.len()).expect("there are a handful");
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
@@ -157,6 +167,19 @@ fn migrate(connection: &mut Connection) -> rusqlite::Result<Option<i32>> {
     Ok(None)
 }
 
+/// Gives each crate of schema 1 the words by which it is found.
+fn fill_words(transaction: &Transaction<'_>) -> Result<(), BoxError> {
+    let mut crates = transaction.prepare("SELECT id, canonical, about FROM crate")?;
+    let mut update = transaction.prepare("UPDATE crate SET search_text = ?2 WHERE id = ?1")?;
+    let mut rows = crates.query([])?;
+    while let Some(row) = rows.next()? {
+        let canonical = CanonicalName::new(row.get_ref(1)?.as_str()?)?;
+        let about = serde_json::from_str(row.get_ref(2)?.as_str()?)?;
+        update.execute((row.get::<_, i64>(0)?, words_text(&canonical, &about)))?;
+    }
+    Ok(())
+}
+
 /// Opens one more connection to a file that is there.
 pub(super) fn connect(path: &Path, access: Access) -> rusqlite::Result<Connection> {
     // Without CREATE: if the file was moved away, an empty one in its place would be no registry.
@@ -164,7 +187,7 @@ pub(super) fn connect(path: &Path, access: Access) -> rusqlite::Result<Connectio
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
-    connection.set_prepared_statement_cache_capacity(32);
+    connection.set_prepared_statement_cache_capacity(64);
     // NORMAL may lose acknowledged commits when the power fails.
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "foreign_keys", true)?;

@@ -1,42 +1,159 @@
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use registry_core::{
-    CrateName, IndexError,
+    BoxError, CrateName, IndexError,
     record::About,
-    search::{FoundCrate, Search, SearchPage, SearchQuery},
+    search::{FoundCrate, Search, SearchPage, SearchQuery, words},
     version::parse_version,
 };
-use rusqlite::named_params;
+use rusqlite::{OptionalExtension as _, Params, Row, Transaction, params};
 
 use super::{failed, index::SqliteIndex};
 
-/// Compares every crate of the registry with the query, one row each and no release: 1 to 3
-/// microseconds a crate, so up to a third of a second for 100,000.
+/// Up to so many crates found by their words are read and sorted; beyond, it takes less time to go
+/// through the names in order and to see which of them were found.
+const FEW: usize = 5_000;
+
+/// Reads the words' own index and the names of one page, and not every crate.
 #[async_trait]
 impl Search for SqliteIndex {
     async fn search(&self, query: &SearchQuery) -> Result<SearchPage, IndexError> {
         let (registry, query) = (self.registry.clone(), query.clone());
         let page = self.pool.read(move |transaction| {
-            let words: Vec<&str> = query.text().split_whitespace().collect();
-            let mut search = transaction.prepare_cached(include_str!("sql/search.sql"))?;
-            let mut rows = search.query(named_params! {
-                ":registry": &*registry, ":name": query.text().replace('-', "_"),
-                ":words": serde_json::to_string(&words)?,
-                ":limit": i64::try_from(query.limit().get())?,
-                ":offset": i64::try_from(query.offset())?,
-            })?;
-            let mut page = SearchPage::default();
-            while let Some(row) = rows.next()? {
-                page.total = usize::try_from(row.get::<_, i64>(0)?)?;
-                let Some(name) = row.get_ref(1)?.as_str_or_null()? else { break };
-                let about: About = serde_json::from_str(row.get_ref(3)?.as_str()?)?;
-                page.crates.push(FoundCrate {
-                    name: CrateName::new(name)?,
-                    max_version: parse_version(row.get_ref(2)?.as_str()?)?,
-                    description: about.description,
-                });
-            }
-            Ok(page)
+            let prefix = query.canonical();
+            // Behind every name that begins so: names are ASCII.
+            let end = format!("{prefix}\u{10ffff}");
+            SearchOf { transaction, registry: &registry, prefix, end }.page(&query)
         });
         page.await.map_err(failed)
     }
+}
+
+/// A search in one registry.
+struct SearchOf<'a> {
+    transaction: &'a Transaction<'a>,
+    registry: &'a str,
+    /// The names from here to before `end` are those that begin with the text, the one that equals
+    /// it first.
+    prefix: String,
+    end: String,
+}
+
+impl SearchOf<'_> {
+    fn page(&self, query: &SearchQuery) -> Result<SearchPage, BoxError> {
+        if query.text().is_empty() {
+            let crates = self.by_name(query.offset(), query.limit().get())?;
+            return Ok(SearchPage { crates, total: self.count_names()? });
+        }
+        // A name that begins with the text has words that begin with its words, so the words find
+        // it, too: without a word there is nothing, and otherwise they find all there is.
+        let Some(pattern) = self.pattern(query)? else {
+            return Ok(SearchPage::default());
+        };
+        let total = self.count(include_str!("sql/count_words.sql"), [&pattern])?;
+        let mut crates = self.by_name(query.offset(), query.limit().get())?;
+        let room = query.limit().get() - crates.len();
+        if room > 0 && query.offset() + crates.len() < total {
+            let named = self.count_names()?;
+            let offset = query.offset().saturating_sub(named);
+            crates.extend(if total - named <= FEW {
+                self.by_words(&pattern, offset, room)?
+            } else {
+                self.by_walk(&pattern, offset, room)?
+            });
+        }
+        Ok(SearchPage { crates, total })
+    }
+
+    /// What finds the crates of this registry with these words; `None` if nothing does.
+    fn pattern(&self, query: &SearchQuery) -> Result<Option<String>, BoxError> {
+        let mut find = self.transaction.prepare_cached(include_str!("sql/find_registry.sql"))?;
+        let number = find.query_row([self.registry], |row| row.get::<_, u32>(0)).optional()?;
+        let Some(number) = number else { return Ok(None) };
+        // As the view `crate_found_words` has it.
+        let registry =
+            char::from_u32(0xf_0000 + number).ok_or("a registry has too high a number")?;
+        // Nothing in quotes has a meaning but the quote, which is in no word.
+        let words: BTreeSet<String> = words(query.text()).into_iter().collect();
+        let words: Vec<_> = words.iter().map(|word| format!("\"{registry}{word}\"*")).collect();
+        Ok((!words.is_empty()).then(|| words.join(" AND ")))
+    }
+
+    fn count(&self, sql: &str, params: impl Params) -> Result<usize, BoxError> {
+        let mut query = self.transaction.prepare_cached(sql)?;
+        let count: i64 = query.query_row(params, |row| row.get(0))?;
+        Ok(usize::try_from(count)?)
+    }
+
+    fn count_names(&self) -> Result<usize, BoxError> {
+        let range = (self.registry, &self.prefix, &self.end);
+        self.count(include_str!("sql/count_names.sql"), range)
+    }
+
+    /// Crates whose name begins with the text.
+    fn by_name(&self, offset: usize, limit: usize) -> Result<Vec<FoundCrate>, BoxError> {
+        let (offset, limit) = (i64::try_from(offset)?, i64::try_from(limit)?);
+        let params = params![self.registry, self.prefix, self.end, limit, offset];
+        self.found(include_str!("sql/search_names.sql"), params)
+    }
+
+    /// Crates whose name begins otherwise.
+    fn by_words(
+        &self,
+        pattern: &str,
+        offset: usize,
+        limit: usize,
+    ) -> Result<Vec<FoundCrate>, BoxError> {
+        let (offset, limit) = (i64::try_from(offset)?, i64::try_from(limit)?);
+        let params = params![pattern, self.prefix, self.end, limit, offset];
+        self.found(include_str!("sql/search_words.sql"), params)
+    }
+
+    /// The same, of which there are many.
+    fn by_walk(
+        &self,
+        pattern: &str,
+        offset: usize,
+        limit: usize,
+    ) -> Result<Vec<FoundCrate>, BoxError> {
+        let mut matches = self.transaction.prepare_cached(include_str!("sql/match_words.sql"))?;
+        let ids = matches.query_map([pattern], |row| row.get(0))?;
+        let ids = ids.collect::<rusqlite::Result<Vec<i64>>>()?;
+        let mut walk = self.transaction.prepare_cached(include_str!("sql/walk_names.sql"))?;
+        let mut rows = walk.query((self.registry, &self.prefix, &self.end))?;
+        let (mut crates, mut passed) = (Vec::new(), 0);
+        while crates.len() < limit
+            && let Some(row) = rows.next()?
+        {
+            let id: i64 = row.get(0)?;
+            if ids.binary_search(&id).is_ok() {
+                if passed < offset {
+                    passed += 1;
+                } else {
+                    crates.extend(self.found(include_str!("sql/found_crate.sql"), [id])?);
+                }
+            }
+        }
+        Ok(crates)
+    }
+
+    fn found(&self, sql: &str, params: impl Params) -> Result<Vec<FoundCrate>, BoxError> {
+        let mut query = self.transaction.prepare_cached(sql)?;
+        let mut rows = query.query(params)?;
+        let mut crates = Vec::new();
+        while let Some(row) = rows.next()? {
+            crates.push(found_crate(row)?);
+        }
+        Ok(crates)
+    }
+}
+
+fn found_crate(row: &Row<'_>) -> Result<FoundCrate, BoxError> {
+    let about: About = serde_json::from_str(row.get_ref(2)?.as_str()?)?;
+    Ok(FoundCrate {
+        name: CrateName::new(row.get_ref(0)?.as_str()?)?,
+        max_version: parse_version(row.get_ref(1)?.as_str()?)?,
+        description: about.description,
+    })
 }

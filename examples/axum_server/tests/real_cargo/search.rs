@@ -1,7 +1,7 @@
 use crate::common::{Cargo, Server};
 
 #[test]
-fn search_finds_by_name_and_shows_the_newest_version() {
+fn search_finds_by_name_and_words_and_shows_the_newest_version() {
     let server = Server::start();
     let cargo = Cargo::of(&server, "alice");
     cargo.publish_library("hello", "1.0.0");
@@ -19,6 +19,8 @@ fn search_finds_by_name_and_shows_the_newest_version() {
             r#"hello-world = "0.1.0"    # the crate hello-world"#,
         ]
     );
+    let by_words = cargo.run(["search", "world crate", "--registry", "main"]).success();
+    assert_eq!(by_words, "hello-world = \"0.1.0\"    # the crate hello-world\n");
     let nothing = cargo.run(["search", "absent", "--registry", "main"]).success();
     assert_eq!(nothing, "");
 }

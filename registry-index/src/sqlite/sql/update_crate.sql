@@ -6,6 +6,6 @@ SET
     owners = :owners,
     about = :about,
     max_version = :max_version,
-    search_text = :search_text
+    words = :words
 WHERE registry = :registry AND canonical = :canonical AND revision = :expected
 RETURNING id, revision

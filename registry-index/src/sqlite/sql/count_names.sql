@@ -1,0 +1,3 @@
+SELECT count(*)
+FROM crate
+WHERE registry = ?1 AND max_version IS NOT NULL AND canonical >= ?2 AND canonical < ?3

@@ -1,0 +1,3 @@
+SELECT count(*)
+FROM crate_words
+WHERE crate_words MATCH ?1

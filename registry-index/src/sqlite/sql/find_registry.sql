@@ -1,0 +1,3 @@
+SELECT id
+FROM registry
+WHERE name = ?1

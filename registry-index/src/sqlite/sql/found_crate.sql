@@ -1,0 +1,3 @@
+SELECT name, max_version, about
+FROM crate
+WHERE id = ?1
