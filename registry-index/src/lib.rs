@@ -1,6 +1,10 @@
 //! Index backends for [`registry_core`].
 //!
 #![cfg_attr(
+    feature = "fs",
+    doc = "- [`fs`] keeps one registry in a folder, which any web server can serve as it is."
+)]
+#![cfg_attr(
     feature = "object-store",
     doc = "- [`object`] keeps one registry, with users and tokens, in a bucket and nothing else."
 )]
@@ -17,9 +21,12 @@
 //!
 //! | feature | default | brings |
 //! |---|---|---|
+//! | `fs` | no | an index in a folder (with tokio, to run it) |
 //! | `object-store` | no | index and tokens in an object store, and an index exported to one |
 //! | `sqlite` | yes | index, search and tokens in SQLite, which is compiled in (with tokio, to run it) |
 
+#[cfg(feature = "fs")]
+pub mod fs;
 #[cfg(feature = "object-store")]
 pub mod object;
 #[cfg(feature = "sqlite")]

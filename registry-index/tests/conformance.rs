@@ -67,6 +67,26 @@ registry_core::search_conformance!(records_by_name, durable, names_only: async |
     }
 });
 
+#[cfg(feature = "fs")]
+mod fs {
+    use registry_core::memory::MemoryCrateStore;
+    use registry_index::fs::FolderIndex;
+    use tempfile::TempDir;
+
+    fn open(folder: &TempDir) -> FolderIndex {
+        FolderIndex::open(folder.path().join("index")).unwrap()
+    }
+
+    registry_core::index_conformance!(index, durable: async || {
+        let folder = tempfile::tempdir().unwrap();
+        async move || open(&folder)
+    });
+    registry_core::registry_conformance!(registry, durable: async || {
+        let (folder, crates) = (tempfile::tempdir().unwrap(), MemoryCrateStore::new());
+        async move || (open(&folder), crates.clone())
+    });
+}
+
 #[cfg(feature = "sqlite")]
 mod sqlite {
     use registry_core::memory::MemoryCrateStore;

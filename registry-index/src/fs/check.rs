@@ -1,0 +1,106 @@
+//! The files that cargo reads, compared with the records.
+
+use std::{fs, io, num::NonZeroUsize, path::Path};
+
+use registry_core::CrateName;
+
+use super::{
+    disk,
+    error::{At as _, FolderError},
+    folder::Folder,
+    record_file::RecordFile,
+};
+
+/// How many names are in memory at a time.
+const PAGE: NonZeroUsize = NonZeroUsize::new(1000).unwrap();
+
+/// An index file that is not what the records say. It is made anew by
+/// [`FolderIndex::rebuild`](super::FolderIndex::rebuild).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Difference {
+    /// The file of this crate is not there, or has other bytes.
+    Differs {
+        /// The crate, as first published.
+        name: CrateName,
+    },
+    /// A file is where cargo would look for this crate, and no record says so.
+    Unrecorded {
+        /// The crate, in lower case.
+        name: CrateName,
+    },
+}
+
+impl Folder {
+    pub(super) fn differences(&self, rebuild: bool) -> Result<Vec<Difference>, FolderError> {
+        let mut found = Vec::new();
+        let mut last = None;
+        loop {
+            let names = self.names(last.as_ref(), PAGE)?;
+            for name in &names {
+                let _lock = self.lock(name)?;
+                if rebuild {
+                    self.settle(name)?;
+                }
+                let Some(record) = RecordFile::open(&self.layout, name)? else { continue };
+                let spelling = record.header.name.clone();
+                if self.lines_differ(record)? {
+                    if rebuild {
+                        self.rewrite(name)?;
+                    }
+                    found.push(Difference::Differs { name: spelling });
+                }
+            }
+            match names.into_iter().next_back() {
+                Some(name) => last = Some(name),
+                None => break,
+            }
+        }
+        self.unrecorded(self.layout.root(), "", rebuild, &mut found)?;
+        Ok(found)
+    }
+
+    fn lines_differ(&self, record: RecordFile) -> Result<bool, FolderError> {
+        let expected = record.index_file()?;
+        let path = self.layout.index_file(&expected.name);
+        match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+            lines => Ok(lines.at("read", &path)? != expected.body),
+        }
+    }
+
+    /// Looks for files at the paths of crates that have no record, or another spelling.
+    fn unrecorded(
+        &self,
+        folder: &Path,
+        below: &str,
+        remove: bool,
+        found: &mut Vec<Difference>,
+    ) -> Result<(), FolderError> {
+        let mut entries = disk::list(folder)?;
+        entries.sort_by(|(one, _), (other, _)| one.cmp(other));
+        for (file, kind) in entries {
+            let (path, below) = (folder.join(&file), format!("{below}{file}"));
+            if kind.is_dir() {
+                // No deeper than an index is, and not where there is none.
+                if !file.starts_with('.') && below.matches('/').count() < 2 {
+                    self.unrecorded(&path, &format!("{below}/"), remove, found)?;
+                }
+                continue;
+            }
+            let Some(name) = CrateName::from_sparse_path(&below) else { continue };
+            let canonical = name.canonical();
+            let _lock = self.lock(&canonical)?;
+            let record = RecordFile::open(&self.layout, &canonical)?;
+            if record.is_some_and(|record| record.header.name.sparse_path() == below) {
+                continue;
+            }
+            if remove {
+                disk::remove(&path)?;
+                disk::sync_folder(folder)?;
+            }
+            found.push(Difference::Unrecorded { name });
+        }
+        Ok(())
+    }
+}
