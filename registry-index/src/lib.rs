@@ -8,6 +8,7 @@
     feature = "object-store",
     doc = "- [`object`] keeps one registry, with users and tokens, in a bucket and nothing else."
 )]
+#![cfg_attr(feature = "object-store", doc = "- [`layer`] has indexes around indexes.")]
 #![cfg_attr(
     feature = "sqlite",
     doc = "- [`sqlite`] keeps registries, users and tokens in one SQLite file."
@@ -27,6 +28,8 @@
 
 #[cfg(feature = "fs")]
 pub mod fs;
+#[cfg(feature = "object-store")]
+pub mod layer;
 #[cfg(feature = "object-store")]
 pub mod object;
 #[cfg(feature = "sqlite")]
