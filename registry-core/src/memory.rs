@@ -14,7 +14,8 @@ use std::{
 use async_trait::async_trait;
 
 use crate::{
-    auth::{TokenDigest, TokenStore, TokenStoreError},
+    BoxError,
+    auth::{AdoptionError, TokenDigest, TokenStore, TokenStoreError, TokenTransfer, UserTokens},
     index::{ETag, Index, IndexError, IndexFile, Lookup, Revision, Stored},
     name::CanonicalName,
     owner::{Login, Owner},
@@ -189,11 +190,10 @@ impl TokenStore for MemoryTokens {
     async fn create(&self, login: &Login, digest: &TokenDigest) -> Result<Owner, TokenStoreError> {
         let mut state = lock(&self.0);
         if state.tokens.get(digest).is_some_and(|other| other != login) {
-            let source = "the token is another user's".into();
-            return Err(TokenStoreError { backend: BACKEND, source });
+            return Err(tokens_failed("the token is another user's"));
         }
-        let id = u32::try_from(state.users.len() + 1)
-            .map_err(|source| TokenStoreError { backend: BACKEND, source: source.into() })?;
+        let last = state.users.values().map(|user| user.id).max().unwrap_or(0);
+        let id = last.checked_add(1).ok_or_else(|| tokens_failed("there are no more ids"))?;
         let user = state.users.entry(login.clone()).or_insert_with(|| Owner {
             id,
             login: login.clone(),
@@ -212,6 +212,42 @@ impl TokenStore for MemoryTokens {
     async fn user(&self, login: &Login) -> Result<Option<Owner>, TokenStoreError> {
         Ok(lock(&self.0).users.get(login).cloned())
     }
+}
+
+#[async_trait]
+impl TokenTransfer for MemoryTokens {
+    async fn export(&self) -> Result<Vec<UserTokens>, TokenStoreError> {
+        let state = lock(&self.0);
+        let tokens_of = |user: &Owner| {
+            let tokens = state.tokens.iter().filter(|(_, login)| **login == user.login);
+            tokens.map(|(digest, _)| *digest).collect()
+        };
+        let users = state.users.values();
+        let mut users: Vec<_> =
+            users.map(|user| UserTokens { user: user.clone(), tokens: tokens_of(user) }).collect();
+        users.sort_by_key(|user| user.user.id);
+        Ok(users)
+    }
+
+    async fn adopt(&self, user: &UserTokens) -> Result<(), TokenStoreError> {
+        let UserTokens { user, tokens } = user;
+        let mut state = lock(&self.0);
+        let same_id = state.users.values().find(|other| other.id == user.id);
+        let same_login = state.users.get(&user.login);
+        AdoptionError::check(user, same_login, same_id).map_err(tokens_failed)?;
+        let of_another = |digest| state.tokens.get(digest).is_some_and(|it| *it != user.login);
+        if tokens.iter().any(of_another) {
+            let login = user.login.clone();
+            return Err(tokens_failed(AdoptionError::TokenTaken { login }));
+        }
+        state.users.entry(user.login.clone()).or_insert_with(|| user.clone());
+        state.tokens.extend(tokens.iter().map(|digest| (*digest, user.login.clone())));
+        Ok(())
+    }
+}
+
+fn tokens_failed(source: impl Into<BoxError>) -> TokenStoreError {
+    TokenStoreError { backend: BACKEND, source: source.into() }
 }
 
 /// No change above is half done when something panics, so a poisoned lock guards a whole state.

@@ -1,10 +1,12 @@
-//! Bringing all crates of one index over to another: [`migrate`].
+//! Bringing all crates of one index over to another, and the users: [`migrate`],
+//! [`migrate_users`].
 
 use std::{num::NonZeroUsize, sync::Arc};
 
 use futures_util::{StreamExt as _, stream};
 
 use crate::{
+    auth::{TokenStoreError, TokenTransfer},
     index::{Index, IndexError, Lookup},
     name::CanonicalName,
     record::{CrateRecord, Refusal, Stamp},
@@ -29,8 +31,8 @@ const PAGE: NonZeroUsize = NonZeroUsize::new(1000).expect("1000 is not 0");
 /// reported, and so is a crate that cannot be read or copied; the others go on.
 ///
 /// `from` may be written to meanwhile; crates that are new then are left to the next run. Nobody
-/// else may write to `to`. Crate files are not concerned, nor users and tokens: the owners in the
-/// records keep the ids they have. `progress` is told after each crate.
+/// else may write to `to`. The owners in the records keep the ids they have: [`migrate_users`] has to
+/// bring over the users first. Crate files are not concerned. `progress` is told after each crate.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -76,6 +78,26 @@ pub async fn migrate(
         progress(&migration);
     }
     Ok(migration)
+}
+
+/// Copies all users to another store, with their ids and tokens: so that the owners in records which
+/// [`migrate`] copies are who they were, and log in as they did. To be done before, since then a user
+/// who cannot be the same there is noticed while nothing else is. How many users there are.
+///
+/// Those who are there already are given the tokens they lack, so that this, too, can be repeated.
+///
+/// # Errors
+/// [`TokenStoreError`] if a store fails; with [`AdoptionError`](crate::auth::AdoptionError) as its
+/// source for a user or a token that is another one there. Users with lower ids were copied.
+pub async fn migrate_users(
+    from: &dyn TokenTransfer,
+    to: &dyn TokenTransfer,
+) -> Result<usize, TokenStoreError> {
+    let users = from.export().await?;
+    for user in &users {
+        to.adopt(user).await?;
+    }
+    Ok(users.len())
 }
 
 /// All names of an index.

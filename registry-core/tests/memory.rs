@@ -21,6 +21,10 @@ registry_core::token_store_conformance!(token_store, durable: async || {
     let tokens = MemoryTokens::new();
     async move || tokens.clone()
 });
+registry_core::token_transfer_conformance!(token_transfer, durable: async || {
+    let tokens = MemoryTokens::new();
+    async move || tokens.clone()
+});
 registry_core::search_conformance!(search, durable: async || {
     let index = MemoryIndex::new();
     async move || (index.clone(), index.clone())

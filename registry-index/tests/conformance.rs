@@ -116,4 +116,8 @@ mod sqlite {
         let folder = tempfile::tempdir().unwrap();
         async move || open(&folder).tokens()
     });
+    registry_core::token_transfer_conformance!(token_transfer, durable: async || {
+        let folder = tempfile::tempdir().unwrap();
+        async move || open(&folder).tokens()
+    });
 }

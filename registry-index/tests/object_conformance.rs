@@ -46,30 +46,40 @@ mod memory {
         let store = store();
         async move || super::super::tokens(&store).await
     });
+    registry_core::token_transfer_conformance!(token_transfer, durable: async || {
+        let store = store();
+        async move || super::super::tokens(&store).await
+    });
 }
 
 mod s3_server {
     use super::*;
 
     registry_core::index_conformance!(index, durable if "REGISTRY_TEST_S3": async |url: String| {
-        let store = s3::at(&url, &s3::unused());
+        let store = s3::fresh(&url);
         async move || super::super::index(&store).await
     });
     registry_core::search_conformance!(search, durable, names_only if "REGISTRY_TEST_S3":
         async |url: String| {
-            let store = s3::at(&url, &s3::unused());
+            let store = s3::fresh(&url);
             async move || searched(&store).await
         }
     );
     registry_core::registry_conformance!(registry, durable if "REGISTRY_TEST_S3":
         async |url: String| {
-            let (store, crates) = (s3::at(&url, &s3::unused()), MemoryCrateStore::new());
+            let (store, crates) = (s3::fresh(&url), MemoryCrateStore::new());
             async move || (super::super::index(&store).await, crates.clone())
         }
     );
     registry_core::token_store_conformance!(tokens, durable if "REGISTRY_TEST_S3":
         async |url: String| {
-            let store = s3::at(&url, &s3::unused());
+            let store = s3::fresh(&url);
+            async move || super::super::tokens(&store).await
+        }
+    );
+    registry_core::token_transfer_conformance!(token_transfer, durable if "REGISTRY_TEST_S3":
+        async |url: String| {
+            let store = s3::fresh(&url);
             async move || super::super::tokens(&store).await
         }
     );

@@ -12,10 +12,11 @@ use object_store::{
 };
 use registry_core::{
     Index,
-    auth::TokenStore,
+    auth::TokenTransfer,
     search::{NameSearch, Search},
 };
 use registry_index::{
+    fs::{Difference, FolderIndex},
     object::{ObjectIndex, ObjectTokens},
     sqlite::{SqliteDatabase, SqliteOpenError},
 };
@@ -65,10 +66,10 @@ impl IndexUrl {
     /// Fails if there is nothing to read: opening would make a new one, of a slip in a path.
     pub(crate) fn must_be_there(&self) -> Result<(), Error> {
         match self {
-            Self::Sqlite(path) | Self::Folder(path) if !path.exists() => {
-                Err(Error::NotThere { place: self.to_string() })
-            }
-            _ => Ok(()),
+            Self::Sqlite(path) if path.exists() => Ok(()),
+            Self::Folder(path) if path.join(".records").exists() => Ok(()),
+            Self::Sqlite(_) | Self::Folder(_) => Err(Error::NotThere { place: self.to_string() }),
+            Self::Bucket(_) | Self::Postgres(_) => Ok(()),
         }
     }
 }
@@ -112,6 +113,8 @@ impl StorageArgs {
 /// An opened index, with its search and its tokens.
 pub(crate) enum OpenIndex {
     Sqlite(SqliteDatabase),
+    /// With a database for the tokens.
+    Folder(FolderIndex, SqliteDatabase),
     Bucket(ObjectIndex, ObjectTokens),
 }
 
@@ -119,6 +122,7 @@ impl OpenIndex {
     pub(crate) fn index(&self) -> Arc<dyn Index> {
         match self {
             Self::Sqlite(database) => Arc::new(database.index(REGISTRY)),
+            Self::Folder(index, _) => Arc::new(index.clone()),
             Self::Bucket(index, _) => Arc::new(index.clone()),
         }
     }
@@ -127,7 +131,7 @@ impl OpenIndex {
     pub(crate) fn search(&self, index: Arc<dyn Index>) -> Arc<dyn Search> {
         match self {
             Self::Sqlite(database) => Arc::new(database.index(REGISTRY)),
-            Self::Bucket(..) => Arc::new(NameSearch::new(index)),
+            Self::Folder(..) | Self::Bucket(..) => Arc::new(NameSearch::new(index)),
         }
     }
 
@@ -137,20 +141,24 @@ impl OpenIndex {
             Self::Sqlite(database) => {
                 Ok(database.check().await.err().iter().map(|error| causes(error)).collect())
             }
+            Self::Folder(index, _) => {
+                let differences = index.check().await.map_err(Error::Check)?;
+                Ok(differences.iter().map(Difference::to_string).collect())
+            }
             Self::Bucket(..) => Ok(Vec::new()),
         }
     }
 
-    pub(crate) fn tokens(&self) -> Arc<dyn TokenStore> {
+    pub(crate) fn tokens(&self) -> Arc<dyn TokenTransfer> {
         match self {
-            Self::Sqlite(database) => Arc::new(database.tokens()),
+            Self::Sqlite(database) | Self::Folder(_, database) => Arc::new(database.tokens()),
             Self::Bucket(_, tokens) => Arc::new(tokens.clone()),
         }
     }
 }
 
 /// Opens an index. One that has no place for tokens has them in the data folder `data`.
-pub(crate) async fn open_index(url: &IndexUrl, _data: &Path) -> Result<OpenIndex, Error> {
+pub(crate) async fn open_index(url: &IndexUrl, data: &Path) -> Result<OpenIndex, Error> {
     let failed = |source| Error::Open { place: url.to_string(), source };
     match url {
         IndexUrl::Sqlite(path) => Ok(OpenIndex::Sqlite(open_sqlite(path.clone())?)),
@@ -161,9 +169,11 @@ pub(crate) async fn open_index(url: &IndexUrl, _data: &Path) -> Result<OpenIndex
             let tokens = ObjectTokens::open(store).await;
             Ok(OpenIndex::Bucket(index, tokens.map_err(|error| failed(error.into()))?))
         }
-        IndexUrl::Folder(_) | IndexUrl::Postgres(_) => {
-            Err(failed("this version has no such index".into()))
+        IndexUrl::Folder(path) => {
+            let index = FolderIndex::open(path).map_err(|error| failed(error.into()))?;
+            Ok(OpenIndex::Folder(index, open_sqlite(data.join(DATABASE))?))
         }
+        IndexUrl::Postgres(_) => Err(failed("this version has no such index".into())),
     }
 }
 

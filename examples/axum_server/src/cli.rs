@@ -41,9 +41,9 @@ pub(crate) enum Command {
     /// Look after the index.
     #[command(subcommand)]
     Index(IndexCommand),
-    /// Copy all crates of an index to another.
+    /// Copy all crates of an index to another, with all users and their tokens.
     ///
-    /// Compares each with its source afterwards. It can be interrupted and run again: what is there
+    /// Compares each crate with its source afterwards. It can be interrupted and run again: what is there
     /// already is brought up to date. Crate files stay where they are. Ends with status 3 if a crate
     /// could not be copied.
     Migrate(MigrateArgs),
@@ -120,6 +120,10 @@ pub(crate) enum IndexCommand {
     ///
     /// Says what is wrong with which crate, and ends with status 3 if anything is.
     Verify(VerifyArgs),
+    /// Make the files for web servers in a folder anew from its records.
+    ///
+    /// For an index of file:DIR, if somebody has edited it or some of it is lost.
+    Rebuild(IndexArgs),
 }
 
 #[derive(Debug, Args)]

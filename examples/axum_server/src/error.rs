@@ -3,7 +3,7 @@
 use std::{io, path::PathBuf};
 
 use registry_core::{
-    BoxError, auth::TokenStoreError, config::ConfigError, migrate::MigrateError,
+    BoxError, IndexError, auth::TokenStoreError, config::ConfigError, migrate::MigrateError,
     registry::VerifyError,
 };
 
@@ -25,6 +25,19 @@ pub(crate) enum Error {
     SamePlace { place: String },
     #[error("{}; what was copied stays: run it again", causes(.0))]
     Migrate(#[source] MigrateError),
+    #[error("cannot copy the users: {}", causes(.0))]
+    MigrateUsers(#[source] TokenStoreError),
+    #[error("cannot check the index: {}", causes(.0))]
+    Check(#[source] IndexError),
+    #[error(
+        "`{place}` keeps nothing that could be rebuilt: only the folder of file:DIR has files \
+         beside its records"
+    )]
+    NothingToRebuild { place: String },
+    #[error("cannot rebuild the rest: {}", causes(.0))]
+    Rebuild(#[source] IndexError),
+    #[error("cannot write `config.json`: {}", causes(.0))]
+    WriteConfig(#[source] IndexError),
     #[error("the rest cannot be checked: {}", causes(.0))]
     Verify(#[source] VerifyError),
     #[error("cannot listen on `{address}`: {source}")]

@@ -1,12 +1,15 @@
-//! A Cargo registry in one command, kept in a SQLite database and a folder.
+//! A Cargo registry in one command, kept in a SQLite database and a folder, or wherever it is told.
 //!
 //! ```text
 //! cargo run --release -p axum_server
 //! cargo run --release -p axum_server -- serve --listen 127.0.0.1:8080 --data ./registry-data
 //! cargo run --release -p axum_server -- token create --user alice
+//! cargo run --release -p axum_server -- serve --index s3://bucket/registry
+//! cargo run --release -p axum_server -- migrate --from sqlite:index.sqlite --to file:index
+//! cargo run --release -p axum_server -- index verify
 //! ```
 //!
-//! The first starts the registry and prints what goes into `.cargo/config.toml`; the last makes a
+//! The first starts the registry and prints what goes into `.cargo/config.toml`; the third makes a
 //! token for `cargo login`, also while the server runs. `--help` names the rest.
 
 mod backends;
@@ -18,6 +21,7 @@ mod log;
 mod migrate;
 mod offload;
 mod progress;
+mod rebuild;
 mod routes;
 mod serve;
 mod stream;
@@ -66,6 +70,7 @@ fn run(command: Command) -> Result<End, Error> {
             }
             Command::Token(TokenCommand::Create(args)) => token::create(args).await.map(done),
             Command::Index(IndexCommand::Verify(args)) => verify::run(args).await,
+            Command::Index(IndexCommand::Rebuild(args)) => rebuild::run(args).await.map(done),
             Command::Migrate(args) => migrate::run(args).await,
         }
     })

@@ -4,7 +4,7 @@ use std::{io::Write, time::SystemTime};
 
 use registry_core::{
     Login,
-    migrate::{Migration, migrate},
+    migrate::{Migration, migrate, migrate_users},
     record::{Stamp, Timestamp},
 };
 
@@ -28,6 +28,8 @@ pub(crate) async fn run(args: MigrateArgs) -> Result<End, Error> {
     let source = open_index(&from, &args.data.folder).await?;
     let target = open_index(&to, &args.data.folder).await?;
 
+    let users = migrate_users(&*source.tokens(), &*target.tokens()).await;
+    let users = users.map_err(Error::MigrateUsers)?;
     let by = Login::new("migrate").expect("it is a plain word");
     let stamp = Stamp { by, at: Timestamp::from(SystemTime::now()), request: None };
     let mut progress = Progress::new();
@@ -45,7 +47,8 @@ pub(crate) async fn run(args: MigrateArgs) -> Result<End, Error> {
     writeln!(
         std::io::stdout(),
         "{crates} crates in `{from}`: {new} copied to `{to}`, {followed} brought up to date there, \
-         {same} were there, {} not copied; compared, in {seconds:.1} s",
+         {same} were there, {} not copied; {users} users with their tokens; compared, in \
+         {seconds:.1} s",
         failed.len(),
     )
     .map_err(Error::Print)?;

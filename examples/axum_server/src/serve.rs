@@ -24,6 +24,7 @@ use tokio::{
 };
 
 use crate::{
+    backends::OpenIndex,
     cli::ServeArgs,
     error::Error,
     linger::{Lingering, UnreadBody},
@@ -65,6 +66,10 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
     let public_url = args.public_url.unwrap_or_else(|| local_url(address));
     let base_url = format!("{}/{REGISTRY}", public_url.trim_end_matches('/'));
     let config = RegistryConfig::new(&base_url)?.with_auth_required(args.private);
+    if let OpenIndex::Folder(folder, _) = &opened {
+        // Whoever is served the folder by another server finds this one for the rest.
+        folder.write_config(&config).await.map_err(Error::WriteConfig)?;
+    }
     let index = opened.index();
     let registry = Registry::builder(config, index.clone(), crates)
         .search(opened.search(index))

@@ -7,6 +7,7 @@
 mod authorizer;
 mod credential;
 mod token;
+mod transfer;
 
 use std::fmt;
 
@@ -17,6 +18,7 @@ pub use self::{
     authorizer::{AllowAll, OwnersMayWrite},
     credential::{Credential, CredentialError, CredentialForms},
     token::{Token, TokenAuthenticator, TokenDigest, TokenStore, TokenStoreError},
+    transfer::{AdoptionError, TokenTransfer, UserTokens},
 };
 use crate::{
     BoxError,

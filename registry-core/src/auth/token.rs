@@ -102,6 +102,11 @@ impl TokenDigest {
         Self(Checksum::of(token))
     }
 
+    /// A digest from the 32 bytes that were stored.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes.into())
+    }
+
     /// The 32 bytes to store.
     pub fn as_bytes(&self) -> &[u8; 32] {
         self.0.as_bytes()

@@ -51,6 +51,7 @@ pub mod record_fixture;
 pub mod registry;
 pub mod search;
 pub mod token_store;
+pub mod token_transfer;
 
 use std::{
     collections::BTreeSet,

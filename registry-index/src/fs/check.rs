@@ -2,7 +2,7 @@
 
 use std::{fs, io, num::NonZeroUsize, path::Path};
 
-use registry_core::CrateName;
+use registry_core::{CanonicalName, CrateName};
 
 use super::{
     disk,
@@ -16,15 +16,19 @@ const PAGE: NonZeroUsize = NonZeroUsize::new(1000).unwrap();
 
 /// An index file that is not what the records say. It is made anew by
 /// [`FolderIndex::rebuild`](super::FolderIndex::rebuild).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Difference {
     /// The file of this crate is not there, or has other bytes.
+    #[error(
+        "the index file of crate `{name}` in the folder is not there, or differs from its record"
+    )]
     Differs {
         /// The crate, as first published.
         name: CrateName,
     },
     /// A file is where cargo would look for this crate, and no record says so.
+    #[error("there is an index file of crate `{name}` in the folder, and no record of it")]
     Unrecorded {
         /// The crate, in lower case.
         name: CrateName,
@@ -38,18 +42,7 @@ impl Folder {
         loop {
             let names = self.names(last.as_ref(), PAGE)?;
             for name in &names {
-                let _lock = self.lock(name)?;
-                if rebuild {
-                    self.settle(name)?;
-                }
-                let Some(record) = RecordFile::open(&self.layout, name)? else { continue };
-                let spelling = record.header.name.clone();
-                if self.lines_differ(record)? {
-                    if rebuild {
-                        self.rewrite(name)?;
-                    }
-                    found.push(Difference::Differs { name: spelling });
-                }
+                found.extend(unless_damaged(self.difference(name, rebuild))?.flatten());
             }
             match names.into_iter().next_back() {
                 Some(name) => last = Some(name),
@@ -58,6 +51,26 @@ impl Folder {
         }
         self.unrecorded(self.layout.root(), "", rebuild, &mut found)?;
         Ok(found)
+    }
+
+    fn difference(
+        &self,
+        name: &CanonicalName,
+        rebuild: bool,
+    ) -> Result<Option<Difference>, FolderError> {
+        let _lock = self.lock(name)?;
+        if rebuild {
+            self.settle(name)?;
+        }
+        let Some(record) = RecordFile::open(&self.layout, name)? else { return Ok(None) };
+        let spelling = record.header.name.clone();
+        if !self.lines_differ(record)? {
+            return Ok(None);
+        }
+        if rebuild {
+            self.rewrite(name)?;
+        }
+        Ok(Some(Difference::Differs { name: spelling }))
     }
 
     fn lines_differ(&self, record: RecordFile) -> Result<bool, FolderError> {
@@ -91,7 +104,9 @@ impl Folder {
             let Some(name) = CrateName::from_sparse_path(&below) else { continue };
             let canonical = name.canonical();
             let _lock = self.lock(&canonical)?;
-            let record = RecordFile::open(&self.layout, &canonical)?;
+            let record = unless_damaged(RecordFile::open(&self.layout, &canonical))?;
+            // What is to be there nobody knows.
+            let Some(record) = record else { continue };
             if record.is_some_and(|record| record.header.name.sparse_path() == below) {
                 continue;
             }
@@ -102,5 +117,13 @@ impl Folder {
             found.push(Difference::Unrecorded { name });
         }
         Ok(())
+    }
+}
+
+/// Nothing, if it is one record that is damaged: whoever loads it is told, and the others go on.
+fn unless_damaged<T>(done: Result<T, FolderError>) -> Result<Option<T>, FolderError> {
+    match done {
+        Err(FolderError::Damaged { .. } | FolderError::OtherCrate { .. }) => Ok(None),
+        done => done.map(Some),
     }
 }

@@ -23,21 +23,21 @@ impl FolderIndex {
 
     /// Compares the files that cargo reads with the records, and tells where they differ.
     ///
-    /// Takes the time of reading the whole index, and for a moment the lock of each crate.
+    /// Takes the time of reading the whole index, and for a moment the lock of each crate. A crate
+    /// whose record is damaged is passed over: [`Index::load`] says what is wrong with it.
     ///
     /// # Errors
-    /// [`IndexError::Backend`] for the first record that cannot be read.
+    /// [`IndexError::Backend`] if the folder cannot be read.
     pub async fn check(&self) -> Result<Vec<Difference>, IndexError> {
         self.run(|folder| folder.differences(false)).await
     }
 
     /// Makes the files that cargo reads anew where they differ from the records, as they do if
     /// somebody has edited the folder, and removes those of which there is no record. Gives what
-    /// there was to do.
+    /// there was to do. The files of a crate whose record is damaged are left as they are.
     ///
     /// # Errors
-    /// [`IndexError::Full`], or [`IndexError::Backend`] also for the first record that cannot be
-    /// read. What was done until then stays done.
+    /// [`IndexError::Full`] or [`IndexError::Backend`]. What was done until then stays done.
     pub async fn rebuild(&self) -> Result<Vec<Difference>, IndexError> {
         self.run(|folder| folder.differences(true)).await
     }

@@ -1,11 +1,12 @@
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::TryStreamExt as _;
 use object_store::{ObjectStore, path::Path};
 use registry_core::{
     BoxError, Checksum, Login, Owner,
-    auth::{TokenDigest, TokenStore, TokenStoreError},
+    auth::{AdoptionError, TokenDigest, TokenStore, TokenStoreError, TokenTransfer, UserTokens},
     index::{Lookup, Revision},
 };
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,9 @@ use super::{
 
 const USERS: &str = "users.json";
 const TOKENS: &str = "tokens";
+
+/// Tokens that are read at the same time, when all of them are.
+const READS_AT_ONCE: usize = 16;
 
 /// The layout of `users.json`.
 const FORMAT: u32 = 1;
@@ -77,15 +81,29 @@ impl ObjectTokens {
     }
 
     async fn user_or_new(&self, login: &Login) -> Result<Owner, BoxError> {
-        let mut unknown = 0;
-        for _ in 0..Self::ROUNDS {
-            let (mut users, revision) = self.users().await?;
-            if let Some(user) = find(&users, login) {
-                return Ok(user.clone());
+        let user = self.find_or_add(|users| {
+            if let Some(user) = find(users, login) {
+                return Ok(Found::Here(user.clone()));
             }
             let last = users.users.iter().map(|user| user.id).max().unwrap_or(0);
             let id = last.checked_add(1).ok_or("there are no more numbers for users")?;
-            let user = Owner { id, login: login.clone(), name: None };
+            Ok(Found::New(Owner { id, login: login.clone(), name: None }))
+        });
+        user.await
+    }
+
+    /// A user that is there, or is added now: `look` says which, given all there are.
+    async fn find_or_add(
+        &self,
+        look: impl Fn(&Users) -> Result<Found, BoxError> + Send,
+    ) -> Result<Owner, BoxError> {
+        let mut unknown = 0;
+        for _ in 0..Self::ROUNDS {
+            let (mut users, revision) = self.users().await?;
+            let user = match look(&users)? {
+                Found::Here(user) => return Ok(user),
+                Found::New(user) => user,
+            };
             users.users.push(user.clone());
             // Who else writes these very bytes adds the same user with the same number.
             let path = Path::from(USERS);
@@ -111,11 +129,16 @@ impl ObjectTokens {
 
     async fn add(&self, login: &Login, digest: &TokenDigest) -> Result<Owner, BoxError> {
         let user = self.user_or_new(login).await?;
-        match self.0.replace(&path_of(digest), None, to_json(&user)).await {
-            Ok(_) => Ok(user),
+        self.add_token(&user, digest).await?;
+        Ok(user)
+    }
+
+    async fn add_token(&self, user: &Owner, digest: &TokenDigest) -> Result<(), BoxError> {
+        match self.0.replace(&path_of(digest), None, to_json(user)).await {
+            Ok(_) => Ok(()),
             Err(ReplaceError::Conflict) => match self.owner_of(digest).await? {
-                Some(owner) if owner == user => Ok(user),
-                Some(_) => Err("the token is another user's".into()),
+                Some(owner) if owner == *user => Ok(()),
+                Some(_) => Err(AdoptionError::TokenTaken { login: user.login.clone() }.into()),
                 None => Err("the token was not written; try again".into()),
             },
             Err(ReplaceError::Unknown(error) | ReplaceError::Failed(error)) => Err(error.into()),
@@ -137,6 +160,69 @@ impl TokenStore for ObjectTokens {
         let (users, _) = self.users().await.map_err(failed)?;
         Ok(find(&users, login).cloned())
     }
+}
+
+#[async_trait]
+impl TokenTransfer for ObjectTokens {
+    /// Lists all tokens, and reads each.
+    async fn export(&self) -> Result<Vec<UserTokens>, TokenStoreError> {
+        self.all().await.map_err(failed)
+    }
+
+    async fn adopt(&self, user: &UserTokens) -> Result<(), TokenStoreError> {
+        self.add_as_it_is(user).await.map_err(failed)
+    }
+}
+
+impl ObjectTokens {
+    async fn all(&self) -> Result<Vec<UserTokens>, BoxError> {
+        let mut tokens: BTreeMap<Login, Vec<TokenDigest>> = BTreeMap::new();
+        let listed = self.0.list(&Path::from(TOKENS), None);
+        let read = listed.map_ok(|name| async move {
+            let digest: Checksum = name.parse()?;
+            let digest = TokenDigest::from_bytes(*digest.as_bytes());
+            Ok::<_, BoxError>((digest, self.owner_of(&digest).await?))
+        });
+        let mut read = read.try_buffered(READS_AT_ONCE);
+        while let Some((digest, owner)) = read.try_next().await? {
+            let owner = owner.ok_or("a token that was listed is not there")?;
+            tokens.entry(owner.login).or_default().push(digest);
+        }
+        let (users, _) = self.users().await?;
+        let with_tokens = users.users.into_iter().map(|user| {
+            let tokens = tokens.remove(&user.login).unwrap_or_default();
+            UserTokens { user, tokens }
+        });
+        let mut all: Vec<_> = with_tokens.collect();
+        all.sort_by_key(|user| user.user.id);
+        Ok(all)
+    }
+
+    async fn add_as_it_is(&self, user: &UserTokens) -> Result<(), BoxError> {
+        let UserTokens { user, tokens } = user;
+        // Looked at first, so that what cannot be adopted leaves nothing.
+        for digest in tokens {
+            if self.owner_of(digest).await?.is_some_and(|owner| owner != *user) {
+                return Err(AdoptionError::TokenTaken { login: user.login.clone() }.into());
+            }
+        }
+        let added = self.find_or_add(|users| {
+            let same_id = users.users.iter().find(|other| other.id == user.id);
+            let here = AdoptionError::check(user, find(users, &user.login), same_id)?;
+            Ok(if here { Found::Here(user.clone()) } else { Found::New(user.clone()) })
+        });
+        let user = added.await?;
+        for digest in tokens {
+            self.add_token(&user, digest).await?;
+        }
+        Ok(())
+    }
+}
+
+/// A user who was looked for.
+enum Found {
+    Here(Owner),
+    New(Owner),
 }
 
 fn find<'a>(users: &'a Users, login: &Login) -> Option<&'a Owner> {

@@ -3,7 +3,7 @@ use std::{fmt, sync::Arc};
 use async_trait::async_trait;
 use registry_core::{
     BoxError, Login, Owner,
-    auth::{TokenDigest, TokenStore, TokenStoreError},
+    auth::{AdoptionError, TokenDigest, TokenStore, TokenStoreError, TokenTransfer, UserTokens},
 };
 use rusqlite::{OptionalExtension as _, Row, ToSql, Transaction};
 
@@ -41,11 +41,7 @@ impl TokenStore for SqliteTokens {
                 _ => Err("the token is another user's".into()),
             }
         });
-        created.await.map_err(|error| match error {
-            WriteError::Full(source) | WriteError::Failed(source) | WriteError::Unknown(source) => {
-                failed(source)
-            }
-        })
+        created.await.map_err(write_failed)
     }
 
     async fn find(&self, digest: &TokenDigest) -> Result<Option<Owner>, TokenStoreError> {
@@ -58,6 +54,47 @@ impl TokenStore for SqliteTokens {
         let login = login.clone();
         let found = self.pool.read(move |transaction| find_user(transaction, &login));
         found.await.map_err(failed)
+    }
+}
+
+#[async_trait]
+impl TokenTransfer for SqliteTokens {
+    async fn export(&self) -> Result<Vec<UserTokens>, TokenStoreError> {
+        let users = self.pool.read(|transaction| {
+            let mut users = transaction.prepare_cached(include_str!("sql/users.sql"))?;
+            let mut users = users.query([])?;
+            let mut exported = Vec::new();
+            while let Some(row) = users.next()? {
+                let user = owner(row)??;
+                let mut tokens = transaction.prepare_cached(include_str!("sql/tokens_of.sql"))?;
+                let tokens = tokens.query_map([user.id], |row| row.get(0))?;
+                let tokens = tokens.map(|digest| digest.map(TokenDigest::from_bytes));
+                exported.push(UserTokens { user, tokens: tokens.collect::<Result<_, _>>()? });
+            }
+            Ok(exported)
+        });
+        users.await.map_err(failed)
+    }
+
+    async fn adopt(&self, user: &UserTokens) -> Result<(), TokenStoreError> {
+        let UserTokens { user, tokens } = user.clone();
+        let adopted = self.pool.write(move |transaction| {
+            let same_login = find_user(transaction, &user.login)?;
+            let same_id = find(transaction, include_str!("sql/find_user_by_id.sql"), user.id)?;
+            if !AdoptionError::check(&user, same_login.as_ref(), same_id.as_ref())? {
+                let mut adopt = transaction.prepare_cached(include_str!("sql/adopt_user.sql"))?;
+                adopt.execute((user.id, user.login.as_str(), &user.name))?;
+            }
+            let mut insert = transaction.prepare_cached(include_str!("sql/insert_token.sql"))?;
+            for digest in &tokens {
+                insert.execute((digest.as_bytes(), user.id))?;
+                if find_token(transaction, digest)?.is_none_or(|owner| owner.id != user.id) {
+                    return Err(AdoptionError::TokenTaken { login: user.login.clone() }.into());
+                }
+            }
+            Ok(())
+        });
+        adopted.await.map_err(write_failed)
     }
 }
 
@@ -83,9 +120,20 @@ fn find(
     query: &str,
     key: impl ToSql,
 ) -> Result<Option<Owner>, BoxError> {
-    let row = |row: &Row<'_>| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get(2)?));
-    let found = transaction.prepare_cached(query)?.query_row([key], row).optional()?;
-    found.map(|(id, login, name)| Ok(Owner { id, login: Login::new(&login)?, name })).transpose()
+    let found = transaction.prepare_cached(query)?.query_row([key], owner).optional()?;
+    found.transpose()
+}
+
+/// A row of id, login and name.
+fn owner(row: &Row<'_>) -> rusqlite::Result<Result<Owner, BoxError>> {
+    let (id, login, name) = (row.get(0)?, row.get::<_, String>(1)?, row.get(2)?);
+    Ok(Login::new(&login).map(|login| Owner { id, login, name }).map_err(Into::into))
+}
+
+fn write_failed(error: WriteError) -> TokenStoreError {
+    let (WriteError::Full(source) | WriteError::Failed(source) | WriteError::Unknown(source)) =
+        error;
+    failed(source)
 }
 
 fn failed(source: BoxError) -> TokenStoreError {

@@ -9,7 +9,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::common::{Cargo, Place, Server, axum_server, checksum, index_path};
+use crate::common::{Cargo, CrateFile, Place, Server, axum_server, checksum, index_path};
 
 /// A registry with its index in `place` does all that cargo asks of one, before and after it was
 /// started again.
@@ -69,6 +69,30 @@ fn serves_cargo(place: &Place) {
 fn a_sqlite_file_elsewhere_serves_cargo() {
     let folder = TempDir::new().unwrap();
     serves_cargo(&Place::sqlite(&folder));
+}
+
+#[test]
+fn a_folder_serves_cargo() {
+    let folder = TempDir::new().unwrap();
+    serves_cargo(&Place::folder(&folder));
+}
+
+#[test]
+fn an_index_folder_is_what_the_server_serves() {
+    let folder = TempDir::new().unwrap();
+    let place = Place::folder(&folder);
+    let server = Server::start_at(&place);
+    let index = place.url().strip_prefix("file:").unwrap();
+    let served = |path: &str| server.client().get(&format!("/main/index/{path}")).body;
+    for publish in ["1.0.0", "1.1.0"] {
+        let client = server.client_of("alice");
+        let file = CrateFile::library("Hello-World", publish, b"");
+        assert_eq!(client.publish(&file.frame()).status, 200);
+        for path in ["config.json", "he/ll/hello-world"] {
+            let path_on_disk = format!("{index}/{path}");
+            assert_eq!(std::fs::read(path_on_disk).unwrap(), served(path), "{path}");
+        }
+    }
 }
 
 #[test]

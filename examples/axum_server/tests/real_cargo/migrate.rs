@@ -20,7 +20,7 @@ use registry_core::{
 use registry_index::sqlite::SqliteDatabase;
 use tempfile::TempDir;
 
-use crate::common::{Place, axum_server, wait_for};
+use crate::common::{CrateFile, Place, Server, axum_server, wait_for};
 
 fn index_of(path: &Path) -> impl Index + use<> {
     SqliteDatabase::open(path).unwrap().index("main")
@@ -98,7 +98,7 @@ fn an_index_comes_back_the_same_from_a_journey_through_every_backend() {
     let crates = records.len();
     seed(&start, records);
 
-    let mut places = vec![Place::sqlite_at(&start)];
+    let mut places = vec![Place::sqlite_at(&start), Place::folder(&folder)];
     places.extend(Place::bucket());
     places.push(Place::sqlite_at(&folder.path().join("end")));
     for stage in places.windows(2) {
@@ -155,6 +155,59 @@ fn a_crate_that_moved_on_elsewhere_is_named_and_left() {
          in the source\n"
     );
     assert_eq!(content(&to)["one"].0, ours);
+}
+
+#[test]
+fn users_come_along_and_log_in_as_before() {
+    let folder = TempDir::new().unwrap();
+    let from = Place::sqlite(&folder);
+    let server = Server::start_at(&from);
+    let tokens = ["alice", "bob"].map(|user| server.token(user));
+    let client = server.client().with_token(&tokens[1]);
+    assert_eq!(client.publish(&CrateFile::library("hello", "1.0.0", b"").frame()).status, 200);
+    let owners = |server: &Server, token: &str| {
+        let client = server.client().with_token(token);
+        client.get("/main/api/v1/crates/hello/owners").json()
+    };
+    let expected = owners(&server, &tokens[1]);
+
+    let mut places = vec![Place::sqlite(&folder)];
+    places.extend(Place::bucket());
+    for to in places {
+        let summary = ends(&migrate(&from, &to).output().unwrap(), 0);
+        assert!(summary.contains("; 2 users with their tokens; "), "{summary}");
+        let moved = Server::start_at(&to);
+        for token in &tokens {
+            assert_eq!(owners(&moved, token), expected);
+        }
+        // Alice is no owner there either.
+        let alice = moved.client().with_token(&tokens[0]);
+        assert_eq!(alice.publish(&CrateFile::library("hello", "1.1.0", b"").frame()).status, 403);
+    }
+}
+
+#[test]
+fn a_user_who_is_another_one_in_the_target_is_noticed_before_anything_is_copied() {
+    let folder = TempDir::new().unwrap();
+    let [from, to] = ["from", "to"].map(|name| folder.path().join(name));
+    seed(&from, [first("hello", "1.0.0").0]);
+    seed(&to, []);
+    let places = [&from, &to].map(|path| Place::sqlite_at(path));
+    for (place, users) in places.iter().zip([["alice", "bob"], ["bob", "alice"]]) {
+        for user in users {
+            let mut command = axum_server();
+            command.args(["token", "create", "--user", user, "--index", place.url()]);
+            ends(&command.output().unwrap(), 0);
+        }
+    }
+    let output = migrate(&places[0], &places[1]).output().unwrap();
+    ends(&output, 1);
+    assert_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        "error: cannot copy the users: token store sqlite failed: \
+         user `alice` has the id 2 here, and 1 there\n"
+    );
+    assert_eq!(content(&to).len(), 0);
 }
 
 #[test]

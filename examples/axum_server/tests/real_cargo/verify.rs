@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::common::{CrateFile, Server};
+use crate::common::{CrateFile, Place, Server};
 
 /// The stored file of a crate.
 fn stored_file(server: &Server, file: &CrateFile) -> PathBuf {
@@ -86,6 +86,62 @@ fn each_kind_of_damage_is_named_and_hides_no_other() {
     for (problem, begin) in problems.iter().zip(begins) {
         assert!(problem.starts_with(begin), "{problem}");
     }
+}
+
+#[test]
+fn damage_to_a_folder_is_named_and_what_can_be_is_rebuilt() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place::folder(&folder);
+    let index = PathBuf::from(place.url().strip_prefix("file:").unwrap());
+    let (server, _) = server_with(Server::start_at(&place), &["edited", "fine", "lost", "torn"]);
+    assert_eq!(verify(&server), (0, vec![], "4 crates checked: 0 problems".into()));
+    let path = index.join("ed/it/edited");
+    let edited = fs::read(&path).unwrap();
+    fs::write(&path, [&edited[..], b"{}\n"].concat()).unwrap();
+    let lost = fs::read(index.join("lo/st/lost")).unwrap();
+    fs::remove_file(index.join("lo/st/lost")).unwrap();
+    fs::write(index.join("lo/st/lost-too"), &lost).unwrap();
+    let torn = index.join(".records/to/torn");
+    let record = fs::read(&torn).unwrap();
+    fs::write(&torn, &record[..record.len() - 1]).unwrap();
+
+    let of_files = [
+        "the index file of crate `edited` in the folder is not there, or differs from its record",
+        "the index file of crate `lost` in the folder is not there, or differs from its record",
+        "there is an index file of crate `lost-too` in the folder, and no record of it",
+    ];
+    let (status, problems, summary) = verify(&server);
+    assert_eq!((status, summary.as_str()), (3, "4 crates checked: 4 problems"), "{problems:?}");
+    assert_eq!(problems[..3], of_files);
+    let of_record = "the record of crate `torn` cannot be read: index backend folder failed: ";
+    assert!(problems[3].starts_with(of_record), "{problems:?}");
+
+    let rebuilt = server.command(["index", "rebuild"]).output().unwrap();
+    assert!(rebuilt.status.success(), "{rebuilt:?}");
+    let mended = of_files.map(|what| format!("mended: {what}\n")).concat();
+    assert_eq!(
+        String::from_utf8(rebuilt.stdout).unwrap(),
+        format!("{mended}3 files made anew or removed\n")
+    );
+    assert_eq!(fs::read(index.join("ed/it/edited")).unwrap(), edited);
+    assert_eq!(fs::read(index.join("lo/st/lost")).unwrap(), lost);
+    fs::write(&torn, &record).unwrap();
+    assert_eq!(verify(&server), (0, vec![], "4 crates checked: 0 problems".into()));
+}
+
+#[test]
+fn what_has_no_files_beside_its_records_is_not_rebuilt() {
+    let (server, _) = server_with(Server::start(), &[]);
+    let output = server.command(["index", "rebuild"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        format!(
+            "error: `sqlite:{}/index.sqlite` keeps nothing that could be rebuilt: only the folder \
+             of file:DIR has files beside its records\n",
+            server.data().display()
+        )
+    );
 }
 
 #[test]

@@ -26,6 +26,12 @@ impl Place {
         Self { url: format!("sqlite:{}", path.display()), variables: Vec::new() }
     }
 
+    /// A folder in a folder of the test's.
+    pub(crate) fn folder(folder: &TempDir) -> Self {
+        let url = format!("file:{}", folder.path().join(unused_name()).display());
+        Self { url, variables: Vec::new() }
+    }
+
     /// A part of a bucket; none without an S3 server.
     pub(crate) fn bucket() -> Option<Self> {
         let service = service("REGISTRY_TEST_S3")?;

@@ -1,0 +1,3 @@
+SELECT id, login, name
+FROM user
+WHERE id = ?1

@@ -1,0 +1,4 @@
+SELECT digest
+FROM token
+WHERE user = ?1
+ORDER BY digest
