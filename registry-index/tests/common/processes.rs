@@ -49,13 +49,14 @@ pub(crate) fn publish<I: Index>(open: impl AsyncFn(&str) -> I) {
     });
 }
 
-struct Publisher {
+/// A process that publishes, and says what was acknowledged.
+pub(crate) struct Publisher {
     child: Child,
     output: BufReader<ChildStdout>,
 }
 
 impl Publisher {
-    fn start(place: &str, major: &str) -> Self {
+    pub(crate) fn start(place: &str, major: &str) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "publisher", "--nocapture"])
             .envs([(PLACE, place), (MAJOR, major)])
@@ -67,7 +68,7 @@ impl Publisher {
     }
 
     /// The next acknowledged version; `None` when the process is gone.
-    fn next(&mut self) -> Option<String> {
+    pub(crate) fn next(&mut self) -> Option<String> {
         let mut line = String::new();
         loop {
             line.clear();
@@ -84,7 +85,7 @@ impl Publisher {
     }
 
     /// Kills the process, and gives what it had acknowledged before.
-    fn kill(mut self) -> Vec<String> {
+    pub(crate) fn kill(mut self) -> Vec<String> {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
         std::iter::from_fn(|| self.next()).collect()

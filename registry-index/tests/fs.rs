@@ -1,0 +1,468 @@
+//! What is particular to the folder: that it is an index to any web server, and what becomes of
+//! interrupted writes.
+#![cfg(feature = "fs")]
+
+use std::{
+    fs,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+};
+
+use registry_core::{
+    CrateRecord, ETag, Index, IndexError, RegistryConfig,
+    conformance::record_fixture::{
+        add_owner, canonical, first, name, owner, publish, publish_release, release, set_yanked,
+    },
+    index::{Lookup, Revision, Stored},
+    record::{ReleaseRecord, ReleaseState, Transition},
+};
+use registry_index::fs::{Difference, FolderIndex, FolderOpenError};
+use tempfile::TempDir;
+
+/// A folder with one crate, whose state is known.
+struct Fixture {
+    folder: TempDir,
+    index: FolderIndex,
+    record: CrateRecord,
+    revision: Revision,
+}
+
+const CRATE: &str = "Foo-Bar";
+const LINES: &str = "fo/o-/foo-bar";
+const RECORD: &str = ".records/fo/foo_bar";
+const STAGED_LINES: &str = ".records/staged/foo_bar.lines";
+const STAGED_RECORD: &str = ".records/staged/foo_bar.record";
+
+fn open(folder: &TempDir) -> FolderIndex {
+    FolderIndex::open(folder.path().join("index")).unwrap()
+}
+
+impl Fixture {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let index = open(&folder);
+        let (record, change) = first(CRATE, "0.1.0");
+        let revision = index.commit(None, &change, &record).await.unwrap();
+        Self { folder, index, record, revision }
+    }
+
+    async fn commit(&mut self, (next, change): Transition) {
+        let committed = self.index.commit(Some(&self.revision), &change, &next).await;
+        (self.record, self.revision) = (next, committed.unwrap());
+    }
+
+    async fn publish(&mut self, version: &str) {
+        self.commit(publish(&self.record, version)).await;
+    }
+
+    fn path(&self, file: &str) -> PathBuf {
+        self.folder.path().join("index").join(file)
+    }
+
+    fn read(&self, file: &str) -> Vec<u8> {
+        fs::read(self.path(file)).unwrap()
+    }
+
+    fn write(&self, file: &str, bytes: impl AsRef<[u8]>) {
+        fs::write(self.path(file), bytes).unwrap();
+    }
+
+    fn staged(&self) -> Vec<PathBuf> {
+        files_below(&self.path(".records/staged"))
+    }
+
+    /// Everybody sees the same state, and no write is half done.
+    async fn assert_stored(&self) {
+        let (name, expected) = (canonical(CRATE), self.record.index_file());
+        let stored = Stored { record: self.record.clone(), revision: self.revision.clone() };
+        assert_eq!(self.index.load(&name, None).await.unwrap(), Lookup::Found(stored));
+        let file = self.index.index_file(&name, None).await.unwrap();
+        assert_eq!(file, Lookup::Found(expected.clone()));
+        assert_eq!(self.read(LINES), expected.body);
+        assert_eq!(self.staged(), [] as [PathBuf; 0]);
+    }
+}
+
+/// The files in a folder and below, by their paths from it.
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        let file = PathBuf::from(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => files.extend(files_below(&entry.path()).iter().map(|below| file.join(below))),
+            false => files.push(file),
+        }
+    }
+    files.sort();
+    files
+}
+
+#[tokio::test]
+async fn the_folder_is_an_index_to_any_web_server() {
+    let mut fixture = Fixture::new().await;
+    let config = RegistryConfig::new("https://crates.example.com/main").unwrap();
+    fixture.index.write_config(&config).await.unwrap();
+    assert_eq!(fixture.read("config.json"), config.to_json());
+    for (spelling, path) in [("A", "1/a"), ("ab", "2/ab"), ("a-C", "3/a/a-c")] {
+        let (record, change) = first(spelling, "1.0.0");
+        fixture.index.commit(None, &change, &record).await.unwrap();
+        assert_eq!(fixture.read(path), record.index_file().body);
+    }
+    let mut public = files_below(&fixture.path(""));
+    public.retain(|path| !path.starts_with(".records"));
+    assert_eq!(public, ["1/a", "2/ab", "3/a/a-c", "config.json", LINES].map(PathBuf::from));
+
+    fixture.publish("0.2.0").await;
+    fixture.assert_stored().await;
+    fixture.commit(set_yanked(&fixture.record, "0.1.0", true)).await;
+    fixture.assert_stored().await;
+    let unlisted = ReleaseRecord { state: ReleaseState::Unlisted, ..release(CRATE, "0.3.0") };
+    fixture.commit(publish_release(&fixture.record, unlisted)).await;
+    fixture.assert_stored().await;
+    fixture.commit(set_yanked(&fixture.record, "0.1.0", false)).await;
+    fixture.assert_stored().await;
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn what_did_not_change_is_not_written_again() {
+    use std::os::unix::fs::MetadataExt as _;
+    let mut fixture = Fixture::new().await;
+    let config = RegistryConfig::new("https://crates.example.com/main").unwrap();
+    fixture.index.write_config(&config).await.unwrap();
+    let ids = |fixture: &Fixture| {
+        ["config.json", LINES].map(|file| fs::metadata(fixture.path(file)).unwrap().ino())
+    };
+    let before = ids(&fixture);
+    fixture.commit(add_owner(&fixture.record, owner(2, "bob"))).await;
+    fixture.index.write_config(&config).await.unwrap();
+    fixture.assert_stored().await;
+    assert_eq!(ids(&fixture), before);
+
+    let other = config.with_auth_required(true);
+    fixture.index.write_config(&other).await.unwrap();
+    assert_eq!(fixture.read("config.json"), other.to_json());
+    assert_eq!(fixture.staged(), [] as [PathBuf; 0]);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn records_are_for_their_owner_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let fixture = Fixture::new().await;
+    let mode = |path: &str| fs::metadata(fixture.path(path)).unwrap().permissions().mode() & 0o777;
+    for folder in [".records", ".records/fo", ".records/locks", ".records/staged"] {
+        assert_eq!(mode(folder), 0o700, "{folder}");
+    }
+    for file in [RECORD, ".records/format"] {
+        assert_eq!(mode(file), 0o600, "{file}");
+    }
+    // What the umask leaves, which is one for all files and folders of this process.
+    let (file, folder) = (fixture.path("file"), fixture.path("folder"));
+    fs::write(&file, "").unwrap();
+    fs::create_dir(&folder).unwrap();
+    assert_eq!((mode(LINES), mode("fo/o-")), (mode("file"), mode("folder")));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn no_link_is_followed_to_a_record() {
+    let fixture = Fixture::new().await;
+    let name = canonical(CRATE);
+    for path in [RECORD, ".records/fo"] {
+        let elsewhere = fixture.folder.path().join("elsewhere");
+        fs::rename(fixture.path(path), &elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, fixture.path(path)).unwrap();
+        let (next, change) = publish(&fixture.record, "0.2.0");
+        for result in [
+            fixture.index.load(&name, None).await.map(drop),
+            fixture.index.index_file(&name, None).await.map(drop),
+            fixture.index.commit(Some(&fixture.revision), &change, &next).await.map(drop),
+        ] {
+            assert!(matches!(result, Err(IndexError::Backend { .. })), "{path}: {result:?}");
+        }
+        fs::remove_file(fixture.path(path)).unwrap();
+        fs::rename(&elsewhere, fixture.path(path)).unwrap();
+        fixture.assert_stored().await;
+    }
+}
+
+/// Interruptions of a write, made by hand: what a kill, or the end of the power, leaves of the way
+/// from the record in `before` to the one after it.
+#[tokio::test]
+async fn an_interrupted_write_is_settled_when_the_folder_is_opened() {
+    type Interrupt = fn(&Fixture, Files, Files);
+    struct Files {
+        record: Vec<u8>,
+        lines: Vec<u8>,
+    }
+    let cases: [(&str, bool, Interrupt); 5] = [
+        ("staged in part", false, |fixture, old, new| {
+            fixture.write(RECORD, old.record);
+            fixture.write(LINES, old.lines);
+            fixture.write(STAGED_RECORD, &new.record[..100]);
+        }),
+        ("staged", false, |fixture, old, new| {
+            fixture.write(RECORD, old.record);
+            fixture.write(LINES, old.lines);
+            fixture.write(STAGED_RECORD, new.record);
+            fixture.write(STAGED_LINES, new.lines);
+        }),
+        ("between the renames", true, |fixture, old, new| {
+            fixture.write(LINES, old.lines);
+            fixture.write(STAGED_LINES, new.lines);
+        }),
+        ("between the renames, with the power", false, |fixture, old, new| {
+            fixture.write(RECORD, old.record);
+            fixture.write(STAGED_RECORD, new.record);
+        }),
+        ("while a document was written", true, |fixture, _, _| {
+            fixture.write(".records/staged/config.other", "{");
+            fixture.write(".records/staged/ready.other", "");
+            fixture.write(".records/staged/foreign", "");
+        }),
+    ];
+    for (case, is_done, interrupt) in cases {
+        let mut fixture = Fixture::new().await;
+        let files =
+            |fixture: &Fixture| Files { record: fixture.read(RECORD), lines: fixture.read(LINES) };
+        let (old, before) = (files(&fixture), (fixture.record.clone(), fixture.revision.clone()));
+        fixture.publish("0.2.0").await;
+        interrupt(&fixture, old, files(&fixture));
+        if !is_done {
+            (fixture.record, fixture.revision) = before;
+        }
+        fixture.index = open(&fixture.folder);
+        if case == "while a document was written" {
+            let left = ["config.other", "foreign", "ready.other"].map(PathBuf::from);
+            assert_eq!(fixture.staged(), left);
+            let config = RegistryConfig::new("https://crates.example.com").unwrap();
+            fixture.index.write_config(&config).await.unwrap();
+            fixture.index.ready().await.unwrap();
+            assert_eq!(fixture.staged(), ["foreign"].map(PathBuf::from));
+            fs::remove_file(fixture.path(".records/staged/foreign")).unwrap();
+        }
+        println!("{case}");
+        fixture.assert_stored().await;
+        fixture.publish("0.3.0").await;
+        fixture.assert_stored().await;
+    }
+}
+
+#[tokio::test]
+async fn an_interrupted_first_write_leaves_nothing() {
+    for lines_are_there in [true, false] {
+        let mut fixture = Fixture::new().await;
+        fs::rename(fixture.path(RECORD), fixture.path(STAGED_RECORD)).unwrap();
+        if !lines_are_there {
+            fs::rename(fixture.path(LINES), fixture.path(STAGED_LINES)).unwrap();
+        }
+        fixture.index = open(&fixture.folder);
+        assert!(!fixture.path(LINES).exists());
+        assert_eq!(fixture.staged(), [] as [PathBuf; 0]);
+        assert_eq!(fixture.index.load(&canonical(CRATE), None).await.unwrap(), Lookup::Absent);
+        let (record, change) = first(CRATE, "1.0.0");
+        fixture.revision = fixture.index.commit(None, &change, &record).await.unwrap();
+        fixture.record = record;
+        fixture.assert_stored().await;
+    }
+}
+
+/// Of two processes one is killed, and the other goes on.
+#[tokio::test]
+async fn an_interrupted_write_is_settled_by_the_next_of_its_crate() {
+    let mut fixture = Fixture::new().await;
+    let old = fixture.read(LINES);
+    fixture.publish("0.2.0").await;
+    fs::rename(fixture.path(LINES), fixture.path(STAGED_LINES)).unwrap();
+    fixture.write(LINES, old);
+    // A conflict is enough.
+    let (next, change) = first(CRATE, "1.0.0");
+    let refused = fixture.index.commit(None, &change, &next).await;
+    assert!(matches!(refused, Err(IndexError::Conflict { .. })), "{refused:?}");
+    fixture.assert_stored().await;
+}
+
+#[tokio::test]
+async fn a_write_that_fails_behind_its_commit_is_not_taken_for_done() {
+    let mut fixture = Fixture::new().await;
+    // A file does not take the place of a folder.
+    fs::remove_file(fixture.path(LINES)).unwrap();
+    fs::create_dir(fixture.path(LINES)).unwrap();
+    let (next, change) = publish(&fixture.record, "0.2.0");
+    let committed = fixture.index.commit(Some(&fixture.revision), &change, &next).await;
+    assert!(matches!(committed, Err(IndexError::OutcomeUnknown { .. })), "{committed:?}");
+    let loaded = fixture.index.load(&canonical(CRATE), None).await;
+    assert!(matches!(loaded, Err(IndexError::Backend { .. })), "{loaded:?}");
+
+    fs::remove_dir(fixture.path(LINES)).unwrap();
+    let stored = fixture.index.load(&canonical(CRATE), None).await.unwrap().found().unwrap();
+    (fixture.record, fixture.revision) = (next, stored.revision);
+    fixture.assert_stored().await;
+    fixture.publish("0.3.0").await;
+    fixture.assert_stored().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_settled_yet_keeps_nothing_else_from_being_served() {
+    let mut fixture = Fixture::new().await;
+    fs::remove_file(fixture.path(LINES)).unwrap();
+    fs::create_dir(fixture.path(LINES)).unwrap();
+    fixture.write(STAGED_LINES, "");
+    fixture.index = open(&fixture.folder);
+    assert!(fixture.path(STAGED_LINES).exists());
+    let file = fixture.index.index_file(&canonical(CRATE), None).await.unwrap();
+    assert_eq!(file, Lookup::Found(fixture.record.index_file()));
+    fs::remove_dir(fixture.path(LINES)).unwrap();
+    fixture.publish("0.2.0").await;
+    fixture.assert_stored().await;
+}
+
+#[tokio::test]
+async fn an_index_of_something_else_is_refused() {
+    for file in ["config.json", "1/a", "2/ab", "3/a/abc", "se/rd/serde"] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "").unwrap();
+        let refused = FolderIndex::open(folder.path()).unwrap_err();
+        assert!(matches!(&refused, FolderOpenError::PlainIndex { .. }), "{file}: {refused:?}");
+        let message = format!(
+            "`{}` holds an index of something else: `import` it into a folder of its own",
+            folder.path().display()
+        );
+        assert_eq!(refused.to_string(), message);
+        assert_eq!(files_below(folder.path()), [file].map(PathBuf::from));
+    }
+    // What a disk has of itself, and what has nothing to do with an index.
+    let folder = tempfile::tempdir().unwrap();
+    for path in ["lost+found", ".git"] {
+        fs::create_dir(folder.path().join(path)).unwrap();
+    }
+    fs::write(folder.path().join("README"), "").unwrap();
+    FolderIndex::open(folder.path()).unwrap();
+}
+
+#[tokio::test]
+async fn a_later_format_is_refused() {
+    let fixture = Fixture::new().await;
+    fixture.write(".records/format", "2\n");
+    let refused = FolderIndex::open(fixture.path("")).unwrap_err();
+    assert!(
+        matches!(&refused, FolderOpenError::Format { format, .. } if format == "2"),
+        "{refused:?}"
+    );
+    fixture.write(".records/format", "1\n");
+    fixture.assert_stored().await;
+}
+
+#[tokio::test]
+async fn a_folder_that_is_gone_is_missed_until_it_is_back() {
+    let mut fixture = Fixture::new().await;
+    let (index, away) = (fixture.path(""), fixture.folder.path().join("away"));
+    fs::rename(&index, &away).unwrap();
+    for is_mounted_elsewhere in [false, true] {
+        if is_mounted_elsewhere {
+            fs::create_dir(&index).unwrap();
+        }
+        let (other, other_change) = first("other", "1.0.0");
+        let (next, change) = publish(&fixture.record, "0.2.0");
+        let (name, config) = (canonical(CRATE), RegistryConfig::new("http://h").unwrap());
+        let etag = ETag::of(b"");
+        for (at, result) in [
+            fixture.index.load(&name, Some(&fixture.revision)).await.map(drop),
+            fixture.index.index_file(&name, Some(&etag)).await.map(drop),
+            fixture.index.commit(Some(&fixture.revision), &change, &next).await.map(drop),
+            fixture.index.commit(None, &other_change, &other).await.map(drop),
+            fixture.index.names(None, NonZeroUsize::MIN).await.map(drop),
+            fixture.index.write_config(&config).await,
+            fixture.index.rebuild().await.map(drop),
+            fixture.index.ready().await,
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let Err(IndexError::Backend { source, .. }) = result else {
+                panic!("{at}: {result:?}")
+            };
+            let message = format!(
+                "the index folder `{}` was moved or removed while it was in use",
+                fixture.folder.path().join("index").display()
+            );
+            assert_eq!(source.to_string(), message, "{at}");
+        }
+    }
+    assert_eq!(files_below(&index), [] as [PathBuf; 0]);
+    fs::remove_dir(&index).unwrap();
+    fs::rename(&away, &index).unwrap();
+    fixture.publish("0.2.0").await;
+    fixture.assert_stored().await;
+}
+
+#[tokio::test]
+async fn an_edited_folder_is_made_what_the_records_say() {
+    let fixture = Fixture::new().await;
+    for spelling in ["a", "same", "gone"] {
+        let (record, change) = first(spelling, "1.0.0");
+        fixture.index.commit(None, &change, &record).await.unwrap();
+    }
+    assert_eq!(fixture.index.check().await.unwrap(), []);
+    fixture.write(LINES, "{}\n");
+    fs::remove_file(fixture.path("go/ne/gone")).unwrap();
+    // The same crate in another spelling, and one that is not there at all.
+    fs::create_dir_all(fixture.path("fo/o_")).unwrap();
+    fixture.write("fo/o_/foo_bar", fixture.record.index_file().body);
+    fixture.write("1/b", "");
+    // Not where cargo would look.
+    for file in ["README", "1/README", "fo/o-/foo", "go/ne/Gone.txt"] {
+        fixture.write(file, "");
+    }
+    let expected = [
+        Difference::Differs { name: name(CRATE) },
+        Difference::Differs { name: name("gone") },
+        Difference::Unrecorded { name: name("b") },
+        Difference::Unrecorded { name: name("foo_bar") },
+    ];
+    assert_eq!(fixture.index.check().await.unwrap(), expected);
+    assert_eq!(fixture.index.rebuild().await.unwrap(), expected);
+    assert_eq!(fixture.index.check().await.unwrap(), []);
+    let mut public = files_below(&fixture.path(""));
+    public.retain(|path| !path.starts_with(".records"));
+    let left = [
+        "1/README",
+        "1/a",
+        "README",
+        "fo/o-/foo",
+        LINES,
+        "go/ne/Gone.txt",
+        "go/ne/gone",
+        "sa/me/same",
+    ];
+    assert_eq!(public, left.map(PathBuf::from));
+    assert_eq!(fixture.read("go/ne/gone"), first("gone", "1.0.0").0.index_file().body);
+    fixture.assert_stored().await;
+}
+
+#[tokio::test]
+async fn a_damaged_record_is_an_error_and_not_an_absence() {
+    let fixture = Fixture::new().await;
+    let whole = fixture.read(RECORD);
+    let (next, change) = publish(&fixture.record, "0.2.0");
+    for damaged in [&whole[..0], &whole[..40], &whole[..whole.len() - 1]] {
+        fixture.write(RECORD, damaged);
+        for result in [
+            fixture.index.load(&canonical(CRATE), None).await.map(drop),
+            fixture.index.index_file(&canonical(CRATE), None).await.map(drop),
+            fixture.index.commit(None, &change, &next).await.map(drop),
+        ] {
+            assert!(matches!(result, Err(IndexError::Backend { .. })), "{result:?}");
+        }
+    }
+    // A record in the place of another's.
+    fixture.write(RECORD, &whole);
+    fs::copy(fixture.path(RECORD), fixture.path(".records/fo/foo_baz")).unwrap();
+    let result = fixture.index.index_file(&canonical("foo-baz"), None).await;
+    assert!(matches!(result, Err(IndexError::Backend { .. })), "{result:?}");
+    fixture.assert_stored().await;
+}
