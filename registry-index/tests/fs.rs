@@ -4,8 +4,15 @@
 
 use std::{
     fs,
+    io::Write as _,
     num::NonZeroUsize,
     path::{Path, PathBuf},
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
 };
 
 use registry_core::{
@@ -81,6 +88,11 @@ impl Fixture {
         assert_eq!(self.read(LINES), expected.body);
         assert_eq!(self.staged(), [] as [PathBuf; 0]);
     }
+}
+
+/// Past the harness, which would keep what a passing test prints to itself.
+fn skipped(why: &str) {
+    let _ = std::io::stderr().write_all(format!("skipped: {why}\n").as_bytes());
 }
 
 /// The files in a folder and below, by their paths from it.
@@ -243,7 +255,6 @@ async fn an_interrupted_write_is_settled_when_the_folder_is_opened() {
             assert_eq!(fixture.staged(), ["foreign"].map(PathBuf::from));
             fs::remove_file(fixture.path(".records/staged/foreign")).unwrap();
         }
-        println!("{case}");
         fixture.assert_stored().await;
         fixture.publish("0.3.0").await;
         fixture.assert_stored().await;
@@ -465,4 +476,95 @@ async fn a_damaged_record_is_an_error_and_not_an_absence() {
     let result = fixture.index.index_file(&canonical("foo-baz"), None).await;
     assert!(matches!(result, Err(IndexError::Backend { .. })), "{result:?}");
     fixture.assert_stored().await;
+}
+
+/// In memory, where a rename puts a name elsewhere in the listing of its folder.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_crate_that_is_written_to_is_in_every_listing() {
+    const CRATES: usize = 3_000;
+    let Ok(folder) = tempfile::tempdir_in("/dev/shm") else {
+        skipped("there is no file system in memory at /dev/shm");
+        return;
+    };
+    let index = open(&folder);
+    let shard = folder.path().join("index/.records/na");
+    fs::create_dir(&shard).unwrap();
+    let path = move |crate_: usize| shard.join(format!("name{crate_:04}"));
+    for crate_ in 0..CRATES {
+        fs::write(path(crate_), "").unwrap();
+    }
+    // As a commit does, but much more often.
+    let is_done = Arc::new(AtomicBool::new(false));
+    let writer = thread::spawn({
+        let (is_done, staged) = (is_done.clone(), folder.path().join("staged"));
+        move || {
+            for turn in (0..).take_while(|_| !is_done.load(Ordering::Relaxed)) {
+                fs::write(&staged, "").unwrap();
+                fs::rename(&staged, path(turn * 1237 % CRATES)).unwrap();
+            }
+        }
+    });
+    for _ in 0..10 {
+        let names = index.names(None, NonZeroUsize::MAX).await.unwrap();
+        assert_eq!(names.len(), CRATES);
+    }
+    is_done.store(true, Ordering::Relaxed);
+    writer.join().unwrap();
+}
+
+/// Needs the right to mount one, which the superuser has.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_full_disk_refuses_writes_and_goes_on_with_reads() {
+    struct SmallDisk(TempDir);
+    impl Drop for SmallDisk {
+        fn drop(&mut self) {
+            Command::new("umount").arg(self.0.path()).status().unwrap();
+        }
+    }
+    let disk = tempfile::tempdir().unwrap();
+    let mount = Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=256k", "tmpfs"])
+        .arg(disk.path())
+        .output();
+    if !mount.is_ok_and(|mount| mount.status.success()) {
+        skipped("a small disk cannot be mounted here");
+        return;
+    }
+    let disk = SmallDisk(disk);
+    let index = open(&disk.0);
+    let reserve = disk.0.path().join("reserve");
+    fs::write(&reserve, [0; 64 << 10]).unwrap();
+    let (mut record, change) = first(CRATE, "0.0.0");
+    let mut revision = index.commit(None, &change, &record).await.unwrap();
+    let error = loop {
+        let (next, change) = publish(&record, &format!("0.{}.0", record.releases().len()));
+        match index.commit(Some(&revision), &change, &next).await {
+            Ok(committed) => (record, revision) = (next, committed),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, IndexError::Full { backend: "folder", .. }), "{error:?}");
+    assert!(record.releases().len() > 10, "{} releases", record.releases().len());
+    // To the last page.
+    let mut filler = fs::File::create(disk.0.path().join("filler")).unwrap();
+    while filler.write_all(&[0; 512]).is_ok() {}
+    let ready = index.ready().await;
+    assert!(matches!(ready, Err(IndexError::Full { .. })), "{ready:?}");
+
+    let read = async |index: &FolderIndex| {
+        let stored = index.load(&canonical(CRATE), None).await.unwrap().found().unwrap();
+        assert_eq!((&stored.record, &stored.revision), (&record, &revision));
+        let path = disk.0.path().join("index");
+        assert_eq!(fs::read(path.join(LINES)).unwrap(), record.index_file().body);
+        assert_eq!(files_below(&path.join(".records/staged")), [] as [PathBuf; 0]);
+    };
+    read(&index).await;
+    read(&open(&disk.0)).await;
+
+    fs::remove_file(reserve).unwrap();
+    index.ready().await.unwrap();
+    let (other, change) = first("other", "1.0.0");
+    index.commit(None, &change, &other).await.unwrap();
 }

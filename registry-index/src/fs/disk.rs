@@ -4,6 +4,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write as _},
     path::Path,
+    time::SystemTime,
 };
 
 use super::error::{At, FolderError};
@@ -124,6 +125,11 @@ pub(super) fn sync_folder(path: &Path) -> Result<(), FolderError> {
 #[cfg(not(unix))]
 pub(super) fn sync_folder(_: &Path) -> Result<(), FolderError> {
     Ok(())
+}
+
+/// When a name was last made, renamed or removed in a folder.
+pub(super) fn modified(path: &Path) -> Result<SystemTime, FolderError> {
+    fs::metadata(path).and_then(|found| found.modified()).at("look at", path)
 }
 
 /// The names in a folder that are text: no others are ours.

@@ -122,20 +122,24 @@ impl Folder {
     /// The names that have a record in this shard.
     ///
     /// Where a rename makes a new entry of the one that it replaces (btrfs, tmpfs), a listing can
-    /// pass by a crate that is written to meanwhile, so one listing is not believed.
+    /// pass by a crate that is written to meanwhile. So one is believed if nothing was renamed
+    /// while it lasted and it has nothing new; as records stay, all of them together are right
+    /// sooner. Their number has a limit, lest somebody who writes all the time ends no listing.
     fn names_in(&self, shard: &Path) -> Result<BTreeSet<CanonicalName>, FolderError> {
+        const MOST_LISTINGS: usize = 8;
         let mut names = BTreeSet::new();
         if !disk::is_folder(shard)? {
             return Ok(names);
         }
-        loop {
-            let before = names.len();
+        for _ in 0..MOST_LISTINGS {
+            let (count, modified) = (names.len(), disk::modified(shard)?);
             let files = disk::list(shard)?.into_iter();
             names.extend(files.filter_map(|(file, _)| layout::canonical(&file)));
-            if names.len() == before {
-                return Ok(names);
+            if names.len() == count && disk::modified(shard)? == modified {
+                break;
             }
         }
+        Ok(names)
     }
 
     /// Succeeds if there is room for something to be written.
