@@ -56,24 +56,24 @@ mod s3_server {
     use super::*;
 
     registry_core::index_conformance!(index, durable if "REGISTRY_TEST_S3": async |url: String| {
-        let store = s3::fresh(&url);
+        let store = s3::at(&url, &s3::unused());
         async move || super::super::index(&store).await
     });
     registry_core::search_conformance!(search, durable, names_only if "REGISTRY_TEST_S3":
         async |url: String| {
-            let store = s3::fresh(&url);
+            let store = s3::at(&url, &s3::unused());
             async move || searched(&store).await
         }
     );
     registry_core::registry_conformance!(registry, durable if "REGISTRY_TEST_S3":
         async |url: String| {
-            let (store, crates) = (s3::fresh(&url), MemoryCrateStore::new());
+            let (store, crates) = (s3::at(&url, &s3::unused()), MemoryCrateStore::new());
             async move || (super::super::index(&store).await, crates.clone())
         }
     );
     registry_core::token_store_conformance!(tokens, durable if "REGISTRY_TEST_S3":
         async |url: String| {
-            let store = s3::fresh(&url);
+            let store = s3::at(&url, &s3::unused());
             async move || super::super::tokens(&store).await
         }
     );

@@ -57,7 +57,7 @@ impl Bucket {
         if certain && matches!(refusal, Some(Refusal::OfAnyWrite)) {
             return Err(ReplaceError::Failed(error));
         }
-        // A store that has taken the value and whose answer got lost, or said 500, refuses the same
+        // A store that has taken the value, and whose answer got lost or said 500, refuses the same
         // write when the client repeats it. So nothing is believed before it is looked at.
         match self.read(path, None).await {
             Ok(Lookup::Found((found, revision))) if found == value => Ok(revision),
@@ -165,8 +165,9 @@ impl Refusal {
 }
 
 /// Whether the client has sent the request more than once, so that the answer is about the last
-/// time alone. It repeats after a 5xx, which may come from behind the effect. It says so in words
-/// only; where they should be misread, a refusal counts for less than it could.
+/// time alone. It repeats after a 5xx, and where the connection ended without an answer: both may
+/// come after the effect. It says so in words only; should they be misread, a refusal counts for
+/// less than it could.
 fn was_repeated(error: &Error) -> bool {
     error.to_string().contains(" retries")
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use object_store::{ObjectStore, aws::AmazonS3Builder, prefix::PrefixStore};
 
-/// A part of the bucket in which nothing is yet.
-pub(crate) fn fresh(url: &str) -> Arc<dyn ObjectStore> {
-    at(url, &format!("{:016x}", getrandom::u64().unwrap()))
+/// A name that no part of the bucket has yet.
+pub(crate) fn unused() -> String {
+    format!("{:016x}", getrandom::u64().unwrap())
 }
 
 /// The part of the bucket of this name.
