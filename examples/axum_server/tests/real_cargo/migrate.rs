@@ -67,9 +67,11 @@ fn in_every_state(crate_name: &str) -> CrateRecord {
     CrateRecord::from_parts(name(crate_name), owners, about, releases.collect()).unwrap()
 }
 
-fn migrate(from: &Place, to: &Place) -> Command {
+/// `folder` is for what has no place for tokens.
+fn migrate(folder: &TempDir, from: &Place, to: &Place) -> Command {
     let mut command = axum_server();
-    command.args(["migrate", "--from", from.url(), "--to", to.url()]);
+    command.args(["migrate", "--from", from.url(), "--to", to.url(), "--data"]);
+    command.arg(folder.path().join("data"));
     from.prepare(to.prepare(&mut command));
     command
 }
@@ -102,9 +104,9 @@ fn an_index_comes_back_the_same_from_a_journey_through_every_backend() {
     places.extend(Place::bucket());
     places.push(Place::sqlite_at(&folder.path().join("end")));
     for stage in places.windows(2) {
-        let summary = ends(&migrate(&stage[0], &stage[1]).output().unwrap(), 0);
+        let summary = ends(&migrate(&folder, &stage[0], &stage[1]).output().unwrap(), 0);
         assert_eq!(counts(&summary), [crates, crates, 0, 0, 0], "{summary}");
-        let again = ends(&migrate(&stage[0], &stage[1]).output().unwrap(), 0);
+        let again = ends(&migrate(&folder, &stage[0], &stage[1]).output().unwrap(), 0);
         assert_eq!(counts(&again), [crates, 0, 0, crates, 0], "{again}");
     }
     assert_eq!(content(&folder.path().join("end")), content(&start));
@@ -112,7 +114,7 @@ fn an_index_comes_back_the_same_from_a_journey_through_every_backend() {
     // What came since comes after.
     seed(&start, [publish(&grown, "1.2.0").0]);
     for stage in places.windows(2) {
-        let summary = ends(&migrate(&stage[0], &stage[1]).output().unwrap(), 0);
+        let summary = ends(&migrate(&folder, &stage[0], &stage[1]).output().unwrap(), 0);
         assert_eq!(counts(&summary), [crates, 0, 1, crates - 1, 0], "{summary}");
     }
     assert_eq!(content(&folder.path().join("end")), content(&start));
@@ -125,7 +127,7 @@ fn a_migration_that_is_killed_goes_on_where_it_was() {
     let [from, to] = ["from", "to"].map(|name| folder.path().join(name));
     seed(&from, (0..CRATES).map(|count| first(&format!("crate-{count}"), "1.0.0").0));
     let places = [&from, &to].map(|path| Place::sqlite_at(path));
-    let mut command = migrate(&places[0], &places[1]);
+    let mut command = migrate(&folder, &places[0], &places[1]);
     let mut process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let copied = wait_for("some crates", || {
         let copied = if to.exists() { content(&to).len() } else { 0 };
@@ -133,7 +135,7 @@ fn a_migration_that_is_killed_goes_on_where_it_was() {
     });
     process.kill().unwrap();
     process.wait().unwrap();
-    let summary = ends(&migrate(&places[0], &places[1]).output().unwrap(), 0);
+    let summary = ends(&migrate(&folder, &places[0], &places[1]).output().unwrap(), 0);
     let counts = counts(&summary);
     assert!(counts[3] >= copied && counts[1] + counts[3] == CRATES, "{summary}");
     assert_eq!(content(&to), content(&from));
@@ -147,7 +149,7 @@ fn a_crate_that_moved_on_elsewhere_is_named_and_left() {
     let ours = publish(&first("one", "1.0.0").0, "2.0.0").0;
     seed(&to, [ours.clone()]);
     let [from, there] = [&from, &to].map(|path| Place::sqlite_at(path));
-    let output = migrate(&from, &there).output().unwrap();
+    let output = migrate(&folder, &from, &there).output().unwrap();
     assert_eq!(counts(&ends(&output, 3)), [2, 1, 0, 0, 1]);
     assert_eq!(
         String::from_utf8(output.stderr).unwrap(),
@@ -174,7 +176,7 @@ fn users_come_along_and_log_in_as_before() {
     let mut places = vec![Place::sqlite(&folder)];
     places.extend(Place::bucket());
     for to in places {
-        let summary = ends(&migrate(&from, &to).output().unwrap(), 0);
+        let summary = ends(&migrate(&folder, &from, &to).output().unwrap(), 0);
         assert!(summary.contains("; 2 users with their tokens; "), "{summary}");
         let moved = Server::start_at(&to);
         for token in &tokens {
@@ -200,7 +202,7 @@ fn a_user_who_is_another_one_in_the_target_is_noticed_before_anything_is_copied(
             ends(&command.output().unwrap(), 0);
         }
     }
-    let output = migrate(&places[0], &places[1]).output().unwrap();
+    let output = migrate(&folder, &places[0], &places[1]).output().unwrap();
     ends(&output, 1);
     assert_eq!(
         String::from_utf8(output.stderr).unwrap(),
@@ -216,7 +218,7 @@ fn a_migration_needs_two_indexes() {
     let place = |name: &str| Place::sqlite_at(&folder.path().join(name));
     seed(&folder.path().join("here"), []);
     let error = |from: &Place, to: &Place| {
-        let output = migrate(from, to).output().unwrap();
+        let output = migrate(&folder, from, to).output().unwrap();
         ends(&output, 1);
         String::from_utf8(output.stderr).unwrap()
     };
