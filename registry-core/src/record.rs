@@ -21,7 +21,7 @@ pub(crate) use self::merge::SourceLines;
 pub use self::{
     change::{Change, ChangeKind, Refusal, Stamp, Transition},
     merge::{Brought, LeftOut, LineOutcome},
-    release::{ReleaseRecord, ReleaseState, Timestamp},
+    release::{ReleaseRecord, ReleaseState, ReleaseStateError, Timestamp},
 };
 use crate::{
     index_file::{ETag, IndexFile},

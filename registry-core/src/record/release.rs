@@ -1,9 +1,12 @@
-use std::time::{Duration, SystemTime};
+use std::{
+    str::FromStr,
+    time::{Duration, SystemTime},
+};
 
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use crate::{entry::IndexLine, owner::Login};
+use crate::{echo::Echo, entry::IndexLine, owner::Login};
 
 /// One release of a crate.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +49,27 @@ pub enum ReleaseState {
 }
 
 impl ReleaseState {
+    const ALL: [Self; 6] = [
+        Self::Published,
+        Self::Yanked,
+        Self::Unlisted,
+        Self::Archived,
+        Self::Disposed,
+        Self::Deleted,
+    ];
+
+    /// The state as it is stored, in lower case.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Published => "published",
+            Self::Yanked => "yanked",
+            Self::Unlisted => "unlisted",
+            Self::Archived => "archived",
+            Self::Disposed => "disposed",
+            Self::Deleted => "deleted",
+        }
+    }
+
     /// Whether the release has a line in the index.
     pub fn is_listed(self) -> bool {
         matches!(self, Self::Published | Self::Yanked)
@@ -55,6 +79,21 @@ impl ReleaseState {
     pub fn is_downloadable(self) -> bool {
         matches!(self, Self::Published | Self::Yanked | Self::Unlisted)
     }
+}
+
+impl FromStr for ReleaseState {
+    type Err = ReleaseStateError;
+    fn from_str(text: &str) -> Result<Self, ReleaseStateError> {
+        let found = Self::ALL.into_iter().find(|state| state.as_str() == text);
+        found.ok_or_else(|| ReleaseStateError { text: text.into() })
+    }
+}
+
+/// A text is not the state of a release.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{}` is not the state of a release", Echo(text))]
+pub struct ReleaseStateError {
+    text: Box<str>,
 }
 
 /// Seconds since the Unix epoch: all the precision that an index line shows.

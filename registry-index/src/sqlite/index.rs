@@ -6,7 +6,7 @@ use registry_core::{
     BoxError, CanonicalName, CrateName, CrateRecord, ETag, Index, IndexError, IndexFile, IndexLine,
     Login,
     index::{Lookup, Revision, Stored},
-    record::{Change, ChangeKind, ReleaseRecord, ReleaseState, Timestamp},
+    record::{Change, ChangeKind, ReleaseRecord, Timestamp},
     version::UniqueVersion,
 };
 use rusqlite::{OptionalExtension as _, Row, Transaction, named_params, params};
@@ -175,7 +175,7 @@ fn load(
             size: u64::try_from(row.get::<_, i64>(1)?)?,
             published_at: Timestamp(u64::try_from(row.get::<_, i64>(2)?)?),
             published_by: Login::new(text(row, 3)?)?,
-            state: state_of(text(row, 4)?)?,
+            state: text(row, 4)?.parse()?,
         }));
     }
     let record = CrateRecord::from_parts(name, owners, about, releases)?;
@@ -256,7 +256,7 @@ fn insert_releases(
         insert.execute(named_params! {
             ":crate": id, ":position": i64::try_from(position)?,
             ":version": UniqueVersion::from(release.version()).to_string(),
-            ":state": state_text(release.state), ":line": line_text(release)?,
+            ":state": release.state.as_str(), ":line": line_text(release)?,
             ":size": i64::try_from(release.size)?,
             ":published_at": i64::try_from(release.published_at.0)?,
             ":published_by": release.published_by.as_str(),
@@ -272,7 +272,7 @@ fn update_release(
 ) -> Result<(), BoxError> {
     let version = UniqueVersion::from(release.version()).to_string();
     let mut update = transaction.prepare_cached(include_str!("sql/update_release.sql"))?;
-    match update.execute(params![id, version, state_text(release.state), line_text(release)?])? {
+    match update.execute(params![id, version, release.state.as_str(), line_text(release)?])? {
         1 => Ok(()),
         _ => Err(format!("there is no row for version `{version}`").into()),
     }
@@ -284,27 +284,4 @@ fn line_text(release: &ReleaseRecord) -> Result<&str, BoxError> {
 
 fn text<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a str, BoxError> {
     Ok(row.get_ref(column)?.as_str()?)
-}
-
-fn state_text(state: ReleaseState) -> &'static str {
-    match state {
-        ReleaseState::Published => "published",
-        ReleaseState::Yanked => "yanked",
-        ReleaseState::Unlisted => "unlisted",
-        ReleaseState::Archived => "archived",
-        ReleaseState::Disposed => "disposed",
-        ReleaseState::Deleted => "deleted",
-    }
-}
-
-fn state_of(text: &str) -> Result<ReleaseState, BoxError> {
-    Ok(match text {
-        "published" => ReleaseState::Published,
-        "yanked" => ReleaseState::Yanked,
-        "unlisted" => ReleaseState::Unlisted,
-        "archived" => ReleaseState::Archived,
-        "disposed" => ReleaseState::Disposed,
-        "deleted" => ReleaseState::Deleted,
-        _ => return Err(format!("`{text}` is not the state of a release").into()),
-    })
 }
