@@ -10,6 +10,10 @@
 )]
 #![cfg_attr(feature = "object-store", doc = "- [`layer`] has indexes around indexes.")]
 #![cfg_attr(
+    feature = "postgres",
+    doc = "- [`postgres`] keeps registries, users and tokens in a PostgreSQL database."
+)]
+#![cfg_attr(
     feature = "sqlite",
     doc = "- [`sqlite`] keeps registries, users and tokens in one SQLite file."
 )]
@@ -24,6 +28,7 @@
 //! |---|---|---|
 //! | `fs` | no | an index in a folder (with tokio, to run it) |
 //! | `object-store` | no | index and tokens in an object store, and an index exported to one |
+//! | `postgres` | no | index, search and tokens in PostgreSQL (with tokio-postgres and rustls) |
 //! | `sqlite` | yes | index, search and tokens in SQLite, which is compiled in (with tokio, to run it) |
 
 #[cfg(feature = "fs")]
@@ -32,6 +37,8 @@ pub mod fs;
 pub mod layer;
 #[cfg(feature = "object-store")]
 pub mod object;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 

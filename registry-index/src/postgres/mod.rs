@@ -1,0 +1,151 @@
+//! Registries, users and tokens in a PostgreSQL database, for any number of processes.
+//!
+//! ```no_run
+//! # async fn open() -> Result<(), Box<dyn std::error::Error>> {
+//! use registry_index::postgres::PostgresDatabase;
+//!
+//! let database = PostgresDatabase::connect("postgres://registry@db.example.com/registry").await?;
+//! let index = database.index("main");
+//! let tokens = database.tokens();
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Each process keeps up to [`PostgresDatabase::DEFAULT_CONNECTIONS`] connections, and one more for
+//! each [`Listener`]; the disk writes of commits that come together are one. A connection that was lost is replaced at its next use; a commit during which
+//! it was lost ends in [`IndexError::OutcomeUnknown`].
+//!
+//! # The URL
+//!
+//! `postgres://USER:PASSWORD@HOST:PORT/DATABASE?PARAMETER=VALUE&…`, with the parameters of libpq that
+//! [`tokio_postgres::Config`] knows, and of TLS, as libpq means them:
+//!
+//! | `sslmode` | encrypted | the server is the one that was meant |
+//! |---|---|---|
+//! | `disable` | no | unknown |
+//! | `prefer` (default) | if the server can | unknown |
+//! | `require` | yes | unknown |
+//! | `verify-full` | yes | by its certificate and name |
+//!
+//! `verify-full` trusts what the operating system trusts, or the certificates in the PEM file that
+//! `sslrootcert` names. `allow`, `verify-ca` and certificates of clients are not supported; after a
+//! failed handshake `prefer` does not try again in the clear.
+//!
+//! # The database
+//!
+//! PostgreSQL 13 or later, encoding UTF8. Tables are made in the first schema of the `search_path`,
+//! which is `public`, or the one that `options=-csearch_path%3DNAME` sets. The user must own them. A
+//! pooler between must keep to sessions: statements are prepared.
+//!
+//! What each connection is told at its start, unless `options` says otherwise: `statement_timeout`
+//! 15 s, `lock_timeout` 5 s, `idle_in_transaction_session_timeout` 15 s. Not changed is
+//! `synchronous_commit`: a database that has it off is refused, and if it has standby servers the
+//! administrator says which of them an acknowledged write has reached.
+
+mod index;
+mod listen;
+mod pool;
+mod schema;
+mod search;
+mod settings;
+mod tls;
+mod tokens;
+
+use std::{fmt, num::NonZeroUsize, sync::Arc};
+
+use registry_core::{BoxError, CanonicalName, IndexError};
+
+pub use self::{
+    index::PostgresIndex, listen::Listener, schema::PostgresOpenError, tokens::PostgresTokens,
+};
+use self::{listen::Announcer, pool::Pool, settings::Settings};
+
+const BACKEND: &str = "postgres";
+
+/// One PostgreSQL database, opened. Clones share its connections.
+#[derive(Clone)]
+pub struct PostgresDatabase(Arc<Database>);
+
+/// What the parts of a database have in common.
+struct Database {
+    settings: Settings,
+    pool: Pool,
+    announcer: Announcer,
+}
+
+impl Database {
+    /// Tells those who listen, soon, that a crate was committed.
+    fn announce(&self, registry: &str, name: &CanonicalName) {
+        self.announcer.announce(registry, name);
+    }
+}
+
+impl PostgresDatabase {
+    /// How many connections are kept at most. Ten processes stay below the 100 that a server takes
+    /// by default.
+    pub const DEFAULT_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(8).expect("8 is not 0");
+
+    /// Opens the database at `url`, and makes its tables or brings them up to date; any number of
+    /// processes may do so at once. Has to be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`PostgresOpenError`] if the URL makes no sense, the database cannot be reached, is of a later
+    /// version, or cannot keep the promises of an index.
+    pub async fn connect(url: &str) -> Result<Self, PostgresOpenError> {
+        Self::connect_with(url, Self::DEFAULT_CONNECTIONS).await
+    }
+
+    /// As [`PostgresDatabase::connect`], with up to this many connections.
+    ///
+    /// # Errors
+    /// As [`PostgresDatabase::connect`].
+    pub async fn connect_with(
+        url: &str,
+        connections: NonZeroUsize,
+    ) -> Result<Self, PostgresOpenError> {
+        let settings = Settings::parse(url).map_err(|source| PostgresOpenError::Url { source })?;
+        schema::open(&settings).await?;
+        let pool = Pool::new(&settings, connections)
+            .map_err(|source| PostgresOpenError::Postgres { source: source.into() })?;
+        let announcer = Announcer::start(pool.clone());
+        Ok(Self(Arc::new(Database { settings, pool, announcer })))
+    }
+
+    /// The index of the registry called `registry`; its crates are not seen by any other.
+    ///
+    /// A registry is there as soon as something is published in it.
+    pub fn index(&self, registry: &str) -> PostgresIndex {
+        PostgresIndex { database: self.0.clone(), registry: registry.into() }
+    }
+
+    /// The users and tokens, which all registries in this database have in common.
+    pub fn tokens(&self) -> PostgresTokens {
+        PostgresTokens { database: self.0.clone() }
+    }
+
+    /// Calls `on_change` with each crate that any process commits to the registry called `registry`,
+    /// a moment after it did, this process included; until the listener is dropped.
+    ///
+    /// Connects by itself, again and again, and calls `on_change` with `None` each time it has
+    /// connected: any crate may have changed meanwhile. A commit may go unheard if its process ends
+    /// then, or loses its connection: this makes caches current sooner than a time limit of their
+    /// own does, but does not stand for one. `on_change` must not block. Has to be called within a
+    /// tokio runtime.
+    pub fn listen(
+        &self,
+        registry: &str,
+        on_change: impl Fn(Option<&CanonicalName>) + Send + Sync + 'static,
+    ) -> Listener {
+        Listener::start(self.0.settings.clone(), registry.to_owned(), on_change)
+    }
+}
+
+impl fmt::Debug for PostgresDatabase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("PostgresDatabase").field(&self.0.pool).finish()
+    }
+}
+
+fn failed(source: BoxError) -> IndexError {
+    IndexError::Backend { backend: BACKEND, source }
+}

@@ -1,0 +1,22 @@
+-- A crate that is not there yet, with all its releases; no row if it is there.
+WITH created AS (
+    INSERT INTO crate (
+        registry, canonical, name, revision, etag, owners, about, max_version, words
+    )
+    VALUES ($1, $2, $3, 1, $4, $5, $6, $7, array_to_tsvector($8))
+    ON CONFLICT (registry, canonical) DO NOTHING
+    RETURNING id, revision
+),
+written AS (
+    INSERT INTO release (
+        crate, position, version, state, line, size, published_at, published_by
+    )
+    SELECT created.id, new.*
+    FROM
+        created,
+        unnest(
+            $9::integer[], $10::text[], $11::text[], $12::text[], $13::bigint[], $14::bigint[],
+            $15::text[]
+        ) AS new (position, version, state, line, size, published_at, published_by)
+)
+SELECT revision FROM created

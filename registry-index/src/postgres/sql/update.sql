@@ -1,0 +1,46 @@
+-- The next state of a crate, unless its revision is another one: then no row. Of its releases only
+-- those that differ are given, and how many there are in all.
+WITH updated AS (
+    UPDATE crate
+    SET
+        revision = revision + 1,
+        name = $3,
+        etag = $4,
+        owners = $5,
+        about = $6,
+        max_version = $7,
+        words = array_to_tsvector($8)
+    WHERE registry = $1 AND canonical = $2 AND revision = $16
+    RETURNING id, revision
+),
+dropped AS (
+    DELETE FROM release
+    USING updated
+    WHERE release.crate = updated.id AND release.position >= $17
+),
+written AS (
+    INSERT INTO release (
+        crate, position, version, state, line, size, published_at, published_by
+    )
+    SELECT updated.id, new.*
+    FROM
+        updated,
+        unnest(
+            $9::integer[], $10::text[], $11::text[], $12::text[], $13::bigint[], $14::bigint[],
+            $15::text[]
+        ) AS new (position, version, state, line, size, published_at, published_by)
+    ON CONFLICT (crate, position) DO UPDATE
+    SET
+        version = excluded.version,
+        state = excluded.state,
+        line = excluded.line,
+        size = excluded.size,
+        published_at = excluded.published_at,
+        published_by = excluded.published_by
+    -- The line tells the version; a row that is as it was is left alone.
+    WHERE
+        (release.state, release.line, release.size, release.published_at, release.published_by)
+        IS DISTINCT FROM
+        (excluded.state, excluded.line, excluded.size, excluded.published_at, excluded.published_by)
+)
+SELECT revision FROM updated

@@ -1,0 +1,411 @@
+//! What is particular to PostgreSQL: its schema, its rows, and connections that are lost.
+#![cfg(feature = "postgres")]
+
+#[path = "common/cutting_proxy.rs"]
+mod cutting_proxy;
+#[path = "common/postgres.rs"]
+mod server;
+
+use std::{num::NonZeroUsize, sync::Arc};
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use registry_core::{
+    CrateRecord, Index, IndexError, IndexLine, Login, Registry, RegistryConfig,
+    auth::{AllowAll, Caller, Principal, TokenDigest, TokenStore},
+    conformance::{
+        fixture::publish_body,
+        record_fixture::{
+            about, add_owner, alice, canonical, first, name, owner, publish, set_yanked, stamp,
+        },
+        run, service,
+    },
+    index::Lookup,
+    memory::MemoryCrateStore,
+    record::{ReleaseRecord, ReleaseState, Timestamp},
+    search::{Search, SearchQuery},
+};
+use registry_index::postgres::{PostgresDatabase, PostgresIndex, PostgresOpenError};
+use tokio::sync::mpsc;
+
+use self::{cutting_proxy::CuttingProxy, server::Schema};
+
+/// Runs a test in a schema of its own, if there is a server.
+fn test(test: impl AsyncFnOnce(Schema)) {
+    let Some(service) = service("REGISTRY_TEST_POSTGRES") else { return };
+    run(async { test(Schema::fresh(service).await).await });
+}
+
+async fn stored(index: &PostgresIndex, name: &str) -> CrateRecord {
+    index.load(&canonical(name), None).await.unwrap().found().unwrap().record
+}
+
+#[test]
+fn many_may_make_the_tables_at_once() {
+    test(async |schema| {
+        let databases = join_all((0..10).map(|_| schema.open())).await;
+        for (number, database) in databases.iter().enumerate() {
+            let (record, change) = first(&format!("crate-{number}"), "1.0.0");
+            database.index("main").commit(None, &change, &record).await.unwrap();
+        }
+        let names = databases[0].index("main").names(None, NonZeroUsize::MAX).await.unwrap();
+        assert_eq!(names.len(), 10);
+    });
+}
+
+/// Each earlier schema, by what made it and rows as its version wrote them.
+const SCHEMAS: [(&[&str], &str); 1] =
+    [(&[include_str!("../src/postgres/migrations/1.sql")], include_str!("postgres_schemas/1.sql"))];
+
+#[test]
+fn every_earlier_schema_is_brought_up_to_date() {
+    for (number, (migrations, rows)) in (1..).zip(SCHEMAS) {
+        test(async |schema| {
+            let client = schema.client().await;
+            for migration in migrations {
+                client.batch_execute(migration).await.unwrap();
+            }
+            client.batch_execute(rows).await.unwrap();
+            let version = "UPDATE registry_schema SET version = $1";
+            client.execute(version, &[&number]).await.unwrap();
+
+            let database = schema.open().await;
+            let index = database.index("main");
+            let line = |version: &str, digit: &str, yanked: bool| {
+                let text = format!(
+                    r#"{{"name":"Foo-Bar","vers":"{version}","deps":[],"cksum":"{}","features":{{}},"yanked":{yanked}}}"#,
+                    digit.repeat(64)
+                );
+                IndexLine::parse(Bytes::from(text)).unwrap()
+            };
+            let release = |line, size, at, state| {
+                let published_at = Timestamp(at);
+                let published_by = alice().login;
+                Arc::new(ReleaseRecord { line, size, published_at, published_by, state })
+            };
+            let expected = CrateRecord::from_parts(
+                name("Foo-Bar"),
+                [alice()].into_iter().collect(),
+                about("Fast thing"),
+                vec![
+                    release(line("1.0.0", "0", true), 10, 1_709_208_000, ReleaseState::Yanked),
+                    release(
+                        line("1.1.0+b", "1", false),
+                        11,
+                        1_709_208_001,
+                        ReleaseState::Published,
+                    ),
+                ],
+            );
+            let found = index.load(&canonical("foo-bar"), None).await.unwrap().found().unwrap();
+            assert_eq!(found.record, expected.unwrap());
+            let query = SearchQuery::new("thi fas", 0, NonZeroUsize::MIN).unwrap();
+            let page = index.search(&query).await.unwrap();
+            assert_eq!(page.crates[0].name, name("Foo-Bar"));
+            let user = database.tokens().find(&TokenDigest::of("secret")).await.unwrap();
+            assert_eq!(user, Some(alice()));
+            let (next, change) = publish(&found.record, "2.0.0");
+            index.commit(Some(&found.revision), &change, &next).await.unwrap();
+            assert_eq!(stored(&index, "foo-bar").await, next);
+        });
+    }
+}
+
+#[test]
+fn a_schema_of_a_later_version_is_refused() {
+    test(async |schema| {
+        drop(schema.open().await);
+        let later = "UPDATE registry_schema SET version = 2";
+        schema.client().await.batch_execute(later).await.unwrap();
+        let error = PostgresDatabase::connect(&schema.url()).await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the PostgreSQL database has schema version 2, this version reads up to 1"
+        );
+    });
+}
+
+#[test]
+fn a_database_that_may_lose_writes_is_refused() {
+    test(async |schema| {
+        let url = format!("{}%20-csynchronous_commit%3Doff", schema.url());
+        let error = PostgresDatabase::connect(&url).await.unwrap_err();
+        assert!(matches!(error, PostgresOpenError::NotDurable), "{error:?}");
+    });
+}
+
+#[test]
+fn registries_in_one_database_do_not_see_each_other() {
+    test(async |schema| {
+        let database = schema.open().await;
+        let (a, b, c) = (database.index("a"), database.index("b"), database.index("c"));
+        let ((record, change), (other, other_change)) =
+            (first("foo", "0.1.0"), first("Foo", "2.0.0"));
+        a.commit(None, &change, &record).await.unwrap();
+        b.commit(None, &other_change, &other).await.unwrap();
+        assert_eq!((stored(&a, "foo").await, stored(&b, "foo").await), (record, other));
+        assert_eq!(c.load(&canonical("foo"), None).await.unwrap(), Lookup::Absent);
+        assert_eq!(a.names(None, NonZeroUsize::MAX).await.unwrap(), [canonical("foo")]);
+        assert_eq!(c.names(None, NonZeroUsize::MAX).await.unwrap(), []);
+        for text in ["foo", ""] {
+            let query = SearchQuery::new(text, 0, NonZeroUsize::MIN).unwrap();
+            assert_eq!(a.search(&query).await.unwrap().total, 1);
+            assert_eq!(c.search(&query).await.unwrap().total, 0);
+        }
+    });
+}
+
+#[test]
+fn a_commit_writes_the_rows_that_differ() {
+    test(async |schema| {
+        let index = schema.open().await.index("main");
+        let client = schema.client().await;
+        // Where a row is says whether it was written: an update puts it elsewhere.
+        let rows = async || {
+            let query = "SELECT version, ctid::text FROM release ORDER BY position";
+            let rows = client.query(query, &[]).await.unwrap();
+            let row =
+                |row: &tokio_postgres::Row| (row.get::<_, String>(0), row.get::<_, String>(1));
+            rows.iter().map(row).collect::<Vec<_>>()
+        };
+        let (mut record, mut change) = first("foo", "0.0.0");
+        for patch in 1..20 {
+            (record, change) = publish(&record, &format!("0.0.{patch}"));
+        }
+        let mut revision = index.commit(None, &change, &record).await.unwrap();
+        let imported = rows().await;
+        assert_eq!(imported.len(), 20);
+
+        (record, change) = publish(&record, "0.1.0");
+        revision = index.commit(Some(&revision), &change, &record).await.unwrap();
+        let published = rows().await;
+        assert_eq!(published[..20], imported);
+        assert_eq!(published[20].0, "0.1.0");
+
+        (record, change) = set_yanked(&record, "0.0.7", true);
+        revision = index.commit(Some(&revision), &change, &record).await.unwrap();
+        let yanked = rows().await;
+        let differing: Vec<usize> = (0..21).filter(|&at| yanked[at] != published[at]).collect();
+        assert_eq!(differing, [7]);
+
+        (record, change) = add_owner(&record, owner(2, "bob"));
+        revision = index.commit(Some(&revision), &change, &record).await.unwrap();
+        assert_eq!(rows().await, yanked);
+
+        // From elsewhere, with one more release and another state of one.
+        let (source, _) = publish(&record, "0.2.0");
+        let (source, _) = set_yanked(&source, "0.0.9", true);
+        (record, change) = record.follow(&source, stamp()).unwrap().unwrap();
+        index.commit(Some(&revision), &change, &record).await.unwrap();
+        let followed = rows().await;
+        let differing: Vec<usize> = (0..21).filter(|&at| followed[at] != yanked[at]).collect();
+        assert_eq!((differing, followed.len()), (vec![9], 22));
+        assert_eq!(stored(&index, "foo").await, record);
+    });
+}
+
+#[test]
+fn what_the_server_refuses_was_not_written() {
+    test(async |schema| {
+        let index = schema.open().await.index("main");
+        let (record, change) = first("foo", "0.1.0");
+        let revision = index.commit(None, &change, &record).await.unwrap();
+        let (next, change) = publish(&record, "0.2.0");
+        for (code, is_full) in [("53100", true), ("58030", false)] {
+            let refuse = format!(
+                "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+                 $$ BEGIN RAISE 'refused' USING ERRCODE = '{code}'; END $$;
+                 CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON release
+                 DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse()"
+            );
+            let client = schema.client().await;
+            client.batch_execute(&refuse).await.unwrap();
+            // Deferred: it strikes at the commit, behind the answer to the statement.
+            let error = index.commit(Some(&revision), &change, &next).await.unwrap_err();
+            match error {
+                IndexError::Full { backend: "postgres", .. } if is_full => {}
+                IndexError::Backend { backend: "postgres", .. } if !is_full => {}
+                error => panic!("{error:?} for {code}"),
+            }
+            assert_eq!(stored(&index, "foo").await, record);
+            client.batch_execute("DROP FUNCTION refuse CASCADE").await.unwrap();
+        }
+        index.commit(Some(&revision), &change, &next).await.unwrap();
+        assert_eq!(stored(&index, "foo").await, next);
+    });
+}
+
+#[test]
+fn ended_connections_are_replaced() {
+    test(async |schema| {
+        let database = schema.open().await;
+        let (index, tokens) = (database.index("main"), database.tokens());
+        let (mut record, change) = first("foo", "0.0.0");
+        index.commit(None, &change, &record).await.unwrap();
+        tokens.create(&alice().login, &TokenDigest::of("secret")).await.unwrap();
+        for patch in 1..=5 {
+            // Many, so that there are many to be found ended.
+            let loads = (0..20).map(|_| stored(&index, "foo"));
+            assert_eq!(join_all(loads).await, vec![record.clone(); 20]);
+            schema.end_connections().await;
+            let found = index.load(&canonical("foo"), None).await.unwrap().found().unwrap();
+            assert_eq!(found.record, record);
+            let (next, change) = publish(&record, &format!("0.0.{patch}"));
+            match index.commit(Some(&found.revision), &change, &next).await {
+                Ok(_) => {}
+                // Another connection, of which this was the first to hear.
+                Err(IndexError::OutcomeUnknown { .. }) => {
+                    let found = index.load(&canonical("foo"), None).await.unwrap().found().unwrap();
+                    assert_eq!(found.record, record);
+                    index.commit(Some(&found.revision), &change, &next).await.unwrap();
+                }
+                Err(error) => panic!("{error:?}"),
+            }
+            schema.end_connections().await;
+            assert!(tokens.find(&TokenDigest::of("secret")).await.unwrap().is_some());
+            record = next;
+        }
+    });
+}
+
+#[test]
+fn a_commit_whose_answer_is_lost_is_unknown() {
+    test(async |schema| {
+        let proxy = CuttingProxy::start(&schema.url()).await;
+        let database = PostgresDatabase::connect(&proxy.url).await.unwrap();
+        let index = database.index("main");
+        let (record, change) = first("foo", "0.1.0");
+        let revision = index.commit(None, &change, &record).await.unwrap();
+        let (next, change) = publish(&record, "0.2.0");
+        proxy.cut_the_answer_to(r#""vers":"0.2.0""#);
+        let error = index.commit(Some(&revision), &change, &next).await.unwrap_err();
+        assert!(
+            matches!(&error, IndexError::OutcomeUnknown { name, .. } if *name == canonical("foo")),
+            "{error:?}"
+        );
+        assert_eq!(stored(&index, "foo").await, next);
+        assert_eq!(proxy.cuts(), 1);
+    });
+}
+
+#[test]
+fn a_publish_whose_answer_is_lost_ends_well() {
+    test(async |schema| {
+        let proxy = CuttingProxy::start(&schema.url()).await;
+        let database = PostgresDatabase::connect(&proxy.url).await.unwrap();
+        let config = RegistryConfig::new("https://crates.example.com").unwrap();
+        let registry = Registry::builder(config, database.index("main"), MemoryCrateStore::new())
+            .authorizer(AllowAll)
+            .build();
+        let anyone = || Caller::from(Principal::from(alice()));
+        let publish = async |version: &str| {
+            let mut publish = registry.begin_publish(anyone(), None).unwrap();
+            publish.write(&publish_body("foo", version)).await.unwrap();
+            publish.finish().await
+        };
+        for (cuts, version) in (1..).zip(["1.0.0", "1.1.0", "1.2.0"]) {
+            proxy.cut_the_answer_to(&format!(r#""vers":"{version}""#));
+            publish(version).await.unwrap();
+            assert_eq!(proxy.cuts(), cuts);
+        }
+        let record = stored(&database.index("main"), "foo").await;
+        let versions: Vec<_> = record.releases().iter().map(|r| r.version().to_string()).collect();
+        assert_eq!(versions, ["1.0.0", "1.1.0", "1.2.0"]);
+        assert_eq!(registry.verify().await.unwrap(), []);
+    });
+}
+
+#[test]
+fn commits_are_heard_of_in_other_processes() {
+    test(async |schema| {
+        let (here, there) = (schema.open().await, schema.open().await);
+        let registry = schema.url();
+        let (heard, mut hearing) = mpsc::unbounded_channel();
+        let listener = there.listen(&registry, move |name| {
+            heard.send(name.map(|name| name.as_str().to_owned())).unwrap();
+        });
+        assert_eq!(hearing.recv().await, Some(None));
+        let index = here.index(&registry);
+        let (foo, change) = first("Foo-1", "0.1.0");
+        let (other, other_change) = first("other", "0.1.0");
+        // Those of another registry, or that did not take place, are not told.
+        here.index("elsewhere").commit(None, &other_change, &other).await.unwrap();
+        let revision = index.commit(None, &change, &foo).await.unwrap();
+        index.commit(None, &change, &foo).await.unwrap_err();
+        assert_eq!(hearing.recv().await, Some(Some("foo_1".into())));
+        let (next, change) = publish(&foo, "0.2.0");
+        index.commit(Some(&revision), &change, &next).await.unwrap();
+        assert_eq!(hearing.recv().await, Some(Some("foo_1".into())));
+
+        // After each interruption anything may have changed.
+        for number in 0..3 {
+            schema.end_connections().await;
+            assert_eq!(hearing.recv().await, Some(None));
+            let (record, change) = first(&format!("crate-{number}"), "0.1.0");
+            loop {
+                match index.commit(None, &change, &record).await {
+                    Ok(_) | Err(IndexError::Conflict { .. }) => break,
+                    // On a connection that had been ended, too.
+                    Err(IndexError::OutcomeUnknown { .. }) => {}
+                    Err(error) => panic!("{error:?}"),
+                }
+            }
+            assert_eq!(hearing.recv().await, Some(Some(format!("crate_{number}"))));
+        }
+        drop(listener);
+        assert_eq!(hearing.recv().await, None);
+    });
+}
+
+#[test]
+fn a_token_of_another_user_makes_no_user() {
+    test(async |schema| {
+        let tokens = schema.open().await.tokens();
+        let bob = Login::new("bob").unwrap();
+        tokens.create(&alice().login, &TokenDigest::of("secret")).await.unwrap();
+        tokens.create(&bob, &TokenDigest::of("secret")).await.unwrap_err();
+        assert_eq!(tokens.user(&bob).await.unwrap(), None);
+        // Ids are not used up by users who are there.
+        for number in 0..5 {
+            let digest = TokenDigest::of(&format!("{number}"));
+            tokens.create(&alice().login, &digest).await.unwrap();
+        }
+        assert_eq!(tokens.create(&bob, &TokenDigest::of("other")).await.unwrap().id, 2);
+    });
+}
+
+#[test]
+fn texts_that_no_crate_has_are_looked_for() {
+    test(async |schema| {
+        let index = schema.open().await.index("main");
+        let (record, change) = first("foo", "0.1.0");
+        index.commit(None, &change, &record).await.unwrap();
+        for (text, total) in [("foo\0", 1), ("\0", 0), ("'foo':* & ", 1), ("f\\oo", 0), ("!", 0)] {
+            let query = SearchQuery::new(text, 0, NonZeroUsize::MIN).unwrap();
+            assert_eq!(index.search(&query).await.unwrap().total, total, "{text:?}");
+        }
+    });
+}
+
+#[test]
+fn descriptions_of_any_length_are_found_by_their_beginnings() {
+    test(async |schema| {
+        let index = schema.open().await.index("main");
+        let long: String = "ä".repeat(5_000);
+        let many: String = (0..100_000).map(|number| format!(" w{number}")).collect();
+        let texts = [("long", &long, "ä".repeat(256)), ("many", &many, "w1".into())];
+        for (crate_name, description, found) in texts {
+            let (record, change) = CrateRecord::first(
+                name(crate_name),
+                alice(),
+                about(description),
+                registry_core::conformance::record_fixture::release(crate_name, "1.0.0"),
+                None,
+            );
+            index.commit(None, &change, &record).await.unwrap();
+            let query = SearchQuery::new(&found, 0, NonZeroUsize::MIN).unwrap();
+            let page = index.search(&query).await.unwrap();
+            assert_eq!(page.crates[0].name, name(crate_name));
+        }
+    });
+}
