@@ -1,7 +1,13 @@
 //! What is particular to SQLite: the file, its schema, and several processes on it.
 #![cfg(feature = "sqlite")]
 
-use std::{num::NonZeroUsize, sync::Arc};
+use std::{
+    num::NonZeroUsize,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use registry_core::{
     ETag, Index, IndexError, Login, Owner,
@@ -14,7 +20,7 @@ use registry_core::{
     record::{About, CrateRecord, Transition},
     search::{Search, SearchQuery},
 };
-use registry_index::sqlite::{SqliteDatabase, SqliteOpenError};
+use registry_index::sqlite::{SqliteBackupError, SqliteDatabase, SqliteOpenError};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -347,6 +353,110 @@ async fn many_crates_found_by_words_are_in_the_order_of_their_names() {
         let found: Vec<_> = page.crates.iter().map(|found| found.name.as_str()).collect();
         let expected: Vec<_> = expected.iter().skip(offset).take(limit.get()).collect();
         assert_eq!((found, page.total), (expected.iter().map(|n| n.as_str()).collect(), 6_001));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_is_one_state_of_what_is_written_meanwhile() {
+    let folder = folder();
+    let database = database(&folder);
+    let index = database.index("main");
+    let (stop, path) = (Arc::new(AtomicBool::new(false)), folder.path().join("backup.sqlite"));
+    let writing = tokio::spawn({
+        let (index, stop) = (index.clone(), stop.clone());
+        async move {
+            let mut written = 0;
+            while !stop.load(Ordering::Relaxed) || written < 100 {
+                let (record, change) = first(&format!("c{written:06}"), "1.0.0");
+                index.commit(None, &change, &record).await.unwrap();
+                written += 1;
+            }
+            written
+        }
+    });
+    while index.names(None, NonZeroUsize::MAX).await.unwrap().len() < 10 {}
+    database.backup(&path).await.unwrap();
+    stop.store(true, Ordering::Relaxed);
+    let written = writing.await.unwrap();
+
+    let backup = SqliteDatabase::open(&path).unwrap();
+    backup.check().await.unwrap();
+    let index = backup.index("main");
+    let names = index.names(None, NonZeroUsize::MAX).await.unwrap();
+    assert!((10..=written).contains(&names.len()), "{} of {written}", names.len());
+    for (number, found) in names.iter().enumerate() {
+        assert_eq!(found.as_str(), format!("c{number:06}"));
+        let record = index.load(found, None).await.unwrap().found().unwrap().record;
+        assert_eq!(record, first(found.as_str(), "1.0.0").0);
+    }
+    let query = SearchQuery::new("c", 0, NonZeroUsize::MIN).unwrap();
+    assert_eq!(index.search(&query).await.unwrap().total, names.len());
+    let (record, change) = first("later", "1.0.0");
+    index.commit(None, &change, &record).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_backup_replaces_nothing_and_leaves_nothing_behind() {
+    let folder = folder();
+    let database = database(&folder);
+    let path = folder.path().join("backup.sqlite");
+    std::fs::write(&path, "mine").unwrap();
+    assert!(matches!(
+        database.backup(&path).await,
+        Err(SqliteBackupError::Exists { path: refused }) if refused == path
+    ));
+    assert_eq!(std::fs::read(&path).unwrap(), b"mine");
+    std::fs::remove_file(&path).unwrap();
+    let nowhere = folder.path().join("nowhere/backup.sqlite");
+    assert!(matches!(
+        database.backup(&nowhere).await,
+        Err(SqliteBackupError::Write { path, source })
+            if path == nowhere && source.kind() == std::io::ErrorKind::NotFound
+    ));
+    database.backup(&path).await.unwrap();
+    let mut files: Vec<_> = std::fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| !name.ends_with("-wal") && !name.ends_with("-shm"))
+        .collect();
+    files.sort();
+    assert_eq!(files, ["backup.sqlite", "registry.sqlite"]);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+}
+
+#[tokio::test]
+async fn the_generation_changes_with_every_commit_and_stays_without() {
+    let folder = folder();
+    let (other, database) = (database(&folder), database(&folder));
+    let mut seen = vec![database.generation().unwrap()];
+    for (number, writer) in [&database, &other, &database].into_iter().enumerate() {
+        let (record, change) = first(&format!("foo{number}"), "0.1.0");
+        let index = writer.index("main");
+        index.commit(None, &change, &record).await.unwrap();
+        let generation = database.generation().unwrap();
+        assert!(!seen.contains(&generation));
+        seen.push(generation);
+        // Neither a reader nor who is refused.
+        index.load(&record.name().canonical(), None).await.unwrap();
+        index.commit(None, &change, &record).await.unwrap_err();
+        assert_eq!(database.clone().generation(), Some(generation));
+    }
+    #[cfg(unix)]
+    {
+        let (here, away) = ("registry.sqlite", "away.sqlite");
+        let path = |file: &str| folder.path().join(file);
+        std::fs::rename(path(here), path(away)).unwrap();
+        assert_eq!(database.generation(), None);
+        std::fs::copy(path(away), path(here)).unwrap();
+        assert_eq!(database.generation(), None);
+        std::fs::rename(path(away), path(here)).unwrap();
+        // Nothing is known of what happened meanwhile.
+        assert!(!seen.contains(&database.generation().unwrap()));
     }
 }
 

@@ -4,8 +4,13 @@
 #[path = "common/processes.rs"]
 mod processes;
 
-use std::thread;
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    process::{Command, Stdio},
+    thread,
+};
 
+use registry_core::{Index as _, conformance::record_fixture::first};
 use registry_index::sqlite::{SqliteDatabase, SqliteIndex};
 use rusqlite::Connection;
 
@@ -49,4 +54,56 @@ fn a_file_that_another_process_is_only_just_making_is_waited_for() {
     }
     other.execute_batch("COMMIT").unwrap();
     opening.join().unwrap().unwrap();
+}
+
+const ASKED: &str = "REGISTRY_INDEX_TEST_ASKED";
+
+/// Not a test: a process that says its generation, after a commit if it is told a name.
+#[test]
+fn asked() {
+    let Ok(path) = std::env::var(ASKED) else { return };
+    let database = SqliteDatabase::open(path).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    for line in std::io::stdin().lines() {
+        let name = line.unwrap();
+        if !name.is_empty() {
+            let (record, change) = first(&name, "1.0.0");
+            runtime.block_on(database.index("main").commit(None, &change, &record)).unwrap();
+        }
+        println!("\ngeneration {}", database.generation().unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_commit_of_another_process_is_another_generation() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("registry.sqlite");
+    let database = SqliteDatabase::open(&path).unwrap();
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "asked", "--nocapture"])
+        .env(ASKED, &path)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut told = child.stdin.take().unwrap();
+    let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut other = |name: &str| {
+        writeln!(told, "{name}").unwrap();
+        let mut numbers = said.by_ref().map_while(Result::ok);
+        numbers.find_map(|line| line.strip_prefix("generation ").map(str::to_owned)).unwrap()
+    };
+    let (here, there) = (database.generation().unwrap(), other(""));
+    assert_eq!((database.generation(), other("")), (Some(here), there.clone()));
+    other("theirs");
+    let after_theirs = database.generation().unwrap();
+    assert_ne!(after_theirs, here);
+    let there = other("");
+    assert_eq!(database.generation(), Some(after_theirs));
+    let (record, change) = first("ours", "1.0.0");
+    database.index("main").commit(None, &change, &record).await.unwrap();
+    assert_ne!(other(""), there);
+    assert_ne!(database.generation(), Some(after_theirs));
+    drop(told);
+    assert!(child.wait().unwrap().success());
 }

@@ -20,9 +20,13 @@
 //! If the file is moved, removed or replaced while it is open, everything fails until the process is
 //! started again, or the file is back: writes to a file that nobody finds any more would be lost.
 //!
-//! Back it up with `VACUUM INTO` or SQLite's backup, never by copying the file: the newest commits
-//! are in the log beside it.
+//! Back it up with [`SqliteDatabase::backup`], never by copying the file: the newest commits are in
+//! the log beside it.
+//!
+//! Writers that wait at the same time share one transaction and its way to the disk, so many of them
+//! get more done than one. A search reads a word index (FTS5) in the same file.
 
+mod backup;
 mod index;
 mod pool;
 mod schema;
@@ -34,7 +38,9 @@ use std::{fmt, path::PathBuf, sync::Arc};
 use registry_core::{BoxError, CanonicalName, IndexError, record::About, search::crate_words};
 
 use self::pool::Pool;
-pub use self::{index::SqliteIndex, schema::SqliteOpenError, tokens::SqliteTokens};
+pub use self::{
+    backup::SqliteBackupError, index::SqliteIndex, schema::SqliteOpenError, tokens::SqliteTokens,
+};
 
 const BACKEND: &str = "sqlite";
 
@@ -69,6 +75,15 @@ impl SqliteDatabase {
     /// The users and tokens, which all registries in this file have in common.
     pub fn tokens(&self) -> SqliteTokens {
         SqliteTokens { pool: self.0.clone() }
+    }
+
+    /// A number that has changed if anything was committed to the file since it was last asked for,
+    /// by this process or another; `None` if that cannot be told, such as after the file was
+    /// replaced. For caches: what was read after a number was had is still so while it stays.
+    ///
+    /// Takes some microseconds and does not wait for writers, so it may be called from async code.
+    pub fn generation(&self) -> Option<u64> {
+        self.0.generation()
     }
 
     /// Looks for damage in the whole file (`PRAGMA quick_check`).

@@ -1,7 +1,11 @@
 //! Connections, and the threads on which they are used.
 //!
-//! One transaction writes at a time, and a few read beside it. A connection that failed, or whose
-//! user panicked, is closed rather than used again, so no fault outlives its cause.
+//! One transaction writes at a time, for as many writers as are waiting, and a few read beside it.
+//! A connection that failed, or whose user panicked, is closed rather than used again, so no fault
+//! outlives its cause.
+
+mod generation;
+mod group;
 
 use std::{
     fmt, io,
@@ -13,6 +17,7 @@ use registry_core::BoxError;
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use tokio::sync::Semaphore;
 
+use self::{generation::Generation, group::Queue};
 use super::schema::{self, Access};
 
 /// Transactions that read at the same time. More of them would wait for the same disk and cores.
@@ -22,14 +27,16 @@ pub(super) struct Pool {
     path: PathBuf,
     file: FileId,
     readers: Lane,
-    writer: Lane,
-}
-
-/// Some connections of one kind, and the right to use them.
-struct Lane {
-    access: Access,
     // Waited for here rather than on a blocking thread, of which there are not that many.
     permits: Arc<Semaphore>,
+    writer: Lane,
+    queue: Queue,
+    generation: Generation,
+}
+
+/// Connections of one kind that nobody uses at the moment.
+struct Lane {
+    access: Access,
     idle: Mutex<Vec<Connection>>,
 }
 
@@ -48,19 +55,35 @@ impl Pool {
     /// A pool of connections to the file at `path`, which was opened with `writer`.
     pub(super) fn new(path: PathBuf, writer: Connection) -> io::Result<Self> {
         let file = FileId::of(&path)?;
-        let lane = |access, count, idle| Lane {
-            access,
-            permits: Arc::new(Semaphore::new(count)),
-            idle: Mutex::new(idle),
-        };
-        let readers = lane(Access::Read, READERS, Vec::new());
-        Ok(Self { path, file, readers, writer: lane(Access::Write, 1, vec![writer]) })
+        let lane = |access, idle| Lane { access, idle: Mutex::new(idle) };
+        Ok(Self {
+            path,
+            file,
+            readers: lane(Access::Read, Vec::new()),
+            permits: Arc::new(Semaphore::new(READERS)),
+            writer: lane(Access::Write, vec![writer]),
+            queue: Queue::default(),
+            generation: Generation::default(),
+        })
     }
 
-    /// A connection to use, if the path still leads to the file that all of them have open.
+    /// A connection to use.
     fn take(&self, lane: &Lane) -> Result<Connection, BoxError> {
+        self.check_file()?;
+        let idle = lane.idle().pop();
+        idle.map_or_else(|| Ok(schema::connect(&self.path, lane.access)?), Ok)
+    }
+
+    /// A connection outside of any transaction, beside those that are shared.
+    pub(super) fn connect(&self, access: Access) -> Result<Connection, BoxError> {
+        self.check_file()?;
+        Ok(schema::connect(&self.path, access)?)
+    }
+
+    /// Whether the path still leads to the file that all connections have open.
+    fn check_file(&self) -> Result<(), BoxError> {
         match FileId::of(&self.path) {
-            Ok(file) if file == self.file => lane.take(&self.path),
+            Ok(file) if file == self.file => Ok(()),
             Ok(_) => Err(Replaced.into()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Replaced.into()),
             Err(error) => Err(error.into()),
@@ -75,7 +98,7 @@ impl Pool {
         F: FnOnce(&Transaction<'_>) -> Result<T, BoxError> + Send + 'static,
     {
         let pool = self.clone();
-        let permit = self.readers.permits.clone().acquire_owned().await?;
+        let permit = self.permits.clone().acquire_owned().await?;
         tokio::task::spawn_blocking(move || {
             let _permit = permit;
             let mut connection = pool.take(&pool.readers)?;
@@ -87,30 +110,6 @@ impl Pool {
             Ok(found)
         })
         .await?
-    }
-
-    /// Runs `work` in a transaction that nobody else writes beside, and commits it.
-    pub(super) async fn write<T, F>(self: &Arc<Self>, work: F) -> Result<T, WriteError>
-    where
-        T: Send + 'static,
-        F: FnOnce(&Transaction<'_>) -> Result<T, BoxError> + Send + 'static,
-    {
-        let pool = self.clone();
-        let permit = self.writer.permits.clone().acquire_owned().await;
-        let permit = permit.map_err(|closed| WriteError::Failed(closed.into()))?;
-        let written = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            let mut connection = pool.take(&pool.writer).map_err(before_commit)?;
-            let transaction = connection
-                .transaction_with_behavior(TransactionBehavior::Immediate)
-                .map_err(|error| before_commit(error.into()))?;
-            let done = work(&transaction).map_err(before_commit)?;
-            transaction.commit().map_err(at_commit)?;
-            pool.writer.give_back(connection);
-            Ok(done)
-        });
-        // A panic says nothing about how far it came.
-        written.await.unwrap_or_else(|panic| Err(WriteError::Unknown(panic.into())))
     }
 }
 
@@ -164,11 +163,6 @@ fn at_commit(error: rusqlite::Error) -> WriteError {
 }
 
 impl Lane {
-    fn take(&self, path: &Path) -> Result<Connection, BoxError> {
-        let idle = self.idle().pop();
-        idle.map_or_else(|| Ok(schema::connect(path, self.access)?), Ok)
-    }
-
     fn give_back(&self, connection: Connection) {
         self.idle().push(connection);
     }

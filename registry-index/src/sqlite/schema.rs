@@ -202,18 +202,12 @@ pub(super) fn connect(path: &Path, access: Access) -> rusqlite::Result<Connectio
     Ok(connection)
 }
 
-/// Makes the file, if there is none, for its owner alone.
+/// Makes the file, if there is none, and the folders above it, for their owner alone.
 fn create(path: &Path) -> io::Result<()> {
-    let mut file = fs::OpenOptions::new();
-    file.write(true).create_new(true);
     let mut folder = fs::DirBuilder::new();
     folder.recursive(true);
     #[cfg(unix)]
-    {
-        use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-        file.mode(0o600);
-        folder.mode(0o700);
-    }
+    std::os::unix::fs::DirBuilderExt::mode(&mut folder, 0o700);
     if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         let missing: Vec<&Path> = parent.ancestors().take_while(|path| !path.exists()).collect();
         folder.create(parent)?;
@@ -222,20 +216,29 @@ fn create(path: &Path) -> io::Result<()> {
             sync_folder(above)?;
         }
     }
-    match file.open(path) {
+    match create_file(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        created => created.map(drop),
+        created => created,
     }
 }
 
+/// Makes an empty file for its owner alone, where there is none.
+pub(super) fn create_file(path: &Path) -> io::Result<()> {
+    let mut file = fs::OpenOptions::new();
+    file.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut file, 0o600);
+    file.open(path).map(drop)
+}
+
 #[cfg(unix)]
-fn sync_folder(path: &Path) -> io::Result<()> {
+pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     fs::File::open(path)?.sync_all()
 }
 
 /// A folder cannot be opened as a file elsewhere.
 #[cfg(not(unix))]
-fn sync_folder(_: &Path) -> io::Result<()> {
+pub(super) fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())
 }

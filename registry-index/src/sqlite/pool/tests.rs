@@ -1,3 +1,5 @@
+use std::error::Error;
+
 use futures_util::FutureExt as _;
 use tempfile::TempDir;
 
@@ -190,7 +192,8 @@ async fn a_file_that_was_moved_or_replaced_is_not_used_until_it_is_back() {
         let read = pool.read(|_| Ok(())).await;
         assert!(read.is_err_and(|error| error.is::<Replaced>()));
         let written = pool.write(|transaction| insert(transaction, "bob")).await;
-        assert!(matches!(written, Err(WriteError::Failed(error)) if error.is::<Replaced>()));
+        let Err(WriteError::Failed(error)) = written else { panic!("{written:?}") };
+        assert!(error.downcast_ref::<Arc<dyn Error + Send + Sync>>().unwrap().is::<Replaced>());
     };
 
     std::fs::rename(&here, &away).unwrap();
