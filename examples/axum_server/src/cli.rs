@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, builder::BoolishValueParser};
 use registry_core::owner::Login;
 
-use crate::url::UrlText;
+use crate::{export::ExportArgs, import::ImportArgs, index_line::IndexLineArgs, url::UrlText};
 
 /// A Cargo registry, kept in a SQLite database and a folder, or wherever --index and --storage say.
 ///
@@ -47,6 +47,8 @@ pub(crate) enum Command {
     /// already is brought up to date. Crate files stay where they are. Ends with status 3 if a crate
     /// could not be copied.
     Migrate(MigrateArgs),
+    Import(ImportArgs),
+    Export(ExportArgs),
 }
 
 #[derive(Debug, Args)]
@@ -68,6 +70,9 @@ pub(crate) struct ServeArgs {
     /// Ask for a token at every read, not only at writes.
     #[arg(long, env = "REGISTRY_PRIVATE", value_parser = BoolishValueParser::new())]
     pub(crate) private: bool,
+    /// Refuse every write, and tell clients of no web API.
+    #[arg(long, env = "REGISTRY_READ_ONLY", value_parser = BoolishValueParser::new())]
+    pub(crate) read_only: bool,
 }
 
 #[derive(Debug, Args)]
@@ -124,6 +129,7 @@ pub(crate) enum IndexCommand {
     ///
     /// For an index of file:DIR, if somebody has edited it or some of it is lost.
     Rebuild(IndexArgs),
+    Line(IndexLineArgs),
 }
 
 #[derive(Debug, Args)]

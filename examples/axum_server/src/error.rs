@@ -3,9 +3,14 @@
 use std::{io, path::PathBuf};
 
 use registry_core::{
-    BoxError, IndexError, auth::TokenStoreError, config::ConfigError, migrate::MigrateError,
-    registry::VerifyError,
+    BoxError, CrateName, IndexError, StoreError,
+    auth::TokenStoreError,
+    config::ConfigError,
+    migrate::MigrateError,
+    publish::Invalid,
+    registry::{ImportError, VerifyError},
 };
+use semver::Version;
 
 use crate::url::UrlError;
 
@@ -50,6 +55,30 @@ pub(crate) enum Error {
     Token(#[source] TokenStoreError),
     #[error("cannot get random numbers from the operating system: {0}")]
     Random(#[source] BoxError),
+    #[error("cannot read the folder `{}`: {source}", folder.display())]
+    ReadFolder { folder: PathBuf, source: io::Error },
+    #[error("there is no file of an index in `{}`", folder.display())]
+    NoIndex { folder: PathBuf },
+    #[error("cannot bring over `{}`: {}; it may be run again", file.display(), causes(.source))]
+    Import { file: PathBuf, source: ImportError },
+    #[error("a part of the import panicked")]
+    Panicked,
+    #[error("`{}` is not empty, and not an export of a registry", folder.display())]
+    NotAnExport { folder: PathBuf },
+    #[error("another export to `{}` is under way", folder.display())]
+    ExportUnderWay { folder: PathBuf },
+    #[error("cannot write `{}`: {source}", path.display())]
+    Write { path: PathBuf, source: io::Error },
+    #[error("cannot read the index: {}", causes(.0))]
+    Index(#[from] IndexError),
+    #[error("cannot read the crate files: {}", causes(.0))]
+    Store(#[from] StoreError),
+    #[error("the file of crate `{name}` version `{version}` is missing or damaged")]
+    NoCrateFile { name: CrateName, version: Version },
+    #[error("cannot read `{}`: {source}", path.display())]
+    ReadFile { path: PathBuf, source: io::Error },
+    #[error("`{}` could not be published: {source}", path.display())]
+    Invalid { path: PathBuf, source: Invalid },
     #[error("cannot print: {0}")]
     Print(#[source] io::Error),
 }

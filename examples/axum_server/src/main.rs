@@ -15,7 +15,11 @@
 mod backends;
 mod body;
 mod cli;
+mod crate_file;
 mod error;
+mod export;
+mod import;
+mod index_line;
 mod linger;
 mod log;
 mod migrate;
@@ -71,6 +75,9 @@ fn run(command: Command) -> Result<End, Error> {
             Command::Token(TokenCommand::Create(args)) => token::create(args).await.map(done),
             Command::Index(IndexCommand::Verify(args)) => verify::run(args).await,
             Command::Index(IndexCommand::Rebuild(args)) => rebuild::run(args).await.map(done),
+            Command::Index(IndexCommand::Line(args)) => index_line::print(args).map(done),
+            Command::Import(args) => import::import(args).await,
+            Command::Export(args) => export::export(args).await.map(done),
             Command::Migrate(args) => migrate::run(args).await,
         }
     })

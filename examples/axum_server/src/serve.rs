@@ -65,8 +65,12 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
 
     let public_url = args.public_url.unwrap_or_else(|| local_url(address));
     let base_url = format!("{}/{REGISTRY}", public_url.trim_end_matches('/'));
-    let config = RegistryConfig::new(&base_url)?.with_auth_required(args.private);
-    if let OpenIndex::Folder(folder, _) = &opened {
+    let config = RegistryConfig::new(&base_url)?
+        .with_auth_required(args.private)
+        .with_read_only(args.read_only);
+    if let OpenIndex::Folder(folder, _) = &opened
+        && !config.is_read_only()
+    {
         // Whoever is served the folder by another server finds this one for the rest.
         folder.write_config(&config).await.map_err(Error::WriteConfig)?;
     }

@@ -57,9 +57,35 @@ impl fmt::Display for TokenPlace {
     }
 }
 
+impl Welcome<'_> {
+    fn write_read_only(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { address, config, .. } = self;
+        let index = config.index_url();
+        write!(
+            f,
+            r#"listening on http://{address}
+
+The registry is read-only.
+
+.cargo/config.toml of a project that uses it, or of a user:
+
+[registries.{REGISTRY}]
+index = "{index}"
+"#
+        )?;
+        match config.auth_required() {
+            true => f.write_str("credential-provider = \"cargo:token\"\n"),
+            false => Ok(()),
+        }
+    }
+}
+
 impl fmt::Display for Welcome<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { address, config, program, place } = self;
+        if config.is_read_only() {
+            return self.write_read_only(f);
+        }
         write!(
             f,
             r#"listening on http://{address}
@@ -151,5 +177,28 @@ Then: cargo publish --registry main, cargo add CRATE --registry main. Everybody 
 see https://crates.example.com/main/me
 "#
         );
+    }
+
+    #[test]
+    fn a_read_only_registry_tells_of_no_token() {
+        let welcome = |config: &RegistryConfig| {
+            let (program, place) = (Path::new("/bin/axum_server"), &place(Some("/data"), None));
+            let address = "127.0.0.1:8080".parse().unwrap();
+            Welcome { address, config, program, place }.to_string()
+        };
+        let config =
+            RegistryConfig::new("https://crates.example.com").unwrap().with_read_only(true);
+        let text = "listening on http://127.0.0.1:8080
+
+The registry is read-only.
+
+.cargo/config.toml of a project that uses it, or of a user:
+
+[registries.main]
+index = \"sparse+https://crates.example.com/index/\"
+";
+        assert_eq!(welcome(&config), text);
+        let private = welcome(&config.with_auth_required(true));
+        assert_eq!(private, text.to_owned() + "credential-provider = \"cargo:token\"\n");
     }
 }

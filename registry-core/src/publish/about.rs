@@ -3,17 +3,12 @@
 use toml::de::{DeTable, DeValue};
 
 use super::{archive, rules::ValidationRules, text, toml_scan};
-use crate::{name::CrateName, record::About, store::CrateBody};
+use crate::{record::About, store::CrateBody};
 
-/// Reads as much of [`About`] as there is: what cannot be read, or breaks a limit of `rules`, is
-/// left out, for the file was published elsewhere, under other rules.
-pub(crate) fn read_about(
-    file: &CrateBody,
-    name: &CrateName,
-    version: &semver::Version,
-    rules: &ValidationRules,
-) -> About {
-    let manifest = archive::find_manifest(file, &format!("{name}-{version}"), rules);
+/// Reads as much of [`About`] as there is in the manifest below `root`: what cannot be read, or
+/// breaks a limit of `rules`, is left out, for the file was published elsewhere, under other rules.
+pub(crate) fn read_about(file: &CrateBody, root: &str, rules: &ValidationRules) -> About {
+    let manifest = archive::find_manifest(file, root, rules);
     let text = manifest.and_then(|manifest| String::from_utf8(manifest).ok());
     text.and_then(|text| about_in(&text, rules)).unwrap_or_default()
 }

@@ -9,6 +9,7 @@ use super::{
     Invalid,
     declared::{Declared, Written},
     json::{self, or_default},
+    manifest::Manifest,
     rules::ValidationRules,
     text::{Texts, check_bytes, check_text},
 };
@@ -70,6 +71,19 @@ impl Metadata {
         let declared =
             Declared::check(dependencies, read.features, read.links, read.rust_version, rules)?;
         Ok(Self { name, version, declared })
+    }
+
+    /// The metadata with which cargo would publish a package of this manifest.
+    pub(super) fn of_manifest(
+        manifest: Manifest,
+        rules: &ValidationRules,
+    ) -> Result<Self, Invalid> {
+        let name = CrateName::new(&manifest.name)?;
+        let version = parse_version(&manifest.version)?;
+        if rules.is_reserved(&name.canonical()) {
+            return Err(Invalid::ReservedName);
+        }
+        Ok(Self { name, version, declared: manifest.declared })
     }
 
     /// The crate.

@@ -9,7 +9,7 @@ use super::{
     text::Texts,
 };
 use crate::{
-    checksum::Checksum,
+    checksum::{Checksum, ChecksumHasher},
     config::RegistryConfig,
     echo::Echo,
     entry::{IndexEntry, IndexLine, IndexLineError},
@@ -86,6 +86,23 @@ impl Release {
             }
             _ => Ok(release),
         }
+    }
+
+    /// Checks a crate file that comes without metadata: the manifest in it says what it is.
+    ///
+    /// # Errors
+    /// [`Invalid`] says what is wrong, by the same rules as [`Release::validate`].
+    pub fn of_file(
+        file: CrateBody,
+        rules: &ValidationRules,
+        config: &RegistryConfig,
+    ) -> Result<Self, Invalid> {
+        let root = archive::find_root(&file, rules)?;
+        let manifest = Manifest::parse(&archive::check(&file, &root, rules)?.manifest, rules)?;
+        let metadata = Metadata::of_manifest(manifest, rules)?;
+        let mut hasher = ChecksumHasher::new();
+        file.chunks().iter().for_each(|chunk| hasher.update(chunk));
+        Self::validate(&metadata, file, hasher.finish(), rules, config)
     }
 
     /// The line as it will stand in the index, but for the time of publication.

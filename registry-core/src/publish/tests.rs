@@ -47,4 +47,34 @@ fn release_under(
         .map_err(|error| error.to_string())
 }
 
+#[test]
+fn a_file_without_metadata_is_what_its_manifest_says() {
+    let config = RegistryConfig::new("http://h").unwrap();
+    let rules = ValidationRules::private();
+    let of_file = |root: &str, manifest: &str| {
+        Release::of_file(crate_file(root, manifest), &rules, &config)
+            .map(|release| release.entry().clone())
+            .map_err(|error| error.to_string())
+    };
+    let manifest =
+        format!("{PACKAGE}[dependencies]\nb = {{ version = \"1\", registry-index = \"{OWN}\" }}\n");
+    let entry = of_file("a-1.0.0", &manifest).unwrap();
+    let file = crate_file("a-1.0.0", &manifest);
+    let checksum = Checksum::of(file.chunks().concat());
+    let expected = json!({
+        "name": "a", "vers": "1.0.0", "cksum": checksum, "features": {}, "yanked": false,
+        "deps": [{
+            "name": "b", "req": "^1", "features": [], "optional": false,
+            "default_features": true, "kind": "normal",
+        }],
+    });
+    assert_eq!(serde_json::to_value(entry).unwrap(), expected);
+
+    let path = "invalid path found: a-2.0.0/Cargo.toml";
+    assert_eq!(of_file("a-2.0.0", PACKAGE), Err(path.into()));
+    let reserved = PACKAGE.replace("\"a\"", "\"core\"");
+    let error = "cannot upload a crate with a reserved name";
+    assert_eq!(of_file("core-1.0.0", &reserved), Err(error.into()));
+}
+
 const PACKAGE: &str = "[package]\nname = \"a\"\nversion = \"1.0.0\"\n";

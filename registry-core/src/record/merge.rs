@@ -39,11 +39,6 @@ impl SourceLines {
         self.name.canonical()
     }
 
-    /// How the crate's name is spelled; `None` before the first line of a new crate.
-    pub(crate) fn spelling(&self) -> Option<&CrateName> {
-        self.spelling.as_ref()
-    }
-
     pub(crate) fn is_empty(&self) -> bool {
         self.lines.is_empty()
     }

@@ -78,8 +78,8 @@ pub struct Import {
     /// The versions that were here at the beginning.
     here: HashSet<UniqueVersion>,
     lines: SourceLines,
-    /// The highest version so far that is new and not yanked, with its file.
-    newest: Option<(Version, CrateBody)>,
+    /// The highest version so far that is new and not yanked, with what its file says.
+    newest: Option<(Version, About)>,
 }
 
 impl Import {
@@ -117,11 +117,12 @@ impl Import {
         let key =
             CrateKey { name: self.lines.name(), version: version.clone(), checksum: expected };
         parts.crates.put(&key, file.clone()).await?;
-        let (size, yanked) = (file.len(), line.yanked());
-        self.lines.push(line, Some(size));
-        if !yanked && self.newest.as_ref().is_none_or(|(newest, _)| *newest < version) {
-            self.newest = Some((version, file));
+        if !line.yanked() && self.newest.as_ref().is_none_or(|(newest, _)| *newest < version) {
+            // Read at once, so that no file is held until the end.
+            let about = self.read_about(&line, file.clone()).await?;
+            self.newest = Some((version, about));
         }
+        self.lines.push(line, Some(file.len()));
         Ok(())
     }
 
@@ -137,8 +138,7 @@ impl Import {
         if self.lines.is_empty() {
             return Ok(Imported { change: None, lines: Vec::new() });
         }
-        let newest = self.about().await?;
-        let Self { registry, owner, lines, .. } = self;
+        let Self { registry, owner, lines, newest, .. } = self;
         let at = SystemTime::now().into();
         let stamp = Stamp { by: owner.login.clone(), at, request: None };
         let mut outcomes = Vec::new();
@@ -152,18 +152,11 @@ impl Import {
         Ok(Imported { change, lines: outcomes })
     }
 
-    /// What the crate says of itself in its newest version.
-    async fn about(&self) -> Result<Option<(Version, About)>, ImportError> {
-        let Some((version, file)) = self.newest.clone() else { return Ok(None) };
-        let Some(name) = self.lines.spelling().cloned() else { return Ok(None) };
+    async fn read_about(&self, line: &IndexLine, file: CrateBody) -> Result<About, ImportError> {
         let parts = &self.registry.parts;
-        let rules = parts.rules.clone();
-        let read = move || {
-            let about = read_about(&file, &name, &version, &rules);
-            (version, about)
-        };
-        let read = offload::run(&*parts.offload, read).await;
-        Ok(Some(read.ok_or(ImportError::Interrupted)?))
+        let (rules, root) = (parts.rules.clone(), format!("{}-{}", line.name(), line.version()));
+        let about = offload::run(&*parts.offload, move || read_about(&file, &root, &rules)).await;
+        about.ok_or(ImportError::Interrupted)
     }
 }
 

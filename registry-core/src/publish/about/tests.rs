@@ -3,8 +3,7 @@ use crate::conformance::fixture::crate_file;
 
 fn read(file: Vec<u8>) -> About {
     let file = CrateBody::from(bytes::Bytes::from(file));
-    let name = CrateName::new("foo").unwrap();
-    read_about(&file, &name, &semver::Version::new(1, 0, 0), &ValidationRules::private())
+    read_about(&file, "foo-1.0.0", &ValidationRules::private())
 }
 
 fn manifest(text: &str) -> About {

@@ -92,6 +92,19 @@ pub(super) fn find_manifest(
     None
 }
 
+/// The folder that the first member is in: the name of the package, with its version, in a file
+/// that passes [`check`].
+pub(super) fn find_root(file: &CrateBody, rules: &ValidationRules) -> Result<String, ArchiveError> {
+    let gzip = GzDecoder::new(BufReader::new(file.reader()));
+    let mut tar = TarReader::new(Limited::new(gzip, file.len(), rules), rules.max_extension_bytes);
+    let member = tar.next_member()?.ok_or(ArchiveError::NoManifest)?;
+    let path = std::str::from_utf8(&member.path);
+    match path.ok().and_then(|path| path.split_once('/')) {
+        Some((root, _)) => Ok(root.into()),
+        None => Err(ArchiveError::Path { path: member.shown_path() }),
+    }
+}
+
 fn check_member(member: &Member) -> Result<(), ArchiveError> {
     match member.kind {
         MemberType::File => {}

@@ -4,18 +4,22 @@ mod archive;
 mod cargo;
 mod crates_io;
 mod http;
+mod old_registry;
 mod package;
 mod place;
 mod server;
+mod static_server;
 
 pub(crate) use self::{
     archive::{CrateFile, checksum, frame, index_path, noise},
     cargo::Cargo,
     crates_io::local_crates_io,
     http::{Answer, Client},
+    old_registry::{Import, OldRegistry, index_line},
     package::Package,
     place::Place,
     server::{Server, axum_server},
+    static_server::StaticServer,
 };
 
 use std::time::{Duration, Instant};

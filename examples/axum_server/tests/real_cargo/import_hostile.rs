@@ -1,0 +1,195 @@
+//! What a registry that is brought over may hold, by accident or on purpose.
+
+use std::fs;
+
+use crate::common::{
+    CrateFile, Import, OldRegistry, Server, axum_server, checksum, index_line, index_path,
+};
+
+/// Brings over what must be left out in part; each reason without the folder before it.
+fn import(old: &OldRegistry, server: &Server) -> ([usize; 4], Vec<String>) {
+    let Import { status, counts, left_out } = old.import(&server.data());
+    assert_eq!(status, Some(3));
+    let folder = format!("{}/", old.folder().display());
+    (counts, left_out.iter().map(|line| line.replace(&folder, "")).collect())
+}
+
+#[test]
+fn broken_lines_are_told_and_spoil_no_other() {
+    let server = Server::start();
+    let old = OldRegistry::new();
+    let good = CrateFile::library("good", "1.0.0", b"");
+    let other = |version: &str| CrateFile::library("good", version, b"");
+    let line = index_line(&good, "");
+    let mut content = Vec::new();
+    let lines: [&[u8]; 12] = [
+        b"<<<<<<< HEAD",
+        br#"{"name":"good","vers":"2.0.0","deps":[]}"#,
+        &index_line(&other("v3"), "").into_bytes(),
+        b"\xff\xfe",
+        line.as_bytes(),
+        line.as_bytes(),
+        &index_line(&other("1.0.0+b"), "").into_bytes(),
+        &index_line(&CrateFile::library("Good", "4.0.0", b""), "").into_bytes(),
+        &index_line(&CrateFile::library("evil", "1.0.0", b""), "").into_bytes(),
+        &index_line(&CrateFile::library("../../evil", "1.0.0", b""), "").into_bytes(),
+        &index_line(&other("5.0.0"), "").into_bytes(),
+        b"{",
+    ];
+    for line in lines {
+        content.extend_from_slice(line);
+        content.push(b'\n');
+    }
+    content.extend_from_slice(&vec![b'x'; 2 << 20]);
+    old.add_file("index/go/od/good", &content);
+    old.add_file("crates/good-1.0.0.crate", &good.bytes);
+    let (counts, left_out) = import(&old, &server);
+    assert_eq!(counts, [1, 0, 0, 12]);
+    let numbers: Vec<usize> = left_out
+        .iter()
+        .map(|line| line.strip_prefix("index/go/od/good:").unwrap().split(':').next().unwrap())
+        .map(|number| number.parse().unwrap())
+        .collect();
+    assert_eq!(numbers, [1, 2, 3, 4, 6, 7, 8, 9, 10, 11, 12, 13]);
+    for (place, reason) in [
+        (0, "the index line is not one JSON object"),
+        (2, "the version in the index line is not valid: \"v3\" is an invalid semver version"),
+        (3, "the index line is not one JSON object"),
+        (4, "version `1.0.0` has a line already"),
+        (5, "version `1.0.0` has a line already"),
+        (6, "the line spells the name `Good`, crate is named `good`"),
+        (7, "the line is one of crate `evil`"),
+        (9, "the crate file is missing"),
+        (11, "the index line is 2097152 bytes, limit 1048576"),
+    ] {
+        assert!(left_out[place].ends_with(&format!(": {reason}")), "{place}: {}", left_out[place]);
+    }
+    assert!(left_out[8].contains("invalid character `.`"), "{}", left_out[8]);
+    let served = server.client().get(&index_path("good"));
+    assert_eq!(served.text(), line + "\n");
+}
+
+#[test]
+fn a_file_that_is_not_the_one_that_was_published_is_not_listed() {
+    let server = Server::start();
+    let old = OldRegistry::new();
+    let file = CrateFile::library("foo", "1.0.0", b"");
+    old.add(&file, &index_line(&file, ""));
+    old.add_file("crates/foo-1.0.0.crate", b"damaged");
+    let (counts, left_out) = import(&old, &server);
+    assert_eq!(counts, [0, 0, 0, 1]);
+    let (found, expected) = (checksum(b"damaged"), file.checksum());
+    let reason = format!("the crate file has checksum {found}, the line says {expected}");
+    assert_eq!(left_out, [format!("index/3/f/foo:1: {reason}")]);
+    assert_eq!(server.client().get(&index_path("foo")).status, 404);
+}
+
+#[test]
+fn files_too_large_to_hold_are_told() {
+    let server = Server::start();
+    let old = OldRegistry::new();
+    let file = CrateFile::library("foo", "1.0.0", b"");
+    old.add_line("foo", &index_line(&file, ""));
+    // Holes, which take no room on the disk.
+    let hole = |path: &str, length: u64| {
+        old.add_file(path, b"");
+        fs::File::create(old.folder().join(path)).unwrap().set_len(length).unwrap();
+    };
+    hole("crates/foo-1.0.0.crate", (512 << 20) + 1);
+    hole("index/hu/ge/huge", (32 << 20) + 1);
+    let (counts, left_out) = import(&old, &server);
+    assert_eq!(counts, [0, 0, 0, 2]);
+    assert_eq!(
+        left_out,
+        [
+            "index/3/f/foo:1: `crates/foo-1.0.0.crate` is 536870913 bytes, limit 536870912",
+            "index/hu/ge/huge: more than 33554432 bytes",
+        ]
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn no_symbolic_link_is_followed() {
+    use std::os::unix::fs::symlink;
+
+    let server = Server::start();
+    let old = OldRegistry::new();
+    let file = CrateFile::library("foo", "1.0.0", b"");
+    old.add_line("foo", &index_line(&file, ""));
+    old.add_file("outside/foo.crate", &file.bytes);
+    old.add_file("outside/ou/line", format!("{}\n", index_line(&file, "")).as_bytes());
+    symlink(old.folder().join("outside/foo.crate"), old.crates().join("foo-1.0.0.crate")).unwrap();
+    // Of a crate, of a folder, and round in a circle.
+    fs::create_dir_all(old.index().join("li/nk")).unwrap();
+    symlink(old.folder().join("outside/ou/line"), old.index().join("li/nk/link")).unwrap();
+    symlink(old.folder().join("outside"), old.index().join("ou")).unwrap();
+    symlink(old.index(), old.index().join("li/li")).unwrap();
+    symlink(old.crates(), old.crates().join("circle")).unwrap();
+    let (counts, left_out) = import(&old, &server);
+    assert_eq!(counts, [0, 0, 0, 4]);
+    assert_eq!(
+        left_out,
+        [
+            "index/3/f/foo:1: the crate file is missing",
+            "index/li/li: symbolic links are not followed",
+            "index/li/nk/link: symbolic links are not followed",
+            "index/ou: symbolic links are not followed",
+        ]
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn odd_names_of_files_are_no_way_out() {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _};
+
+    let server = Server::start();
+    let old = OldRegistry::new();
+    let good = CrateFile::library("good", "1.0.0", b"");
+    old.add(&good, &index_line(&good, ""));
+    for path in ["index/..\\/x", "index/co/n:/con:x", "index/x/y/z", "crates/a\u{1b}[2J.crate"] {
+        old.add_file(path, b"{}");
+    }
+    fs::write(old.crates().join(OsStr::from_bytes(b"\xff.crate")), b"").unwrap();
+    fs::write(old.index().join(OsStr::from_bytes(b"\xff")), b"").unwrap();
+    // Names of no crate, and of one that nobody may have, where the index would have them.
+    old.add_line("_x\u{1b}[2J", "{}");
+    let con = CrateFile::library("con", "1.0.0", b"");
+    old.add(&con, &index_line(&con, ""));
+    let (counts, left_out) = import(&old, &server);
+    assert_eq!(counts, [1, 0, 0, 3]);
+    assert_eq!(left_out[0], "index/3/c/con:1: the name `con` is reserved");
+    assert!(
+        left_out[1].starts_with("index/_x/\\u{1b}[/_x\\u{1b}[2j:1: invalid character"),
+        "{}",
+        left_out[1]
+    );
+    assert!(
+        left_out[2].starts_with("index/co/n:/con:x:1: invalid character `:`"),
+        "{}",
+        left_out[2]
+    );
+}
+
+#[test]
+fn a_folder_that_is_no_index_is_told() {
+    let old = OldRegistry::new();
+    let data = old.folder().join("data");
+    for (folder, expected) in [
+        (old.index(), "there is no file of an index in"),
+        (old.folder().join("absent"), "cannot read the folder"),
+    ] {
+        let mut command = axum_server();
+        command.args(["import", "--index-dir"]).arg(&folder);
+        command.arg("--crates").arg(old.crates()).arg("--data").arg(&data);
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            stderr.starts_with(&format!("error: {expected} `{}`", folder.display())),
+            "{stderr}"
+        );
+        assert!(!data.exists());
+    }
+}
