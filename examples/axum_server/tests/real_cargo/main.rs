@@ -30,6 +30,7 @@ mod search;
 mod self_hosting;
 mod shutdown;
 mod snippet;
+mod static_folder;
 mod verify;
 mod workspace;
 mod yank;
