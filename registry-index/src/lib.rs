@@ -8,7 +8,6 @@
     feature = "object-store",
     doc = "- [`object`] keeps one registry, with users and tokens, in a bucket and nothing else."
 )]
-#![cfg_attr(feature = "object-store", doc = "- [`layer`] has indexes around indexes.")]
 #![cfg_attr(
     feature = "postgres",
     doc = "- [`postgres`] keeps registries, users and tokens in a PostgreSQL database."
@@ -18,6 +17,8 @@
     doc = "- [`sqlite`] keeps registries, users and tokens in one SQLite file."
 )]
 //!
+//! [`layer`] has indexes around indexes: measurements, a cache, an export.
+//!
 //! All of them keep the promises of [`registry_core::Index`], and prove it with the suites of
 //! registry-core's feature `conformance`. For a backend of one's own, begin with
 //! [`registry_core::record_store`].
@@ -26,6 +27,7 @@
 //!
 //! | feature | default | brings |
 //! |---|---|---|
+//! | `cache` | no | `CachedIndex`, which keeps what was read in memory |
 //! | `fs` | no | an index in a folder (with tokio, to run it) |
 //! | `object-store` | no | index and tokens in an object store, and an index exported to one |
 //! | `postgres` | no | index, search and tokens in PostgreSQL (with tokio-postgres and rustls) |
@@ -33,7 +35,6 @@
 
 #[cfg(feature = "fs")]
 pub mod fs;
-#[cfg(feature = "object-store")]
 pub mod layer;
 #[cfg(feature = "object-store")]
 pub mod object;
