@@ -1,8 +1,14 @@
 use bytes::Bytes;
 use registry_core::IndexLine;
 
-/// A line that is accepted is one line, keeps its bytes, and changes in its `yanked` alone.
+/// A line that is accepted is one line, keeps its bytes, and changes in its `yanked` alone. In a file
+/// it is the same as by itself.
 pub fn index_line(data: &[u8]) {
+    let lines = data.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    let accepted = lines.filter_map(|line| IndexLine::parse(Bytes::copy_from_slice(line)).ok());
+    let in_file = IndexLine::in_file(&Bytes::copy_from_slice(data));
+    assert!(accepted.eq(in_file.filter_map(|(_, line)| line.ok())));
+
     let Ok(line) = IndexLine::parse(Bytes::copy_from_slice(data)) else { return };
     assert_eq!(line.as_bytes(), data);
     assert!(!data.contains(&b'\n'));

@@ -1,4 +1,4 @@
-//! The command line. Every flag has an environment variable of the same meaning.
+//! The command line. What a server needs to know has an environment variable beside each flag.
 
 use std::path::PathBuf;
 

@@ -78,6 +78,7 @@ fn each_flag_has_a_variable() {
         ("--data", "REGISTRY_DATA"),
         ("--public-url", "REGISTRY_PUBLIC_URL"),
         ("--private", "REGISTRY_PRIVATE"),
+        ("--read-only", "REGISTRY_READ_ONLY"),
     ] {
         assert!(help.contains(flag) && help.contains(&format!("[env: {variable}=]")), "{help}");
     }

@@ -70,6 +70,21 @@ fn broken_lines_are_told_and_spoil_no_other() {
 }
 
 #[test]
+fn a_crate_in_two_spellings_is_one_crate() {
+    let server = Server::start();
+    let old = OldRegistry::new();
+    for name in ["foo-bar", "foo_bar"] {
+        let file = CrateFile::library(name, "1.0.0", b"");
+        old.add(&file, &index_line(&file, ""));
+    }
+    let reason = "the line spells the name `foo_bar`, crate is named `foo-bar`";
+    let left_out = vec![format!("index/fo/o_/foo_bar:1: {reason}")];
+    assert_eq!(import(&old, &server), ([1, 0, 0, 1], left_out));
+    assert_eq!(server.client().get(&index_path("foo-bar")).status, 200);
+    assert_eq!(server.client().get(&index_path("foo_bar")).status, 404);
+}
+
+#[test]
 fn a_file_that_is_not_the_one_that_was_published_is_not_listed() {
     let server = Server::start();
     let old = OldRegistry::new();
