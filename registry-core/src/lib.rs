@@ -64,8 +64,8 @@
 //! one value per crate: [`record_store`] opens with a complete one.
 //!
 //! Prove a backend with the suites that the feature `conformance` brings: `index_conformance!`,
-//! `crate_store_conformance!`, `token_store_conformance!`, `search_conformance!`, and
-//! `registry_conformance!` for an index and a crate store together.
+//! `record_store_conformance!`, `crate_store_conformance!`, `token_store_conformance!`,
+//! `search_conformance!`, and `registry_conformance!` for an index and a crate store together.
 //!
 //! # Features
 //!

@@ -38,9 +38,22 @@
 //! }
 //!
 //! let index = RecordIndex::new(ToyStore::default());
+//!
+//! // In a file under `tests/`, with the feature `conformance`: proves the store.
+//! registry_core::record_store_conformance!(toy, volatile: async || ToyStore::default());
 //! ```
+//!
+//! # What a store has to prove
+//!
+//! `record_store_conformance!` asks of it that bytes of any kind and up to 8 MiB come back as they
+//! were put, under names of every length and of any likeness; that of many writers exactly one
+//! replaces a value, and who did not is told so; that no revision is ever seen again; that a put
+//! that is dropped half way leaves the old value or the new one and never lands later; that names
+//! are listed in order, without gaps or repeats, while others are added; and of a `durable` store
+//! that all of this holds after a restart and between two handles. A store that passes makes an
+//! index that passes `index_conformance!`.
 
-use std::{fmt, num::NonZeroUsize};
+use std::{fmt, num::NonZeroUsize, sync::Arc};
 
 use crate::{
     codec::{self, CodecError},
@@ -82,6 +95,36 @@ pub trait RecordStore: fmt::Debug + Send + Sync + 'static {
 
     /// Succeeds if the store can be read and written.
     async fn ready(&self) -> Result<(), IndexError>;
+}
+
+/// A shared store, as a choice made at run time gives it.
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: RecordStore + ?Sized> RecordStore for Arc<S> {
+    async fn get(&self, name: &CanonicalName) -> Result<Option<(Bytes, Revision)>, IndexError> {
+        (**self).get(name).await
+    }
+
+    async fn put(
+        &self,
+        name: &CanonicalName,
+        expected: Option<&Revision>,
+        record: Bytes,
+    ) -> Result<Revision, IndexError> {
+        (**self).put(name, expected, record).await
+    }
+
+    async fn names(
+        &self,
+        after: Option<&CanonicalName>,
+        limit: NonZeroUsize,
+    ) -> Result<Vec<CanonicalName>, IndexError> {
+        (**self).names(after, limit).await
+    }
+
+    async fn ready(&self) -> Result<(), IndexError> {
+        (**self).ready().await
+    }
 }
 
 /// An index that keeps each record as one value in a [`RecordStore`].

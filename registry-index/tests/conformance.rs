@@ -54,6 +54,11 @@ impl RecordStore for MemoryRecords {
     }
 }
 
+registry_core::record_store_conformance!(record_store, durable: async || {
+    let records = MemoryRecords::default();
+    async move || records.clone()
+});
+
 registry_core::index_conformance!(records, durable: async || {
     let records = MemoryRecords::default();
     async move || RecordIndex::new(records.clone())

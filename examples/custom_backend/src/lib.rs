@@ -28,12 +28,13 @@ impl FolderStore {
     }
 
     fn read(&self, name: &CanonicalName) -> Result<Option<(u64, Bytes)>, BoxError> {
-        let file = match fs::read_to_string(self.folder.join(name.as_str())) {
+        let mut file = match fs::read(self.folder.join(name.as_str())) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            file => file?,
+            file => Bytes::from(file?),
         };
-        let (revision, record) = file.split_once('\n').ok_or("a file is cut")?;
-        Ok(Some((revision.parse()?, record.to_owned().into())))
+        let line = file.iter().position(|&byte| byte == b'\n').ok_or("a file is cut")?;
+        let record = file.split_off(line + 1);
+        Ok(Some((str::from_utf8(&file[..line])?.parse()?, record)))
     }
 
     fn replace(&self, name: &CanonicalName, revision: u64, record: &[u8]) -> io::Result<()> {

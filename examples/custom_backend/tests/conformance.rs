@@ -1,4 +1,4 @@
-//! The backend keeps the promises of an index, also under a whole registry.
+//! The backend keeps the promises of a store and of an index, also under a whole registry.
 
 use std::sync::Arc;
 
@@ -12,6 +12,14 @@ fn store(folder: &TempDir) -> Arc<RecordIndex<FolderStore>> {
     Arc::new(RecordIndex::new(FolderStore::open(folder.path()).unwrap()))
 }
 
+registry_core::record_store_conformance!(record_store, durable: async || {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(FolderStore::open(folder.path()).unwrap());
+    async move || {
+        let _kept = &folder;
+        store.clone()
+    }
+});
 registry_core::index_conformance!(index, durable: async || {
     let folder = tempfile::tempdir().unwrap();
     let index = store(&folder);

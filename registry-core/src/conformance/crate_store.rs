@@ -42,6 +42,7 @@ macro_rules! crate_store_conformance {
                 files_are_told_apart_by_every_part_of_the_key
                 a_deleted_file_is_absent
                 files_are_listed_in_pages
+                a_listing_keeps_up_with_puts
                 keys_at_their_limits_are_kept
                 concurrent_puts_of_one_file_all_succeed
                 an_abandoned_put_leaves_the_whole_file_or_none;
@@ -265,6 +266,32 @@ pub async fn files_are_listed_in_pages(bench: Bench<dyn CrateStore>) {
         let rest: Vec<_> = rest.into_iter().map(|stored| (stored.key, stored.size)).collect();
         assert_eq!(rest, expected[first..], "after {}", after.0);
     }
+}
+
+pub async fn a_listing_keeps_up_with_puts(bench: Bench<dyn CrateStore>) {
+    let store = bench.open().await;
+    let early: Vec<_> = (0..10).map(|i| file("early", &format!("1.{i}.0"))).collect();
+    for one in &early {
+        put(&*store, one).await;
+    }
+    let limit = NonZeroUsize::new(3).unwrap();
+    let (mut all, mut pages): (Vec<CrateKey>, usize) = (Vec::new(), 0);
+    loop {
+        let page = store.list(all.last(), limit).await.unwrap();
+        let is_last = page.len() < limit.get();
+        all.extend(page.into_iter().map(|stored| stored.key));
+        if is_last {
+            break;
+        }
+        // Before, between and behind the files that are there, and only so often that the listing
+        // has an end.
+        for name in ["a", "early", "late"].iter().take_while(|_| pages < 5) {
+            put(&*store, &file(name, &format!("1.2.0-{pages}"))).await;
+        }
+        pages += 1;
+    }
+    assert!(all.is_sorted_by(|a, b| a < b), "{all:?}");
+    assert!(early.iter().all(|(key, _)| all.contains(key)), "{all:?}");
 }
 
 pub async fn keys_at_their_limits_are_kept(bench: Bench<dyn CrateStore>) {

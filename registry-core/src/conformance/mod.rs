@@ -48,6 +48,7 @@ pub mod faulty;
 pub mod fixture;
 pub mod index;
 pub mod record_fixture;
+pub mod record_store;
 pub mod registry;
 pub mod search;
 pub mod token_store;
@@ -142,6 +143,15 @@ impl<T: ?Sized + 'static> Bench<T> {
         }))
     }
 
+    /// The same backend, shown as what `show` makes of each handle.
+    fn map<U: ?Sized + 'static>(self, show: fn(Arc<T>) -> Arc<U>) -> Bench<U> {
+        let open = Rc::new(self.0);
+        Bench(Box::new(move || {
+            let open = open.clone();
+            Box::pin(async move { show(open().await) })
+        }))
+    }
+
     /// Opens the backend: for the first time, once more beside, or again after a restart.
     pub async fn open(&self) -> Arc<T> {
         (self.0)().await
@@ -153,6 +163,10 @@ impl<T: ?Sized> fmt::Debug for Bench<T> {
         f.debug_struct("Bench").finish_non_exhaustive()
     }
 }
+
+/// More polls than any write needs, so that the last round of a test that abandons writes is not
+/// abandoned at all.
+const MOST_POLLS: usize = 200;
 
 /// Polls `future` up to `polls` times, each time it asks for it, and drops it unless it is done.
 async fn abandoned_after<F: Future>(polls: usize, future: F) -> Option<F::Output> {

@@ -33,7 +33,9 @@ macro_rules! token_store_conformance {
                 a_token_of_another_user_is_not_taken_over
                 unknown_tokens_and_users_are_absent
                 a_token_is_not_printed
-                concurrent_tokens_of_one_login_make_one_user;
+                concurrent_tokens_of_one_login_make_one_user
+                concurrent_first_tokens_make_users_of_their_own
+                a_token_raced_for_is_one_users;
             durable:
                 every_user_is_there_after_a_restart
                 two_handles_are_one_store;
@@ -154,6 +156,44 @@ async fn race_to_create(handles: &[Arc<dyn TokenStore>]) {
             assert_known(&**store, token, user).await;
         }
     }
+}
+
+pub async fn concurrent_first_tokens_make_users_of_their_own(bench: Bench<dyn TokenStore>) {
+    let store = bench.open().await;
+    let mut writers = JoinSet::new();
+    for i in 0..50 {
+        let store = Arc::clone(&store);
+        writers.spawn(async move {
+            (create(&*store, &format!("user{i}"), &format!("token {i}")).await, i)
+        });
+    }
+    let created = writers.join_all().await;
+    let ids: BTreeSet<u32> = created.iter().map(|(user, _)| user.id).collect();
+    assert_eq!(ids.len(), 50, "{created:?}");
+    for (user, i) in &created {
+        assert_known(&*store, &format!("token {i}"), user).await;
+    }
+}
+
+pub async fn a_token_raced_for_is_one_users(bench: Bench<dyn TokenStore>) {
+    let store = bench.open().await;
+    let mut writers = JoinSet::new();
+    for i in 0..50 {
+        let store = Arc::clone(&store);
+        writers.spawn(async move {
+            let login = login(&format!("user{i}"));
+            (store.create(&login, &digest("token")).await, login)
+        });
+    }
+    let mut winners = Vec::new();
+    for (result, login) in writers.join_all().await {
+        if let Ok(user) = result {
+            assert_eq!(user.login, login);
+            winners.push(user);
+        }
+    }
+    let [winner] = &winners[..] else { panic!("{} got the token", winners.len()) };
+    assert_known(&*store, "token", winner).await;
 }
 
 pub async fn every_user_is_there_after_a_restart(bench: Bench<dyn TokenStore>) {

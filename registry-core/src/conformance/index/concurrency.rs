@@ -65,11 +65,11 @@ pub(super) async fn race_to_change(handles: &[Arc<dyn Index>]) {
         let index = Arc::clone(&handles[i as usize % handles.len()]);
         writers.spawn(async move {
             retrying(&*index, |record| match i % 3 {
-                0 => publish(record, &format!("1.1.{i}")),
-                1 => set_yanked(record, &format!("1.0.0-old.{i}"), true),
+                0 => Some(publish(record, &format!("1.1.{i}"))),
+                1 => Some(set_yanked(record, &format!("1.0.0-old.{i}"), true)),
                 _ => {
                     let stamp = Stamp { by: login(&format!("user{i}")), ..stamp() };
-                    record.add_owners(&[owner(i, &format!("user{i}"))], stamp).unwrap().unwrap()
+                    record.add_owners(&[owner(i, &format!("user{i}"))], stamp).unwrap()
                 }
             })
             .await;
@@ -96,11 +96,15 @@ pub(super) async fn race_to_change(handles: &[Arc<dyn Index>]) {
     }
 }
 
-/// The loop of every writer: load, decide, commit, and again if somebody else was faster.
-async fn retrying(index: &dyn Index, decide: impl Fn(&CrateRecord) -> Transition) {
+/// The loop of every writer of `foo`: load, decide, commit, and again if somebody else was faster.
+/// It ends when it has committed, or finds nothing to do.
+pub(super) async fn retrying(
+    index: &dyn Index,
+    decide: impl Fn(&CrateRecord) -> Option<Transition>,
+) {
     loop {
         let stored = load(index, &canonical("foo")).await;
-        let (next, change) = decide(&stored.record);
+        let Some((next, change)) = decide(&stored.record) else { return };
         // Lets others in, so that even where nothing waits some come too late.
         tokio::task::yield_now().await;
         match index.commit(Some(&stored.revision), &change, &next).await {

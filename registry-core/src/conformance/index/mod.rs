@@ -6,6 +6,7 @@ mod commit;
 mod concurrency;
 #[expect(missing_docs, reason = "the names are the promises")]
 mod files;
+mod import;
 #[expect(missing_docs, reason = "the names are the promises")]
 mod names;
 #[expect(missing_docs, reason = "the names are the promises")]
@@ -15,7 +16,9 @@ mod round_trip;
 
 use std::sync::Arc;
 
-pub use self::{commit::*, concurrency::*, files::*, names::*, restart::*, round_trip::*};
+pub use self::{
+    commit::*, concurrency::*, files::*, import::*, names::*, restart::*, round_trip::*,
+};
 use crate::{
     index::{Index, IndexError, Lookup, Revision, Stored},
     name::CanonicalName,
@@ -41,9 +44,13 @@ macro_rules! index_conformance {
                 creating_is_refused_where_a_record_is
                 replacing_is_refused_where_no_record_is
                 replacing_is_refused_with_an_old_revision
+                replacing_is_refused_with_a_revision_of_another_crate
+                a_known_revision_is_answered_unchanged
+                no_revision_comes_back
                 crates_do_not_touch_each_other
                 an_abandoned_first_commit_is_whole_or_absent
                 an_abandoned_commit_leaves_the_old_or_the_new_record
+                a_commit_of_unknown_outcome_has_one_effect
                 unknown_names_are_absent
                 every_change_comes_back_whole
                 every_state_comes_back_whole
@@ -51,6 +58,8 @@ macro_rules! index_conformance {
                 values_at_their_limits_come_back_whole
                 names_at_their_limits_are_kept
                 many_versions_keep_their_order
+                five_thousand_versions_come_back_whole
+                an_import_comes_back_whole
                 a_known_etag_is_answered_unchanged
                 an_etag_changes_only_if_the_bytes_do
                 names_are_listed_in_pages
@@ -61,6 +70,7 @@ macro_rules! index_conformance {
             durable:
                 everything_is_there_after_a_restart
                 two_handles_see_each_other
+                two_handles_take_turns_at_many_crates
                 two_handles_do_not_overwrite_each_other;
             absent:;
         }
@@ -125,7 +135,7 @@ async fn assert_absent(index: &dyn Index, name: &CanonicalName) {
 }
 
 #[track_caller]
-fn assert_conflict(result: Result<Revision, IndexError>, expected: &CanonicalName) {
+pub(super) fn assert_conflict(result: Result<Revision, IndexError>, expected: &CanonicalName) {
     match result {
         Err(IndexError::Conflict { name }) if name == *expected => {}
         other => panic!("instead of a conflict about {expected:?}: {other:?}"),

@@ -48,19 +48,38 @@ pub async fn names_are_listed_in_pages(bench: Bench<dyn Index>) {
 
 pub async fn a_listing_keeps_up_with_inserts(bench: Bench<dyn Index>) {
     const EARLY: usize = 20;
+    // Before, between and behind the names that are there.
+    const PLACES: [&str; 4] = ["a", "early-1", "early-zz", "late"];
     let index = bench.open().await;
     let early: BTreeSet<_> = (0..EARLY).map(|i| canonical(&format!("early-{i}"))).collect();
     for name in &early {
         Tracked::create(&index, first(name.as_str(), "1.0.0")).await;
     }
-    let writers: Vec<_> = (0..4)
-        .map(|writer| {
+    let limit = NonZeroUsize::new(3).unwrap();
+    let (mut all, mut pages): (Vec<CanonicalName>, usize) = (Vec::new(), 0);
+    loop {
+        let page = index.names(all.last(), limit).await.unwrap();
+        let is_last = page.len() < limit.get();
+        all.extend(page);
+        if is_last {
+            break;
+        }
+        // Between one page and the next, and only so often that the listing has an end.
+        for place in PLACES.iter().take_while(|_| pages < 5) {
+            Tracked::create(&index, first(&format!("{place}-page-{pages}"), "1.0.0")).await;
+        }
+        pages += 1;
+    }
+    assert!(all.is_sorted_by(|a, b| a < b), "{all:?}");
+    assert!(early.iter().all(|name| all.contains(name)), "{all:?}");
+
+    let writers: Vec<_> = PLACES
+        .into_iter()
+        .map(|place| {
             let index = Arc::clone(&index);
             tokio::spawn(async move {
                 for i in 0..10 {
-                    // Before, between and behind the names that are there.
-                    let name = format!("{}-{i}", ["a", "early-1", "early-zz", "late"][writer]);
-                    Tracked::create(&index, first(&name, "1.0.0")).await;
+                    Tracked::create(&index, first(&format!("{place}-{i}"), "1.0.0")).await;
                 }
             })
         })
@@ -72,7 +91,7 @@ pub async fn a_listing_keeps_up_with_inserts(bench: Bench<dyn Index>) {
         let listed = early.iter().filter(|name| all.contains(name)).count();
         assert_eq!(listed, EARLY, "{all:?}");
         if last_round {
-            assert_eq!(all.len(), EARLY + 40);
+            assert_eq!(all.len(), EARLY + 20 + 40);
             break;
         }
     }

@@ -53,6 +53,42 @@ pub async fn two_handles_see_each_other(bench: Bench<dyn Index>) {
     assert_eq!(load(&*two, &canonical("foo")).await.record, record);
 }
 
+pub async fn two_handles_take_turns_at_many_crates(bench: Bench<dyn Index>) {
+    const CRATES: usize = 12;
+    let handles = [bench.open().await, bench.open().await];
+    let mut records = Vec::new();
+    for i in 0..CRATES {
+        let created = first(&format!("crate-{i}"), "1.0.0");
+        records.push(Tracked::create(&handles[i % 2], created).await.record);
+    }
+    // Each handle changes what the other changed last; between its own look at a crate and its
+    // next come the other's changes of all of them.
+    for turn in 1..4 {
+        for (i, record) in records.iter_mut().enumerate() {
+            let index = Arc::clone(&handles[(i + turn) % 2]);
+            let revision = assert_stored(&*index, record).await;
+            let mut tracked = Tracked { index, record: record.clone(), revision };
+            tracked
+                .commit(match turn {
+                    1 => publish(record, "1.1.0"),
+                    2 => set_yanked(record, "1.0.0", true),
+                    _ => add_owner(record, owner(2, "bob")),
+                })
+                .await;
+            *record = tracked.record;
+        }
+    }
+    let mut expected: Vec<_> = records.iter().map(|record| record.name().canonical()).collect();
+    expected.sort();
+    for index in &handles {
+        for record in &records {
+            assert_stored(&**index, record).await;
+        }
+        let names = index.names(None, NonZeroUsize::new(100).unwrap()).await.unwrap();
+        assert_eq!(names, expected);
+    }
+}
+
 pub async fn two_handles_do_not_overwrite_each_other(bench: Bench<dyn Index>) {
     let handles = [bench.open().await, bench.open().await];
     race_to_publish_first(&handles).await;

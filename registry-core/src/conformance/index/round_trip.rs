@@ -199,8 +199,8 @@ pub async fn names_at_their_limits_are_kept(bench: Bench<dyn Index>) {
     assert_absent(&*index, &canonical("abcd")).await;
 }
 
-/// By commits alone, because a record has no other way to grow: enough of them to cross the pages
-/// and buffers of a backend, and few enough for one that waits for a disk at each.
+/// By commits of one version each: enough of them to cross the pages and buffers of a backend, and
+/// few enough for one that waits for a disk at each.
 pub async fn many_versions_keep_their_order(bench: Bench<dyn Index>) {
     const VERSIONS: u64 = 300;
     let index = bench.open().await;

@@ -1,23 +1,23 @@
-//! A suite is worth what it notices: each of these backends breaks one promise, and fails the
-//! test of that promise.
-
 use std::{
     num::NonZeroUsize,
-    panic::catch_unwind,
     sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
     },
 };
 
 use async_trait::async_trait;
 use registry_core::{
-    CanonicalName, CrateRecord, CrateStore, ETag, Index, IndexError, IndexFile, StoreError,
-    conformance::{Bench, crate_store, index, run},
+    CanonicalName, CrateRecord, ETag, Index, IndexError, IndexFile, RecordIndex,
+    conformance::{Bench, index},
     index::{Lookup, Revision, Stored},
-    memory::{MemoryCrateStore, MemoryIndex},
-    record::{About, Change, ReleaseRecord},
-    store::{CrateBody, CrateFile, CrateKey, StoredCrate},
+    memory::MemoryIndex,
+    record::{About, Change, ChangeKind, ReleaseRecord, ReleaseState},
+};
+
+use super::{
+    notices, passed,
+    record_store::{BrokenRecords, RecordDefect},
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,11 +26,19 @@ enum Defect {
     LooksThenWrites,
     WritesInSteps,
     AnswersTooEarly,
+    LandsLate,
     ForgetsAbout,
+    ListsEveryRelease,
+    CutsSizes,
+    KeepsAThousandReleases,
+    AppendsImports,
     SortsReleases,
     RewritesLines,
     NeverUnchanged,
     AlwaysUnchanged,
+    KnowsNoRevision,
+    KnowsEveryRevision,
+    RevisionOfTheFile,
     ETagOfTheRevision,
     RepeatsAName,
     SortsNamesBackwards,
@@ -43,12 +51,29 @@ enum Defect {
 struct BrokenIndex {
     inner: MemoryIndex,
     defect: Defect,
-    reads: Arc<AtomicUsize>,
+    reads: Arc<AtomicU64>,
+    looks: Arc<AtomicU64>,
+    late: Arc<Mutex<Vec<(Change, CrateRecord)>>>,
+}
+
+/// Remembers a commit that is abandoned.
+struct Late<'a>(&'a BrokenIndex, Option<(Change, CrateRecord)>);
+
+impl Drop for Late<'_> {
+    fn drop(&mut self) {
+        self.0.late.lock().unwrap().extend(self.1.take());
+    }
 }
 
 impl BrokenIndex {
     fn new(defect: Defect) -> Self {
-        Self { inner: MemoryIndex::new(), defect, reads: Arc::default() }
+        Self {
+            inner: MemoryIndex::new(),
+            defect,
+            reads: Arc::default(),
+            looks: Arc::default(),
+            late: Arc::default(),
+        }
     }
 
     async fn overwrite(&self, change: &Change, next: &CrateRecord) -> Result<Revision, IndexError> {
@@ -68,6 +93,18 @@ impl BrokenIndex {
         match self.defect {
             Defect::ForgetsAbout => about = About::default(),
             Defect::SortsReleases => releases.sort_by(|a, b| a.version().cmp(b.version())),
+            Defect::KeepsAThousandReleases => releases.truncate(1000),
+            Defect::ListsEveryRelease | Defect::CutsSizes => {
+                for release in &mut releases {
+                    let mut altered = ReleaseRecord::clone(release);
+                    match self.defect {
+                        Defect::CutsSizes => altered.size &= 0xffff_ffff,
+                        _ if altered.state.is_listed() => {}
+                        _ => altered.state = ReleaseState::Published,
+                    }
+                    *release = Arc::new(altered);
+                }
+            }
             Defect::RewritesLines => {
                 for release in &mut releases {
                     if let Ok(entry) = release.line.to_entry() {
@@ -109,7 +146,21 @@ impl Index for BrokenIndex {
         known: Option<&Revision>,
     ) -> Result<Lookup<Stored>, IndexError> {
         self.reads.fetch_add(1, Ordering::Relaxed);
-        self.inner.load(name, known).await
+        let lookup = match self.defect {
+            Defect::KnowsNoRevision => self.inner.load(name, None).await?,
+            Defect::RevisionOfTheFile => {
+                let found = self.inner.load(name, None).await?.found().map(|stored| Stored {
+                    revision: revision_of_the_file(&stored.record),
+                    ..stored
+                });
+                Lookup::of_stored(found, known)
+            }
+            _ => self.inner.load(name, known).await?,
+        };
+        match (self.defect, known, lookup) {
+            (Defect::KnowsEveryRevision, Some(_), Lookup::Found(_)) => Ok(Lookup::Unchanged),
+            (.., lookup) => Ok(lookup),
+        }
     }
 
     async fn commit(
@@ -127,7 +178,9 @@ impl Index for BrokenIndex {
                 if there.as_ref() != expected {
                     return Err(IndexError::Conflict { name });
                 }
-                tokio::task::yield_now().await;
+                // Another writer, if there is one, has looked as well.
+                let looks = self.looks.fetch_add(1, Ordering::Relaxed) + 1;
+                passed(&self.looks, looks).await;
                 self.overwrite(change, next).await
             }
             Defect::WritesInSteps => {
@@ -153,6 +206,37 @@ impl Index for BrokenIndex {
                     inner.commit(there.as_ref(), &change, &next).await
                 });
                 Ok(Revision::from("soon"))
+            }
+            Defect::LandsLate => {
+                let mut late = Late(self, Some((change.clone(), next.clone())));
+                tokio::task::yield_now().await;
+                late.1 = None;
+                let revision = self.inner.commit(expected, change, next).await?;
+                let abandoned = std::mem::take(&mut *self.late.lock().unwrap());
+                for (change, next) in abandoned {
+                    self.overwrite(&change, &next).await?;
+                }
+                Ok(revision)
+            }
+            Defect::AppendsImports => match (&change.kind, self.inner.load(&name, None).await?) {
+                (ChangeKind::Imported(releases), Lookup::Found(stored)) => {
+                    let old = stored.record;
+                    let added = releases.iter().filter(|r| old.release(r.version()).is_none());
+                    let releases = old.releases().iter().chain(added).cloned().collect();
+                    let (owners, about) = (old.owners().clone(), old.about().clone());
+                    let next = CrateRecord::from_parts(old.name().clone(), owners, about, releases);
+                    self.inner.commit(expected, change, &next.unwrap()).await
+                }
+                _ => self.inner.commit(expected, change, next).await,
+            },
+            Defect::RevisionOfTheFile => {
+                let there = self.inner.load(&name, None).await?.found();
+                let revision = there.as_ref().map(|there| revision_of_the_file(&there.record));
+                if revision.as_ref() != expected {
+                    return Err(IndexError::Conflict { name });
+                }
+                self.overwrite(change, next).await?;
+                Ok(revision_of_the_file(next))
             }
             Defect::FailsToReplace if expected.is_some() => {
                 // Until the readers of the test are at work, which must not hide the failure.
@@ -187,41 +271,37 @@ impl Index for BrokenIndex {
     }
 }
 
-/// Whether the test of a promise fails for a backend.
-macro_rules! fails {
-    ($suite:ident::$case:ident, $backend:expr) => {{
-        let backend = $backend;
-        catch_unwind(std::panic::AssertUnwindSafe(|| {
-            run($suite::$case(Bench::volatile(backend, $suite::share)));
-        }))
-        .is_err()
-    }};
+fn revision_of_the_file(record: &CrateRecord) -> Revision {
+    Revision::from(format!("{:?} {}", record.owners(), record.index_file().etag.as_str()))
 }
 
 #[test]
 fn of_an_index() {
-    macro_rules! notices {
-        ($($defect:ident => $($case:ident),+;)*) => {$($(
-            let broken = BrokenIndex::new(Defect::$defect);
-            assert!(
-                fails!(index::$case, broken),
-                concat!(stringify!($case), " does not notice that it ", stringify!($defect)),
-            );
-        )+)*};
-    }
-    notices! {
+    use Defect::*;
+
+    let broken = |defect| Bench::volatile(BrokenIndex::new(defect), index::share);
+    notices! { index, broken;
         Overwrites => creating_is_refused_where_a_record_is, replacing_is_refused_where_no_record_is,
-            replacing_is_refused_with_an_old_revision, one_of_many_first_publishes_wins,
+            replacing_is_refused_with_an_old_revision,
+            replacing_is_refused_with_a_revision_of_another_crate, one_of_many_first_publishes_wins,
             no_concurrent_change_is_lost;
         LooksThenWrites => one_of_many_first_publishes_wins, no_concurrent_change_is_lost;
         WritesInSteps => an_abandoned_commit_leaves_the_old_or_the_new_record,
             an_abandoned_first_commit_is_whole_or_absent;
+        LandsLate => a_commit_of_unknown_outcome_has_one_effect;
         AnswersTooEarly => every_change_comes_back_whole;
         ForgetsAbout => every_change_comes_back_whole, unusual_texts_come_back_verbatim;
         SortsReleases => many_versions_keep_their_order, every_change_comes_back_whole;
+        ListsEveryRelease => every_state_comes_back_whole;
+        CutsSizes => values_at_their_limits_come_back_whole;
+        KeepsAThousandReleases => five_thousand_versions_come_back_whole;
+        AppendsImports => an_import_comes_back_whole;
         RewritesLines => unusual_texts_come_back_verbatim;
         NeverUnchanged => a_known_etag_is_answered_unchanged;
         AlwaysUnchanged => a_known_etag_is_answered_unchanged;
+        KnowsNoRevision => a_known_revision_is_answered_unchanged;
+        KnowsEveryRevision => a_known_revision_is_answered_unchanged;
+        RevisionOfTheFile => no_revision_comes_back;
         ETagOfTheRevision => an_etag_changes_only_if_the_bytes_do;
         RepeatsAName => names_are_listed_in_pages;
         SortsNamesBackwards => names_are_listed_in_pages;
@@ -230,120 +310,29 @@ fn of_an_index() {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum StoreDefect {
-    KeepsTheLastChunk,
-    LeavesAPart,
-    FoldsCase,
-    ForgetsBuildMetadata,
-    RefusesASecondPut,
-    FailsToDeleteNothing,
-    SortsByText,
-    KeepsDeleted,
-}
-
-#[derive(Clone, Debug)]
-struct BrokenStore {
-    inner: MemoryCrateStore,
-    defect: StoreDefect,
-}
-
-impl BrokenStore {
-    fn key(&self, key: &CrateKey) -> CrateKey {
-        let mut stored = key.clone();
-        match self.defect {
-            StoreDefect::FoldsCase => {
-                stored.version = key.version.to_string().to_lowercase().parse().unwrap();
-            }
-            StoreDefect::ForgetsBuildMetadata => stored.version.build = Default::default(),
-            _ => {}
-        }
-        stored
-    }
-}
-
-#[async_trait]
-impl CrateStore for BrokenStore {
-    async fn put(&self, key: &CrateKey, file: CrateBody) -> Result<(), StoreError> {
-        let key = self.key(key);
-        match self.defect {
-            StoreDefect::KeepsTheLastChunk => {
-                let last = file.chunks().last().cloned().unwrap_or_default();
-                self.inner.put(&key, last.into()).await
-            }
-            StoreDefect::LeavesAPart => {
-                for count in 1..=file.chunks().len() {
-                    self.inner.put(&key, file.chunks()[..count].to_vec().into()).await?;
-                    tokio::task::yield_now().await;
-                }
-                self.inner.put(&key, file).await
-            }
-            StoreDefect::RefusesASecondPut if self.inner.get(&key).await?.is_some() => {
-                Err(StoreError::Backend { backend: "broken", source: "is there".into() })
-            }
-            _ => self.inner.put(&key, file).await,
-        }
-    }
-
-    async fn get(&self, key: &CrateKey) -> Result<Option<CrateFile>, StoreError> {
-        self.inner.get(&self.key(key)).await
-    }
-
-    async fn delete(&self, key: &CrateKey) -> Result<(), StoreError> {
-        let is_absent = self.inner.get(key).await?.is_none();
-        match self.defect {
-            StoreDefect::KeepsDeleted => Ok(()),
-            StoreDefect::FailsToDeleteNothing if is_absent => {
-                Err(StoreError::Backend { backend: "broken", source: "is not there".into() })
-            }
-            _ => self.inner.delete(&self.key(key)).await,
-        }
-    }
-
-    async fn list(
-        &self,
-        after: Option<&CrateKey>,
-        limit: NonZeroUsize,
-    ) -> Result<Vec<StoredCrate>, StoreError> {
-        if self.defect != StoreDefect::SortsByText {
-            return self.inner.list(after, limit).await;
-        }
-        let mut all = self.inner.list(None, NonZeroUsize::MAX).await?;
-        all.sort_by_key(|stored| stored.key.to_string());
-        all.retain(|stored| after.is_none_or(|after| stored.key.to_string() > after.to_string()));
-        all.truncate(limit.get());
-        Ok(all)
-    }
-
-    async fn ready(&self) -> Result<(), StoreError> {
-        self.inner.ready().await
-    }
-}
-
 #[test]
-fn of_a_crate_store() {
-    macro_rules! notices {
-        ($($defect:ident => $($case:ident),+;)*) => {$($(
-            let broken = BrokenStore {
-                inner: MemoryCrateStore::new(),
-                defect: StoreDefect::$defect,
-            };
-            assert!(
-                fails!(crate_store::$case, broken),
-                concat!(stringify!($case), " does not notice that it ", stringify!($defect)),
-            );
-        )+)*};
+fn of_an_index_over_a_record_store() {
+    use RecordDefect::*;
+
+    let over = |defect| RecordIndex::new(Arc::new(BrokenRecords::new(defect)));
+    let broken = |defect| Bench::volatile(over(defect), index::share);
+    notices! { index, broken;
+        IsNotReady => a_new_index_is_ready_and_empty;
+        CutsNames(3) => crates_do_not_touch_each_other, unknown_names_are_absent;
+        CutsNames(63) => names_at_their_limits_are_kept;
+        PagesByOffset => a_listing_keeps_up_with_inserts;
     }
-    notices! {
-        KeepsTheLastChunk => a_long_file_comes_back_whole;
-        LeavesAPart => an_abandoned_put_leaves_the_whole_file_or_none,
-            concurrent_puts_of_one_file_all_succeed;
-        FoldsCase => files_are_told_apart_by_every_part_of_the_key, keys_at_their_limits_are_kept;
-        ForgetsBuildMetadata => files_are_told_apart_by_every_part_of_the_key;
-        RefusesASecondPut => putting_a_file_again_changes_nothing,
-            concurrent_puts_of_one_file_all_succeed;
-        FailsToDeleteNothing => a_deleted_file_is_absent;
-        SortsByText => files_are_listed_in_pages;
-        KeepsDeleted => a_deleted_file_is_absent;
+    // Each handle is an index of its own.
+    let apart = |defect| Bench::durable(async move || over(defect), index::share);
+    notices! { index, apart;
+        None => everything_is_there_after_a_restart, two_handles_see_each_other,
+            two_handles_take_turns_at_many_crates, two_handles_do_not_overwrite_each_other;
+    }
+    let shared = |defect| {
+        let index = over(defect);
+        Bench::durable(async move || index.clone(), index::share)
+    };
+    notices! { index, shared;
+        LooksThenWrites => two_handles_do_not_overwrite_each_other;
     }
 }
