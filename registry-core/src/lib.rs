@@ -83,6 +83,7 @@ mod echo;
 pub mod entry;
 pub mod index;
 mod index_file;
+pub mod listing;
 pub mod memory;
 pub mod migrate;
 pub mod name;

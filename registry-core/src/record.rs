@@ -127,6 +127,16 @@ impl CrateRecord {
         published.map(|release| release.version()).max()
     }
 
+    /// When the first release was published; `None` if there is none.
+    pub fn first_published_at(&self) -> Option<Timestamp> {
+        self.releases.iter().map(|release| release.published_at).min()
+    }
+
+    /// When the newest release was published; `None` if there is none.
+    pub fn last_published_at(&self) -> Option<Timestamp> {
+        self.releases.iter().map(|release| release.published_at).max()
+    }
+
     /// The index file of this state.
     pub fn index_file(&self) -> IndexFile {
         let body = self.index_lines();

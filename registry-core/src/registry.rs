@@ -6,6 +6,7 @@
 
 mod builder;
 mod import;
+mod list;
 mod offload;
 mod owners;
 mod publish;

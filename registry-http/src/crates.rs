@@ -1,10 +1,9 @@
 //! The small endpoints of the web API: yank, owners, search.
 
-use std::{num::NonZeroUsize, pin::Pin};
+use std::pin::Pin;
 
 use http::{HeaderMap, Response};
 use http_body::Body as HttpBody;
-use percent_encoding::percent_decode;
 use registry_core::{
     BoxError, CrateName, Login, Owner, Registry,
     auth::Caller,
@@ -15,6 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     body::Body,
+    listing,
+    query::{self, Paging},
     request_body,
     respond::{self, Error, bad_request},
 };
@@ -24,9 +25,6 @@ const MAX_OWNERS_BYTES: usize = 64 * 1024;
 
 /// Most logins of a request that changes owners. Source: crates.io.
 const MAX_LOGINS: usize = 10;
-
-/// Crates on a page of search results, unless the client says. Source: Cargo book, "Web API".
-const DEFAULT_PER_PAGE: usize = 10;
 
 /// `ok` must be there and true: cargo panics at `false`.
 #[derive(Serialize)]
@@ -143,10 +141,11 @@ fn list(logins: &[Login]) -> String {
     quoted.join(", ")
 }
 
+/// Cargo always sends a text, be it an empty one; without it, this is a list of what there is.
 pub(crate) async fn search(
     registry: &Registry,
     caller: &Caller,
-    query: Option<&str>,
+    query: &str,
 ) -> Result<Response<Body>, Error> {
     #[derive(Serialize)]
     struct Page<'a> {
@@ -167,7 +166,10 @@ pub(crate) async fn search(
         total: u32,
     }
 
-    let page = registry.search(caller, &search_query(query.unwrap_or_default())?).await?;
+    let Some(search) = search_query(query)? else {
+        return listing::crates(registry, caller, query).await;
+    };
+    let page = registry.search(caller, &search).await?;
     let total = u32::try_from(page.total).unwrap_or(u32::MAX);
     let crates = page
         .crates
@@ -181,37 +183,13 @@ pub(crate) async fn search(
     Ok(respond::json(&Page { crates, meta: Meta { total } }))
 }
 
-/// Reads `q`, `per_page` and `page`, and passes over the rest. Of a key that is there twice the
-/// last counts.
-fn search_query(query: &str) -> Result<SearchQuery, Error> {
-    let (mut text, mut per_page, mut page) = (String::new(), DEFAULT_PER_PAGE, 1);
-    for pair in query.split('&') {
-        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        match key {
-            "q" => text = decode(value)?,
-            "per_page" => per_page = number(key, value)?,
-            "page" => page = number(key, value)?,
-            _ => {}
-        }
-    }
-    let refuse = |detail: &str| Error::BadRequest { detail: detail.into() };
-    let limit = NonZeroUsize::new(per_page).ok_or_else(|| refuse("cannot request 0 items"))?;
-    // The wording is that of crates.io.
-    let before = page.checked_sub(1);
-    let before = before.ok_or_else(|| refuse("page indexing starts from 1, page 0 is invalid"))?;
-    Ok(SearchQuery::new(&text, before.saturating_mul(per_page), limit)?)
-}
-
-/// Decodes a value as a form has it: cargo writes a space as `%20`, browsers as `+`.
-fn decode(value: &str) -> Result<String, Error> {
-    let bytes: Vec<u8> = percent_decode(value.replace('+', " ").as_bytes()).collect();
-    String::from_utf8(bytes).map_err(|_| bad_request("the search text is not UTF-8", value))
-}
-
-/// A number of any length: beyond what a `usize` holds, it is too large in any case.
-fn number(key: &str, value: &str) -> Result<usize, Error> {
-    if value.is_empty() || !value.bytes().all(|b| b.is_ascii_digit()) {
-        return Err(bad_request(&format!("`{key}` is not a number"), value));
-    }
-    Ok(value.parse().unwrap_or(usize::MAX))
+/// Reads `q`, `per_page` and `page`, and passes over the rest; `None` if there is no `q`. Of a key
+/// that is there twice the last counts.
+fn search_query(query: &str) -> Result<Option<SearchQuery>, Error> {
+    let Some((_, text)) = query::pairs(query).filter(|(key, _)| *key == "q").last() else {
+        return Ok(None);
+    };
+    let text = query::decode("search text", text)?;
+    let paging = Paging::read(query, query::CRATES_PER_PAGE)?;
+    Ok(Some(SearchQuery::new(&text, paging.offset(), paging.per_page)?))
 }

@@ -47,6 +47,8 @@
 //! | `GET /dl/{crate}/{version}/{checksum}` | a crate file, as `config.json` names it |
 //! | `GET /api/v1/crates/{crate}/{version}/download` | the same, for a client with a URL of its own |
 //! | `GET /api/v1/crates?q=…` | `cargo search` |
+//! | `GET /api/v1/crates` without `q` | a list of the crates |
+//! | `GET /api/v1/crates/{crate}/versions` | a list of the versions of a crate |
 //! | `PUT /api/v1/crates/new` | `cargo publish` |
 //! | `DELETE /api/v1/crates/{crate}/{version}/yank` | `cargo yank` |
 //! | `PUT /api/v1/crates/{crate}/{version}/unyank` | `cargo yank --undo` |
@@ -54,6 +56,17 @@
 //! | `GET /me` | how to configure cargo, for people; `?format=toml` for scripts |
 //!
 //! `HEAD` is answered wherever `GET` is. [`route::parse`] is the whole of it, as a function.
+//!
+//! # Lists
+//!
+//! The crates are listed with `prefix=…` for how their names begin, `status=…` for those that have
+//! a version of that status, and `sort=alphabetical` (the default) or `sort=new` for those first
+//! published last; the versions with `status=…`, and `sort=semver` (the default: the highest first)
+//! or `sort=date` (the newest first). A status is `published`, `yanked`, `unlisted`, `archived`,
+//! `disposed` or `deleted`. Both are paged with `per_page`, at most 100, and `page`, and say in
+//! `meta` how many there are in `total` and what to ask for as `next_page`. A crate that the caller
+//! may not see is left out, and not counted.
+//! [`Registry::crates`](registry_core::Registry::crates) says what a list costs.
 //!
 //! # What it refuses, and how
 //!
@@ -87,9 +100,11 @@ mod conditional;
 mod crates;
 mod download;
 mod index;
+mod listing;
 mod log;
 mod me;
 mod publish;
+mod query;
 mod request_body;
 mod request_id;
 mod respond;

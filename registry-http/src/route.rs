@@ -22,8 +22,10 @@ pub enum Route {
     Download(CrateName, Version, Checksum),
     /// `GET /api/v1/crates/{crate}/{version}/download`, for clients with a URL of their own.
     DownloadByVersion(CrateName, Version),
-    /// `GET /api/v1/crates`
+    /// `GET /api/v1/crates`: a search with `q`, a list without.
     Search,
+    /// `GET /api/v1/crates/{crate}/versions`
+    Versions(CrateName),
     /// `PUT /api/v1/crates/new`
     Publish,
     /// `DELETE /api/v1/crates/{crate}/{version}/yank`
@@ -79,6 +81,7 @@ impl Route {
             Self::Download(..) => Needs::Read,
             Self::DownloadByVersion(..) => Needs::Read,
             Self::Search => Needs::ReadRegistry,
+            Self::Versions(..) => Needs::Read,
             Self::Publish => Needs::Publish,
             Self::Yank(..) => Needs::Yank,
             Self::Unyank(..) => Needs::Unyank,
@@ -95,6 +98,7 @@ impl Route {
             Self::IndexFile(name)
             | Self::Download(name, ..)
             | Self::DownloadByVersion(name, _)
+            | Self::Versions(name)
             | Self::Yank(name, _)
             | Self::Unyank(name, _)
             | Self::Owners(name)
@@ -170,6 +174,9 @@ pub fn parse(method: &Method, path: &str) -> Result<Route, NoRoute> {
             let add = Route::AddOwners(name.clone());
             let remove = Route::RemoveOwners(name.clone());
             choose(method, [(get, Route::Owners(name)), (put, add), (delete, remove)])
+        }
+        ["api", "v1", "crates", name, "versions"] => {
+            choose(method, [(get, Route::Versions(crate_name(name)?))])
         }
         ["api", "v1", "crates", name, version, "download"] => {
             let (name, version) = crate_version(name, version)?;

@@ -26,7 +26,7 @@ use tower_service::Service;
 use crate::{
     body::Body,
     crates::{self, OwnerChange},
-    download, index,
+    download, index, listing,
     me::{self, RegistryName, RegistryNameError},
     publish,
     request_id::{self, RequestIds},
@@ -160,6 +160,7 @@ impl RegistryService {
         B: HttpBody<Data: Send, Error: Into<BoxError>> + Send,
     {
         let (registry, headers) = (&self.registry, &parts.headers);
+        let query = parts.uri.query().unwrap_or_default();
         let caller = match route.needs() {
             Needs::Nothing => Caller::anonymous(),
             needs => self.caller(needs, headers, id).await?,
@@ -176,7 +177,8 @@ impl RegistryService {
             Route::DownloadByVersion(name, version) => {
                 download::by_version(registry, &caller, name, version, headers, id).await
             }
-            Route::Search => crates::search(registry, &caller, parts.uri.query()).await,
+            Route::Search => crates::search(registry, &caller, query).await,
+            Route::Versions(name) => listing::versions(registry, &caller, name, query).await,
             Route::Publish => publish::publish(registry, caller, headers, body).await,
             Route::Yank(name, version) => {
                 crates::set_yanked(registry, &caller, name, version, true).await

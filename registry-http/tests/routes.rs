@@ -49,6 +49,7 @@ fn table() -> Vec<(Method, String, Route, Needs)> {
             Route::DownloadByVersion(spelled(), v()),
             Needs::Read,
         ),
+        (get(), api("/Foo-Bar/versions"), Route::Versions(spelled()), Needs::Read),
         (get(), api("/Foo-Bar/owners"), Route::Owners(spelled()), Needs::Read),
         (Method::PUT, api("/Foo-Bar/owners"), Route::AddOwners(spelled()), Needs::ChangeOwners),
         (

@@ -1,7 +1,5 @@
 //! A release: the only thing that can be published.
 
-use jiff::tz::TimeZone;
-
 use super::{
     Invalid, Metadata, archive, crates_io, features,
     manifest::Manifest,
@@ -166,13 +164,9 @@ impl From<Texts> for About {
     }
 }
 
-/// Exactly `YYYY-MM-DDThh:mm:ssZ`: with a fraction or another offset, cargo takes the line for no
-/// version at all.
+/// With a fraction or another offset, cargo would take the line for no version at all.
 fn pubtime(at: Timestamp) -> Result<String, LineError> {
-    let out_of_range = || LineError::Time { seconds: at.0 };
-    let seconds = i64::try_from(at.0).map_err(|_| out_of_range())?;
-    let time = jiff::Timestamp::from_second(seconds).map_err(|_| out_of_range())?;
-    Ok(time.to_zoned(TimeZone::UTC).strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+    at.to_rfc3339().ok_or(LineError::Time { seconds: at.0 })
 }
 
 /// A sentence that cargo prints after a successful publish.

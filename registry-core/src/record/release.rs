@@ -3,6 +3,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use jiff::tz::TimeZone;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
@@ -49,7 +50,8 @@ pub enum ReleaseState {
 }
 
 impl ReleaseState {
-    const ALL: [Self; 6] = [
+    /// Every state.
+    pub const ALL: [Self; 6] = [
         Self::Published,
         Self::Yanked,
         Self::Unlisted,
@@ -100,6 +102,14 @@ pub struct ReleaseStateError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(pub u64);
+
+impl Timestamp {
+    /// Exactly `YYYY-MM-DDThh:mm:ssZ`; `None` behind the year 9999. Source: RFC 3339.
+    pub fn to_rfc3339(self) -> Option<String> {
+        let time = jiff::Timestamp::from_second(i64::try_from(self.0).ok()?).ok()?;
+        Some(time.to_zoned(TimeZone::UTC).strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+    }
+}
 
 impl From<SystemTime> for Timestamp {
     /// A time before the epoch, as a clock that was never set shows it, is taken for the epoch.

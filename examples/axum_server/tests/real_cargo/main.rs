@@ -17,6 +17,7 @@ mod import;
 mod import_hostile;
 mod index_line;
 mod layout;
+mod lists;
 mod memory;
 mod migrate;
 mod names;

@@ -1,0 +1,150 @@
+use std::{cmp::Reverse, num::NonZeroUsize, sync::Arc};
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+use super::{ReadError, Registry};
+use crate::{
+    auth::{Action, AuthError, Caller},
+    index::IndexError,
+    listing::{CrateListing, CrateSort, Listed, ReleaseListing, ReleaseSort},
+    name::CanonicalName,
+    owner::Owners,
+    record::{CrateRecord, ReleaseRecord},
+};
+
+/// How many records are loaded at the same time: most of the time goes by waiting for what they
+/// are kept in.
+const AT_ONCE: usize = 8;
+
+impl Registry {
+    /// The crates that the caller may see, a page at a time.
+    ///
+    /// Reads the names that begin with the prefix, and the records of the page. With a state or by
+    /// [`CrateSort::New`] it reads the record of each of those names, for every page: in a large
+    /// registry that is work for an administrator, or for a narrow prefix. A crate that is
+    /// published between two pages may move others from one to the other.
+    ///
+    /// # Errors
+    /// [`ReadError::Auth`] if the caller may not read here, [`ReadError::Index`] if the index
+    /// failed.
+    pub async fn crates(
+        &self,
+        caller: &Caller,
+        listing: &CrateListing,
+    ) -> Result<Listed<CrateRecord>, ReadError> {
+        self.authorize(caller, &Action::ReadRegistry, &Owners::default()).await?;
+        let mut names = Vec::new();
+        for name in self.names_with_prefix(&listing.prefix).await? {
+            if self.sees(caller, &name).await? {
+                names.push(name);
+            }
+        }
+        if listing.state.is_some() || listing.sort == CrateSort::New {
+            names = self.chosen(names, listing).await?;
+        }
+        let Listed { page, total } = Listed::part_of(names, listing.offset, listing.limit);
+        let page = self.records(page).try_collect().await?;
+        Ok(Listed { page, total })
+    }
+
+    /// The releases of a crate, a page at a time, in whatever state they are.
+    ///
+    /// Reads the crate's record.
+    ///
+    /// # Errors
+    /// [`ReadError::UnknownCrate`] if there is none of that name that the caller may see.
+    pub async fn releases(
+        &self,
+        caller: &Caller,
+        name: &CanonicalName,
+        listing: &ReleaseListing,
+    ) -> Result<Listed<Arc<ReleaseRecord>>, ReadError> {
+        let record = self.record(caller, name).await?;
+        let is_wanted = |release: &&Arc<ReleaseRecord>| {
+            listing.state.is_none_or(|state| release.state == state)
+        };
+        let mut releases: Vec<_> = record.releases().iter().filter(is_wanted).cloned().collect();
+        match listing.sort {
+            ReleaseSort::Version => releases.sort_by(|a, b| b.version().cmp(a.version())),
+            // Of those of one second, the one that came last is the newest.
+            ReleaseSort::New => {
+                releases.reverse();
+                releases.sort_by_key(|release| Reverse(release.published_at));
+            }
+        }
+        Ok(Listed::part_of(releases, listing.offset, listing.limit))
+    }
+
+    async fn names_with_prefix(&self, prefix: &str) -> Result<Vec<CanonicalName>, IndexError> {
+        const PAGE: NonZeroUsize = NonZeroUsize::new(1000).expect("1000 is not 0");
+        let prefix = prefix.to_ascii_lowercase().replace('-', "_");
+        // Not far behind the prefix without its last character, which is a name if anything is
+        // that begins with the prefix, comes the first name that is wanted.
+        let mut shorter = prefix.clone();
+        shorter.pop();
+        let mut after = CanonicalName::new(&shorter).ok();
+        let mut names = Vec::new();
+        loop {
+            let page = self.parts.index.names(after.as_ref(), PAGE).await?;
+            let is_last = page.len() < PAGE.get();
+            for name in &page {
+                if name.as_str().starts_with(&prefix) {
+                    names.push(name.clone());
+                } else if *name.as_str() > *prefix {
+                    return Ok(names);
+                }
+            }
+            if is_last {
+                return Ok(names);
+            }
+            after = page.last().cloned();
+        }
+    }
+
+    /// Whether the caller may read this crate; who would first have to log in does not.
+    async fn sees(&self, caller: &Caller, name: &CanonicalName) -> Result<bool, AuthError> {
+        match self.authorize(caller, &Action::Read(name), &Owners::default()).await {
+            Ok(()) => Ok(true),
+            Err(error @ AuthError::Backend(_)) => Err(error),
+            Err(_) => Ok(false),
+        }
+    }
+
+    /// Those of `names` that are wanted, in the wanted order, by a look at each record.
+    async fn chosen(
+        &self,
+        names: Vec<CanonicalName>,
+        listing: &CrateListing,
+    ) -> Result<Vec<CanonicalName>, IndexError> {
+        let mut chosen = Vec::new();
+        let mut records = self.records(names);
+        while let Some(record) = records.try_next().await? {
+            let is_wanted = |state| record.releases().iter().any(|r| r.state == state);
+            if listing.state.is_none_or(is_wanted) {
+                chosen.push((record.first_published_at(), record.name().canonical()));
+            }
+        }
+        match listing.sort {
+            CrateSort::Name => {}
+            CrateSort::New => chosen.sort_by_key(|(at, _)| Reverse(*at)),
+        }
+        Ok(chosen.into_iter().map(|(_, name)| name).collect())
+    }
+
+    /// The records of `names`, in their order.
+    fn records(
+        &self,
+        names: Vec<CanonicalName>,
+    ) -> impl stream::Stream<Item = Result<CrateRecord, IndexError>> + Send + Unpin + use<> {
+        let registry = self.clone();
+        let loads = stream::iter(names).map(move |name| {
+            let registry = registry.clone();
+            async move { registry.parts.index.load(&name, None).await }
+        });
+        let records = loads.buffered(AT_ONCE).try_filter_map(async |lookup| {
+            // No crate goes away, but what is not there is not listed.
+            Ok(lookup.found().map(|stored| stored.record))
+        });
+        Box::pin(records)
+    }
+}
