@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{echo::Echo, publish::is_reserved};
+use crate::echo::Echo;
 
 /// A crate name as its author spelled it: an ASCII letter, then ASCII letters, digits, `-` and `_`;
 /// at most 64 characters.
@@ -61,11 +61,6 @@ impl CrateName {
         let name = Self::new(name).ok()?;
         (sparse_path(name.as_str()) == path && !name.0.bytes().any(|b| b.is_ascii_uppercase()))
             .then_some(name)
-    }
-
-    /// Whether nobody may publish under this name, in any registry.
-    pub(crate) fn is_reserved(&self) -> bool {
-        is_reserved(&self.canonical())
     }
 
     /// Whether `self` and `other` have one sparse path: equal but for case.

@@ -22,7 +22,7 @@ mod tests;
 mod text;
 mod toml_scan;
 
-pub(crate) use self::{about::read_about, reserved::is_reserved};
+pub(crate) use self::about::read_about;
 pub use self::{
     archive::ArchiveError,
     frame::{FrameError, Upload, UploadDecoder},

@@ -7,7 +7,7 @@ use crate::name::CanonicalName;
 /// Names of Windows devices cannot be a folder or a file there, in a checkout of an index or in
 /// cargo's cache; those of crates that come with the compiler would be taken for them; `new` is
 /// the publish endpoint's place below `/crates/`. Source: crates.io; `new` is ours.
-pub(crate) fn is_reserved(name: &CanonicalName) -> bool {
+pub(super) fn is_reserved(name: &CanonicalName) -> bool {
     is_windows_device(name.as_str()) || COMPILER.binary_search(&name.as_str()).is_ok()
 }
 

@@ -49,9 +49,6 @@ impl SourceLines {
         if !name.same_sparse_path(&self.name) && self.spelling.as_ref() != Some(&name) {
             return Err(LeftOut::OtherCrate { name });
         }
-        if name.is_reserved() {
-            return Err(LeftOut::ReservedName { name });
-        }
         if let Some(existing) = self.spelling.as_ref().filter(|existing| **existing != name) {
             return Err(LeftOut::OtherSpelling { name, existing: existing.clone() });
         }
@@ -222,12 +219,6 @@ pub enum LeftOut {
     /// No registry of ours may hold a crate of this name.
     #[error(transparent)]
     Name(#[from] NameError),
-    /// The name is reserved in every registry.
-    #[error("the name `{name}` is reserved")]
-    ReservedName {
-        /// The name.
-        name: CrateName,
-    },
     /// The line names another crate than the one that is brought over.
     #[error("the line is one of crate `{name}`")]
     OtherCrate {

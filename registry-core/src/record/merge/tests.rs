@@ -195,9 +195,14 @@ fn a_source_has_one_spelling_and_one_line_for_a_version() {
         assert_eq!(refused(&source, twice), "version `1.0.0+a` has a line already");
     }
     source.check(&line("Foo", "1.0.0-a", false, "")).unwrap();
+}
 
-    let reserved = SourceLines::new(name("Con"), None);
-    assert_eq!(refused(&reserved, line("con", "1.0.0", false, "")), "the name `con` is reserved");
+#[test]
+fn a_name_that_nobody_may_take_any_more_comes_over() {
+    for reserved in ["core", "driver", "con"] {
+        let source = SourceLines::new(name(reserved), None);
+        source.check(&line(reserved, "1.0.0", false, "")).unwrap();
+    }
 }
 
 #[test]
