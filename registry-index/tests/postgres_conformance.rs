@@ -36,3 +36,9 @@ registry_core::token_store_conformance!(tokens, durable if "REGISTRY_TEST_POSTGR
         async move || schema.open().await.tokens()
     }
 );
+registry_core::token_transfer_conformance!(token_transfer, durable if "REGISTRY_TEST_POSTGRES":
+    async |service: String| {
+        let schema = Schema::fresh(service).await;
+        async move || schema.open().await.tokens()
+    }
+);

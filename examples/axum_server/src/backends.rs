@@ -17,7 +17,9 @@ use registry_core::{
 };
 use registry_index::{
     fs::{Difference, FolderIndex},
+    layer::CachedIndex,
     object::{ObjectIndex, ObjectTokens},
+    postgres::{Listener, PostgresDatabase},
     sqlite::{SqliteDatabase, SqliteOpenError},
 };
 use registry_storage::ObjectCrateStore;
@@ -31,6 +33,9 @@ use crate::{
 
 /// The database in the data folder: the index, unless it is said to be elsewhere, and its tokens.
 const DATABASE: &str = "index.sqlite";
+
+/// What a server keeps of its index in memory: every index file fits, even the longest.
+const CACHE_BYTES: u64 = 64 << 20;
 
 /// How long a request to a bucket is repeated: less than a client waits for its answer.
 const RETRY: Duration = Duration::from_secs(20);
@@ -110,12 +115,19 @@ impl StorageArgs {
     }
 }
 
+/// An index to serve from, and what keeps it current while this is there.
+pub(crate) struct ServedIndex {
+    pub(crate) index: Arc<dyn Index>,
+    _listener: Option<Listener>,
+}
+
 /// An opened index, with its search and its tokens.
 pub(crate) enum OpenIndex {
     Sqlite(SqliteDatabase),
     /// With a database for the tokens.
     Folder(FolderIndex, SqliteDatabase),
     Bucket(ObjectIndex, ObjectTokens),
+    Postgres(PostgresDatabase),
 }
 
 impl OpenIndex {
@@ -124,6 +136,36 @@ impl OpenIndex {
             Self::Sqlite(database) => Arc::new(database.index(REGISTRY)),
             Self::Folder(index, _) => Arc::new(index.clone()),
             Self::Bucket(index, _) => Arc::new(index.clone()),
+            Self::Postgres(database) => Arc::new(database.index(REGISTRY)),
+        }
+    }
+
+    /// The index with a cache in front. What another process writes is seen at once, or after
+    /// `max_staleness` at the latest; a database in a file tells of it by itself.
+    pub(crate) fn cached(&self, max_staleness: Duration) -> ServedIndex {
+        let cached = CachedIndex::new(self.index(), CACHE_BYTES);
+        match self {
+            Self::Sqlite(database) => {
+                let database = database.clone();
+                let cached = cached.with_generation(move || database.generation());
+                ServedIndex { index: Arc::new(cached), _listener: None }
+            }
+            Self::Folder(..) | Self::Bucket(..) => {
+                let cached = cached.with_staleness(max_staleness);
+                ServedIndex { index: Arc::new(cached), _listener: None }
+            }
+            Self::Postgres(database) => {
+                let cached = cached.with_staleness(max_staleness);
+                let invalidations = cached.invalidations();
+                // Who asks at each read has nothing to be told.
+                let listener = (!max_staleness.is_zero()).then(|| {
+                    database.listen(REGISTRY, move |name| match name {
+                        Some(name) => invalidations.forget(name),
+                        None => invalidations.forget_all(),
+                    })
+                });
+                ServedIndex { index: Arc::new(cached), _listener: listener }
+            }
         }
     }
 
@@ -132,6 +174,7 @@ impl OpenIndex {
         match self {
             Self::Sqlite(database) => Arc::new(database.index(REGISTRY)),
             Self::Folder(..) | Self::Bucket(..) => Arc::new(NameSearch::new(index)),
+            Self::Postgres(database) => Arc::new(database.index(REGISTRY)),
         }
     }
 
@@ -145,7 +188,7 @@ impl OpenIndex {
                 let differences = index.check().await.map_err(Error::Check)?;
                 Ok(differences.iter().map(Difference::to_string).collect())
             }
-            Self::Bucket(..) => Ok(Vec::new()),
+            Self::Bucket(..) | Self::Postgres(_) => Ok(Vec::new()),
         }
     }
 
@@ -153,6 +196,7 @@ impl OpenIndex {
         match self {
             Self::Sqlite(database) | Self::Folder(_, database) => Arc::new(database.tokens()),
             Self::Bucket(_, tokens) => Arc::new(tokens.clone()),
+            Self::Postgres(database) => Arc::new(database.tokens()),
         }
     }
 }
@@ -173,7 +217,10 @@ pub(crate) async fn open_index(url: &IndexUrl, data: &Path) -> Result<OpenIndex,
             let index = FolderIndex::open(path).map_err(|error| failed(error.into()))?;
             Ok(OpenIndex::Folder(index, open_sqlite(data.join(DATABASE))?))
         }
-        IndexUrl::Postgres(_) => Err(failed("this version has no such index".into())),
+        IndexUrl::Postgres(database) => {
+            let database = PostgresDatabase::connect(database.expose()).await;
+            Ok(OpenIndex::Postgres(database.map_err(|error| failed(error.into()))?))
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, builder::BoolishValueParser};
+use clap::{Args, Parser, Subcommand, builder::BoolishValueParser, value_parser};
 use registry_core::owner::Login;
 
 use crate::{export::ExportArgs, import::ImportArgs, index_line::IndexLineArgs, url::UrlText};
@@ -67,6 +67,13 @@ pub(crate) struct ServeArgs {
     /// Lockfiles hold it: a registry keeps its URL for as long as it is used.
     #[arg(long, value_name = "URL", env = "REGISTRY_PUBLIC_URL")]
     pub(crate) public_url: Option<String>,
+    /// For how many seconds another server's writes to the same index may go unseen.
+    ///
+    /// 0 asks the index at each read whether anything has changed. This server's own writes, and
+    /// all writes to a SQLite file, are seen at once in any case.
+    #[arg(long, value_name = "SECONDS", env = "REGISTRY_MAX_STALENESS", default_value_t = 0)]
+    #[arg(value_parser = value_parser!(u64).range(..=86_400))]
+    pub(crate) max_staleness: u64,
     /// Ask for a token at every read, not only at writes.
     #[arg(long, env = "REGISTRY_PRIVATE", value_parser = BoolishValueParser::new())]
     pub(crate) private: bool,
@@ -125,6 +132,10 @@ pub(crate) enum IndexCommand {
     ///
     /// Says what is wrong with which crate, and ends with status 3 if anything is.
     Verify(VerifyArgs),
+    /// Copy the database of a SQLite index, tokens and all, while it is in use.
+    ///
+    /// Copy the crate files after it: then all that the copy names is among them.
+    Backup(BackupArgs),
     /// Make the files for web servers in a folder anew from its records.
     ///
     /// For an index of file:DIR, if somebody has edited it or some of it is lost.
@@ -138,6 +149,15 @@ pub(crate) struct VerifyArgs {
     pub(crate) index: IndexArgs,
     #[command(flatten)]
     pub(crate) storage: StorageArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BackupArgs {
+    /// The file to write; it must not be there yet.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) index: IndexArgs,
 }
 
 #[derive(Debug, Args)]

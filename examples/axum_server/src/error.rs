@@ -39,6 +39,10 @@ pub(crate) enum Error {
          beside its records"
     )]
     NothingToRebuild { place: String },
+    #[error("`{place}` is not backed up by this command: {instead}; or copy it by `migrate`")]
+    NoBackup { place: String, instead: &'static str },
+    #[error("cannot back up the index: {}", causes(.0.as_ref()))]
+    Backup(#[source] BoxError),
     #[error("cannot rebuild the rest: {}", causes(.0))]
     Rebuild(#[source] IndexError),
     #[error("cannot write `config.json`: {}", causes(.0))]

@@ -13,6 +13,7 @@
 //! token for `cargo login`, also while the server runs. `--help` names the rest.
 
 mod backends;
+mod backup;
 mod body;
 mod cli;
 mod crate_file;
@@ -74,6 +75,7 @@ fn run(command: Command) -> Result<End, Error> {
             }
             Command::Token(TokenCommand::Create(args)) => token::create(args).await.map(done),
             Command::Index(IndexCommand::Verify(args)) => verify::run(args).await,
+            Command::Index(IndexCommand::Backup(args)) => backup::run(args).await.map(done),
             Command::Index(IndexCommand::Rebuild(args)) => rebuild::run(args).await.map(done),
             Command::Index(IndexCommand::Line(args)) => index_line::print(args).map(done),
             Command::Import(args) => import::import(args).await,

@@ -74,9 +74,9 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
         // Whoever is served the folder by another server finds this one for the rest.
         folder.write_config(&config).await.map_err(Error::WriteConfig)?;
     }
-    let index = opened.index();
-    let registry = Registry::builder(config, index.clone(), crates)
-        .search(opened.search(index))
+    let served = opened.cached(Duration::from_secs(args.max_staleness));
+    let registry = Registry::builder(config, served.index.clone(), crates)
+        .search(opened.search(served.index.clone()))
         .authenticator(TokenAuthenticator::new(opened.tokens()))
         .offload(BlockingThreads::new())
         .build();

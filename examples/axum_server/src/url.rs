@@ -206,7 +206,6 @@ impl PostgresUrl {
     }
 
     /// The whole URL, to connect with.
-    #[cfg(test)]
     pub(crate) fn expose(&self) -> &str {
         self.0.as_str()
     }

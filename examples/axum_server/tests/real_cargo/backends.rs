@@ -9,7 +9,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::common::{Cargo, CrateFile, Place, Server, axum_server, checksum, index_path};
+use crate::common::{Cargo, CrateFile, Place, Server, axum_server, checksum, index_path, wait_for};
 
 /// A registry with its index in `place` does all that cargo asks of one, before and after it was
 /// started again.
@@ -102,6 +102,73 @@ fn a_bucket_serves_cargo() {
     }
 }
 
+#[test]
+fn a_postgres_database_serves_cargo() {
+    if let Some(database) = Place::postgres() {
+        serves_cargo(&database);
+    }
+}
+
+/// The versions that a server lists.
+fn listed(server: &Server) -> usize {
+    server.client().get(&index_path("hello")).text().lines().count()
+}
+
+fn publish(server: &Server, version: &str) {
+    let file = CrateFile::library("hello", version, b"");
+    assert_eq!(server.client_of("alice").publish(&file.frame()).status, 200);
+}
+
+#[test]
+fn two_servers_on_one_index_see_each_others_writes_at_once() {
+    let folder = TempDir::new().unwrap();
+    let mut places = vec![Place::sqlite(&folder), Place::folder(&folder)];
+    places.extend(Place::postgres().into_iter().chain(Place::bucket()));
+    for place in places {
+        // A database in a file has no staleness, whatever is allowed.
+        let flags = if place.url().starts_with("sqlite:") { "3600" } else { "0" };
+        let [one, other] =
+            [(); 2].map(|()| Server::start_at_with(&place, &["--max-staleness", flags]));
+        let tokens = [&one, &other].map(|server| server.token("alice"));
+        for (count, server) in [&one, &other, &other, &one].into_iter().enumerate() {
+            let file = CrateFile::library("hello", &format!("1.{count}.0"), b"");
+            // A folder keeps no tokens, so each server has its own.
+            let token = &tokens[usize::from(std::ptr::eq(server, &other))];
+            let published = server.client().with_token(token).publish(&file.frame());
+            assert_eq!(published.status, 200, "{}", place.url());
+            assert_eq!([listed(&one), listed(&other)], [count + 1; 2], "{}", place.url());
+        }
+    }
+}
+
+#[test]
+fn a_server_that_may_be_stale_still_sees_its_own_writes() {
+    let folder = TempDir::new().unwrap();
+    let place = Place::folder(&folder);
+    let [one, other] =
+        [(); 2].map(|()| Server::start_at_with(&place, &["--max-staleness", "3600"]));
+    let status_of_other = || other.client().get(&index_path("hello")).status;
+    assert_eq!(status_of_other(), 404);
+    publish(&one, "1.0.0");
+    publish(&one, "1.1.0");
+    assert_eq!(listed(&one), 2);
+    // Kept from before, as it may be.
+    assert_eq!(status_of_other(), 404);
+    publish(&other, "1.2.0");
+    assert_eq!(listed(&other), 3);
+}
+
+#[test]
+fn a_database_tells_servers_that_may_be_stale() {
+    let Some(place) = Place::postgres() else { return };
+    let [one, other] =
+        [(); 2].map(|()| Server::start_at_with(&place, &["--max-staleness", "3600"]));
+    publish(&one, "1.0.0");
+    wait_for("the first version", || (listed(&other) == 1).then_some(()));
+    publish(&one, "1.1.0");
+    wait_for("the second version", || (listed(&other) == 2).then_some(()));
+}
+
 /// A server that keeps what is put and gives it back, as S3 does, and takes no notice of conditions.
 fn store_without_conditions() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -171,4 +238,22 @@ fn a_store_that_takes_no_notice_of_conditions_is_refused_at_start() {
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(error.starts_with(&format!("error: cannot open `{}`: ", place.url())), "{error}");
     assert!(error.contains("it ignores `If-None-Match: *`"), "{error}");
+}
+
+#[test]
+fn the_password_of_a_database_is_not_printed() {
+    let folder = TempDir::new().unwrap();
+    for url in [
+        "postgres://alice:secret@127.0.0.1:1/db",
+        "postgres://alice@127.0.0.1:1/db?password=secret",
+        "postgres://alice:secret@127.0.0.1:1/db?nonsense=secret",
+    ] {
+        let mut command = axum_server();
+        command.args(["serve", "--listen", "127.0.0.1:0", "--index", url, "--data"]);
+        let output = command.arg(folder.path()).output().unwrap();
+        assert_eq!((output.status.code(), output.stdout), (Some(1), Vec::new()));
+        let error = String::from_utf8(output.stderr).unwrap();
+        let place = "error: cannot open `postgres://alice@127.0.0.1:1/db`: ";
+        assert!(error.starts_with(place) && !error.contains("secret"), "{error}");
+    }
 }

@@ -79,6 +79,7 @@ fn each_flag_has_a_variable() {
         ("--public-url", "REGISTRY_PUBLIC_URL"),
         ("--private", "REGISTRY_PRIVATE"),
         ("--read-only", "REGISTRY_READ_ONLY"),
+        ("--max-staleness", "REGISTRY_MAX_STALENESS"),
     ] {
         assert!(help.contains(flag) && help.contains(&format!("[env: {variable}=]")), "{help}");
     }

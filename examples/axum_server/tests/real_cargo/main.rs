@@ -5,6 +5,7 @@
 
 mod auth;
 mod backends;
+mod backup;
 mod caching;
 mod command_line;
 mod common;

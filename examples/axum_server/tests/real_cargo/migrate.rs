@@ -101,7 +101,7 @@ fn an_index_comes_back_the_same_from_a_journey_through_every_backend() {
     seed(&start, records);
 
     let mut places = vec![Place::sqlite_at(&start), Place::folder(&folder)];
-    places.extend(Place::bucket());
+    places.extend(Place::postgres().into_iter().chain(Place::bucket()));
     places.push(Place::sqlite_at(&folder.path().join("end")));
     for stage in places.windows(2) {
         let summary = ends(&migrate(&folder, &stage[0], &stage[1]).output().unwrap(), 0);
@@ -174,7 +174,7 @@ fn users_come_along_and_log_in_as_before() {
     let expected = owners(&server, &tokens[1]);
 
     let mut places = vec![Place::sqlite(&folder)];
-    places.extend(Place::bucket());
+    places.extend(Place::postgres().into_iter().chain(Place::bucket()));
     for to in places {
         let summary = ends(&migrate(&folder, &from, &to).output().unwrap(), 0);
         assert!(summary.contains("; 2 users with their tokens; "), "{summary}");

@@ -5,8 +5,9 @@ use std::{
     time::SystemTime,
 };
 
-use registry_core::conformance::service;
+use registry_core::conformance::{run, service};
 use tempfile::TempDir;
+use tokio_postgres::NoTls;
 
 /// Somewhere for an index, of which nobody else knows.
 #[derive(Clone)]
@@ -45,6 +46,19 @@ impl Place {
         let variables =
             vec![("AWS_ENDPOINT_URL", endpoint.to_owned()), ("AWS_ALLOW_HTTP", "true".to_owned())];
         Self { url, variables }
+    }
+
+    /// A schema in a PostgreSQL database; none without a server. It is left to the server's end.
+    pub(crate) fn postgres() -> Option<Self> {
+        let service = service("REGISTRY_TEST_POSTGRES")?;
+        let schema = unused_name();
+        run(async {
+            let (client, connection) = tokio_postgres::connect(&service, NoTls).await.unwrap();
+            tokio::spawn(connection);
+            client.batch_execute(&format!("CREATE SCHEMA {schema}")).await.unwrap();
+        });
+        let url = format!("{service}?options=-csearch_path%3D{schema}");
+        Some(Self { url, variables: Vec::new() })
     }
 
     /// As `--index` has it.

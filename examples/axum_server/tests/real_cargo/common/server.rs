@@ -30,7 +30,12 @@ impl Server {
 
     /// Starts with its index somewhere else than in the data folder.
     pub(crate) fn start_at(place: &Place) -> Self {
-        Self::start_as(Some(place.clone()), &[])
+        Self::start_at_with(place, &[])
+    }
+
+    /// Starts with its index somewhere else, and with further flags behind `serve`.
+    pub(crate) fn start_at_with(place: &Place, flags: &[&str]) -> Self {
+        Self::start_as(Some(place.clone()), flags)
     }
 
     fn start_as(place: Option<Place>, flags: &[&str]) -> Self {

@@ -1,0 +1,3 @@
+SELECT id, login, name
+FROM account
+WHERE id = $1

@@ -1,0 +1,3 @@
+SELECT account, digest
+FROM token
+ORDER BY account, digest
