@@ -173,7 +173,11 @@ fn a_commit_writes_the_rows_that_differ() {
             (record, change) = publish(&record, &format!("0.0.{patch}"));
         }
         let mut revision = index.commit(None, &change, &record).await.unwrap();
-        let imported = rows().await;
+        let words = async || {
+            let query = "SELECT ctid::text FROM crate_words";
+            client.query_one(query, &[]).await.unwrap().get::<_, String>(0)
+        };
+        let (imported, words_of_all) = (rows().await, words().await);
         assert_eq!(imported.len(), 20);
 
         (record, change) = publish(&record, "0.1.0");
@@ -200,6 +204,7 @@ fn a_commit_writes_the_rows_that_differ() {
         let followed = rows().await;
         let differing: Vec<usize> = (0..21).filter(|&at| followed[at] != yanked[at]).collect();
         assert_eq!((differing, followed.len()), (vec![9], 22));
+        assert_eq!(words().await, words_of_all);
         assert_eq!(stored(&index, "foo").await, record);
     });
 }

@@ -33,7 +33,7 @@
 //!
 //! # The database
 //!
-//! PostgreSQL 13 or later, encoding UTF8. Tables are made in the first schema of the `search_path`,
+//! PostgreSQL 13 or later, tested with 15; encoding UTF8. Tables are made in the first schema of the `search_path`,
 //! which is `public`, or the one that `options=-csearch_path%3DNAME` sets. The user must own them. A
 //! pooler between must keep to sessions: statements are prepared.
 //!

@@ -1,5 +1,5 @@
 -- What version 1 wrote for a crate of two releases, one of them yanked, and for a user with a token.
-INSERT INTO crate (registry, canonical, name, revision, etag, owners, about, max_version, words)
+INSERT INTO crate (registry, canonical, name, revision, etag, owners, about, max_version)
 VALUES (
     'main',
     'foo_bar',
@@ -8,9 +8,10 @@ VALUES (
     '"0000000000000000000000000000000000000000000000000000000000000000"',
     '[{"id":1,"login":"alice","name":"Alice"}]',
     '{"description":"Fast thing"}',
-    '1.1.0',
-    array_to_tsvector(ARRAY['bar', 'fast', 'foo', 'thing'])
+    '1.1.0'
 );
+INSERT INTO crate_words (crate, registry, canonical, words)
+VALUES (1, 'main', 'foo_bar', array_to_tsvector(ARRAY['bar', 'fast', 'foo', 'thing']));
 INSERT INTO release (crate, position, version, state, line, size, published_at, published_by)
 VALUES
 (

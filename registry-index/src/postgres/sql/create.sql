@@ -1,11 +1,17 @@
 -- A crate that is not there yet, with all its releases; no row if it is there.
 WITH created AS (
     INSERT INTO crate (
-        registry, canonical, name, revision, etag, owners, about, max_version, words
+        registry, canonical, name, revision, etag, owners, about, max_version
     )
-    VALUES ($1, $2, $3, 1, $4, $5, $6, $7, array_to_tsvector($8))
+    VALUES ($1, $2, $3, 1, $4, $5, $6, $7::text)
     ON CONFLICT (registry, canonical) DO NOTHING
     RETURNING id, revision
+),
+searched AS (
+    INSERT INTO crate_words (crate, registry, canonical, words)
+    SELECT id, $1, $2, array_to_tsvector($8)
+    FROM created
+    WHERE $7::text IS NOT NULL
 ),
 written AS (
     INSERT INTO release (

@@ -8,10 +8,28 @@ WITH updated AS (
         etag = $4,
         owners = $5,
         about = $6,
-        max_version = $7,
-        words = array_to_tsvector($8)
+        max_version = $7::text
     WHERE registry = $1 AND canonical = $2 AND revision = $16
     RETURNING id, revision
+),
+hidden AS (
+    DELETE FROM crate_words
+    USING updated
+    WHERE crate_words.crate = updated.id AND $7::text IS NULL
+),
+searched AS (
+    INSERT INTO crate_words (crate, registry, canonical, words)
+    SELECT id, $1, $2, array_to_tsvector($8)
+    FROM updated
+    WHERE
+        $7::text IS NOT NULL
+        AND NOT EXISTS (
+            SELECT
+            FROM crate_words
+            WHERE crate_words.crate = updated.id AND crate_words.words = array_to_tsvector($8)
+        )
+    ON CONFLICT (crate) DO UPDATE
+    SET words = excluded.words
 ),
 dropped AS (
     DELETE FROM release

@@ -1,0 +1,3 @@
+SELECT count(*)
+FROM crate_words
+WHERE registry = $1 AND words @@ $2::text::tsquery
