@@ -135,6 +135,29 @@ fn a_database_that_may_lose_writes_is_refused() {
 }
 
 #[test]
+fn a_database_of_another_encoding_is_refused() {
+    test(async |schema| {
+        let client = schema.client().await;
+        let name = format!("test_{:016x}", getrandom::u64().unwrap());
+        let create = format!(
+            "CREATE DATABASE {name} TEMPLATE template0 ENCODING 'LATIN1' \
+             LC_COLLATE 'C' LC_CTYPE 'C'"
+        );
+        client.batch_execute(&create).await.unwrap();
+        let url = schema.url();
+        let (server, rest) = url.split_once('?').unwrap();
+        let (server, _) = server.rsplit_once('/').unwrap();
+        let opened = PostgresDatabase::connect(&format!("{server}/{name}?{rest}")).await;
+        let drop = format!("DROP DATABASE {name} WITH (FORCE)");
+        client.batch_execute(&drop).await.unwrap();
+        match opened {
+            Err(PostgresOpenError::Encoding { found }) => assert_eq!(found, "LATIN1"),
+            other => panic!("{other:?}"),
+        }
+    });
+}
+
+#[test]
 fn registries_in_one_database_do_not_see_each_other() {
     test(async |schema| {
         let database = schema.open().await;

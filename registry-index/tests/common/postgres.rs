@@ -24,7 +24,8 @@ impl Schema {
     /// Leads to this schema alone. Its name is that of the connections, too.
     pub(crate) fn url(&self) -> String {
         let Self { service, name } = self;
-        format!("{service}?application_name={name}&options=-csearch_path%3D{name}")
+        // In the clear, as all here: a proxy has to see what it passes on.
+        format!("{service}?sslmode=disable&application_name={name}&options=-csearch_path%3D{name}")
     }
 
     pub(crate) async fn open(&self) -> PostgresDatabase {
