@@ -79,7 +79,7 @@ mod s3_server {
     );
     registry_core::token_transfer_conformance!(token_transfer, durable if "REGISTRY_TEST_S3":
         async |url: String| {
-            let store = s3::fresh(&url);
+            let store = s3::at(&url, &s3::unused());
             async move || super::super::tokens(&store).await
         }
     );
