@@ -24,7 +24,7 @@ use registry_core::{
     memory::{MemoryCrateStore, MemoryIndex},
     record::Transition,
 };
-use registry_index::layer::{ExportFailed, ExportIndex, Rebuilt};
+use registry_index::layer::{ExportError, ExportIndex, Rebuilt};
 use tokio::sync::oneshot;
 
 const CONFIG: &str = concat!(
@@ -33,7 +33,7 @@ const CONFIG: &str = concat!(
 );
 
 fn exported<I>(inner: I, tree: Arc<dyn ObjectStore>) -> ExportIndex<I> {
-    let failed = |failed: &ExportFailed| panic!("{failed}: {}", failed.source);
+    let failed = |failed: &ExportError| panic!("{failed}: {}", failed.source);
     ExportIndex::new(inner, tree, &config(), failed)
 }
 

@@ -1,7 +1,11 @@
 //! What opening a store finds out about it, for stores that are wrong in one way or another.
 #![cfg(feature = "object-store")]
 
-use std::{fmt, ops::Deref, sync::Arc};
+use std::{
+    fmt,
+    num::NonZeroUsize,
+    sync::{Arc, Mutex},
+};
 
 use async_trait::async_trait;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
@@ -10,11 +14,16 @@ use object_store::{
     ObjectStore, ObjectStoreExt as _, PutMode, PutMultipartOptions, PutOptions, PutPayload,
     PutResult, Result, local::LocalFileSystem, memory::InMemory, path::Path,
 };
-use registry_index::object::{Flaw, ObjectIndex, ObjectTokens, OpenError};
+use registry_core::{
+    Index, IndexError,
+    conformance::record_fixture::{canonical, first},
+};
+use registry_index::object::{Flaw, ObjectIndex, ObjectOpenError, ObjectTokens};
 
 /// What a store does otherwise than it should.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Habit {
+    Sound,
     IgnoresIfNoneMatch,
     IgnoresIfMatch,
     IgnoresIfMatchWhereNothingIs,
@@ -31,21 +40,17 @@ enum Habit {
 struct Odd {
     inner: InMemory,
     /// What was there before the newest write.
-    old: std::sync::Mutex<InMemory>,
-    habit: Habit,
+    old: Mutex<InMemory>,
+    habit: Mutex<Habit>,
 }
 
 impl Odd {
     fn new(habit: Habit) -> Arc<Self> {
-        Arc::new(Self { inner: InMemory::new(), old: Default::default(), habit })
+        Arc::new(Self { inner: InMemory::new(), old: Mutex::default(), habit: Mutex::new(habit) })
     }
-}
 
-impl Deref for Odd {
-    type Target = InMemory;
-
-    fn deref(&self) -> &InMemory {
-        &self.inner
+    fn habit(&self) -> Habit {
+        *self.habit.lock().unwrap()
     }
 }
 
@@ -65,7 +70,7 @@ impl ObjectStore for Odd {
     ) -> Result<PutResult> {
         let is_there = self.inner.head(path).await.is_ok();
         let refusal = || Error::Precondition { path: path.to_string(), source: "as always".into() };
-        let ignored = match (&options.mode, self.habit) {
+        let ignored = match (&options.mode, self.habit()) {
             (_, Habit::FailsEveryPut) => {
                 return Err(Error::Generic { store: "Odd", source: "always".into() });
             }
@@ -92,7 +97,7 @@ impl ObjectStore for Odd {
     }
 
     async fn get_opts(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
-        if self.habit == Habit::ShowsOldObjects {
+        if self.habit() == Habit::ShowsOldObjects {
             let old = self.old.lock().unwrap().fork();
             return old.get_opts(path, options).await;
         }
@@ -108,7 +113,7 @@ impl ObjectStore for Odd {
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
         let list = self.inner.list(prefix);
-        match self.habit {
+        match self.habit() {
             Habit::ShowsOldListings => self.old.lock().unwrap().list(prefix),
             Habit::ListsInReverse => {
                 let reversed = async move {
@@ -140,7 +145,7 @@ async fn refused(habit: Habit) -> (Vec<Flaw>, String) {
     let left: Vec<_> = store.inner.list(None).try_collect().await.unwrap();
     assert_eq!(left, [], "{habit:?}");
     match &error {
-        OpenError::Unfit { flaws, .. } => (flaws.clone(), error.to_string()),
+        ObjectOpenError::Unfit { flaws, .. } => (flaws.clone(), error.to_string()),
         other => panic!("{other:?}"),
     }
 }
@@ -234,7 +239,7 @@ async fn a_folder_is_refused_and_its_backend_named() {
 async fn a_store_that_fails_is_not_called_unfit() {
     let error = ObjectIndex::open(Odd::new(Habit::FailsEveryPut)).await.unwrap_err();
     assert_eq!(error.to_string(), "Odd cannot be read and written");
-    assert!(matches!(error, OpenError::Failed { .. }));
+    assert!(matches!(error, ObjectOpenError::Failed { .. }));
 }
 
 #[tokio::test]
@@ -246,4 +251,28 @@ async fn a_sound_store_is_left_as_it_was() {
     let left: Vec<_> =
         store.list(None).map_ok(|object| object.location).try_collect().await.unwrap();
     assert_eq!(left, [Path::from("probe/other")]);
+}
+
+#[tokio::test]
+async fn a_listing_that_loses_its_order_fails_and_passes_over_nothing() {
+    let store = Odd::new(Habit::Sound);
+    let index = ObjectIndex::open(store.clone()).await.unwrap();
+    for name in ["a", "b", "c", "d"] {
+        let (record, change) = first(name, "1.0.0");
+        index.commit(None, &change, &record).await.unwrap();
+    }
+    let limit = NonZeroUsize::new(2).unwrap();
+    assert_eq!(index.names(None, limit).await.unwrap(), ["a", "b"].map(canonical));
+    *store.habit.lock().unwrap() = Habit::ListsInReverse;
+    for after in [None, Some(canonical("b"))] {
+        let IndexError::Backend { backend: "object store", source } =
+            index.names(after.as_ref(), limit).await.unwrap_err()
+        else {
+            panic!("another error")
+        };
+        assert_eq!(
+            source.to_string(),
+            "the object store does not list keys in ascending order: `records/c` comes late"
+        );
+    }
 }

@@ -36,7 +36,8 @@ use registry_core::{
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// A commit returns when its file is written, too. Put caches around this index, not into it.
+/// A commit returns when its file is written, too, which takes two reads of the index file besides.
+/// Put caches around this index, not into it: what it reads has to be the newest.
 ///
 /// # What a reader of the tree sees
 ///
@@ -57,7 +58,7 @@ pub struct ExportIndex<I> {
 struct Tree {
     store: Arc<dyn ObjectStore>,
     config: bytes::Bytes,
-    report: Box<dyn Fn(&ExportFailed) + Send + Sync>,
+    report: Box<dyn Fn(&ExportError) + Send + Sync>,
     queues: Queues,
 }
 
@@ -70,7 +71,7 @@ impl<I> ExportIndex<I> {
         inner: I,
         store: Arc<dyn ObjectStore>,
         config: &RegistryConfig,
-        report: impl Fn(&ExportFailed) + Send + Sync + 'static,
+        report: impl Fn(&ExportError) + Send + Sync + 'static,
     ) -> Self {
         let (config, report) = (config.to_json(), Box::new(report));
         Self { inner, tree: Arc::new(Tree { store, config, report, queues: Queues::default() }) }
@@ -85,10 +86,10 @@ impl<I: Index> ExportIndex<I> {
     /// names. May run beside commits, and again after it was interrupted.
     ///
     /// # Errors
-    /// [`ExportFailed`] at the first file that cannot be written or removed.
-    pub async fn rebuild(&self) -> Result<Rebuilt, ExportFailed> {
+    /// [`ExportError`] at the first file that cannot be written or removed.
+    pub async fn rebuild(&self) -> Result<Rebuilt, ExportError> {
         const PAGE: NonZeroUsize = NonZeroUsize::new(1000).expect("1000 is not 0");
-        let failed = |source: BoxError| ExportFailed { name: None, source };
+        let failed = |source: BoxError| ExportError { name: None, source };
         let config = self.tree.config.clone().into();
         let put = self.tree.store.put(&Path::from("config.json"), config).await;
         put.map_err(|error| failed(error.into()))?;
@@ -119,10 +120,10 @@ impl<I: Index> ExportIndex<I> {
         Ok(Rebuilt { written, removed })
     }
 
-    async fn export(&self, name: &CanonicalName) -> Result<(), ExportFailed> {
+    async fn export(&self, name: &CanonicalName) -> Result<(), ExportError> {
         let _turn = self.tree.queues.enter(name).await;
         let written = self.write_current(name).await;
-        written.map_err(|source| ExportFailed { name: Some(name.clone()), source })
+        written.map_err(|source| ExportError { name: Some(name.clone()), source })
     }
 
     /// Writes a crate's file until it is the current one.
@@ -138,7 +139,7 @@ impl<I: Index> ExportIndex<I> {
     }
 
     /// Removes the file of a crate that is not there, or has another path.
-    async fn remove_unless_current(&self, name: CrateName) -> Result<bool, ExportFailed> {
+    async fn remove_unless_current(&self, name: CrateName) -> Result<bool, ExportError> {
         let canonical = name.canonical();
         let _turn = self.tree.queues.enter(&canonical).await;
         let remove = async {
@@ -155,7 +156,7 @@ impl<I: Index> ExportIndex<I> {
             self.write_current(&canonical).await?;
             Ok(true)
         };
-        remove.await.map_err(|source| ExportFailed { name: Some(canonical.clone()), source })
+        remove.await.map_err(|source| ExportError { name: Some(canonical.clone()), source })
     }
 }
 
@@ -234,7 +235,7 @@ pub struct Rebuilt {
 /// A file of the tree was not written or removed.
 #[derive(Debug, thiserror::Error)]
 #[error("the exported index is not up to date{}", Of(name.as_ref()))]
-pub struct ExportFailed {
+pub struct ExportError {
     /// The crate; `None` if it is about the tree as a whole.
     pub name: Option<CanonicalName>,
     /// What the index or the object store said.

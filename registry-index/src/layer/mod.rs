@@ -31,5 +31,5 @@ mod metered;
 #[cfg(feature = "cache")]
 pub use self::cached::{CachedIndex, Invalidations};
 #[cfg(feature = "object-store")]
-pub use self::export::{ExportFailed, ExportIndex, Rebuilt};
+pub use self::export::{ExportError, ExportIndex, Rebuilt};
 pub use self::metered::{Measurement, MeteredIndex, Operation, Outcome};

@@ -10,9 +10,9 @@
 //! let store = Arc::new(InMemory::new());
 //! let index = ObjectIndex::open(store.clone()).await?;
 //! let tokens = ObjectTokens::open(store).await?;
-//! # Ok::<(), registry_index::object::OpenError>(())
+//! # Ok::<(), registry_index::object::ObjectOpenError>(())
 //! # }).unwrap()?;
-//! # Ok::<(), registry_index::object::OpenError>(())
+//! # Ok::<(), registry_index::object::ObjectOpenError>(())
 //! ```
 //!
 //! Any number of processes may use one store. What keeps them from overwriting each other are the
@@ -29,7 +29,8 @@
 //! | `probe/…` | nothing of value | when opened, and by [`Index::ready`] |
 //!
 //! For a registry in a part of a bucket, wrap the store in an
-//! [`object_store::prefix::PrefixStore`]. Nobody else may write below that prefix.
+//! [`object_store::prefix::PrefixStore`]. Nobody else may write below that prefix. The store's
+//! permissions have to be to read, write and list there, and to delete below `probe/`.
 //!
 //! # Cost
 //!
@@ -71,7 +72,7 @@ use registry_core::{
 
 use self::{bucket::Bucket, records::ObjectRecords};
 pub use self::{
-    probe::{Flaw, OpenError},
+    probe::{Flaw, ObjectOpenError},
     tokens::ObjectTokens,
 };
 
@@ -89,8 +90,8 @@ impl ObjectIndex {
     /// takes some twenty requests, and leaves nothing behind.
     ///
     /// # Errors
-    /// [`OpenError`] if it does not, with what to do about it, or if it cannot be reached.
-    pub async fn open(store: Arc<dyn ObjectStore>) -> Result<Self, OpenError> {
+    /// [`ObjectOpenError`] if it does not, with what to do about it, or if it cannot be reached.
+    pub async fn open(store: Arc<dyn ObjectStore>) -> Result<Self, ObjectOpenError> {
         let bucket = Bucket(store);
         probe::check(&bucket).await?;
         let records = ObjectRecords::new(bucket);

@@ -12,8 +12,8 @@ use super::bucket::{Bucket, ReplaceError, Unordered};
 
 /// Tries out whether a store keeps the promises that an index is built on, with scratch objects
 /// that are removed again.
-pub(super) async fn check(bucket: &Bucket) -> Result<(), OpenError> {
-    let failed = |source| OpenError::Failed { store: bucket.0.to_string(), source };
+pub(super) async fn check(bucket: &Bucket) -> Result<(), ObjectOpenError> {
+    let failed = |source| ObjectOpenError::Failed { store: bucket.0.to_string(), source };
     // A folder of one's own: several processes may start at once.
     let id = getrandom::u64().map_err(|error| failed(error.into()))?;
     let folder = Path::from_iter(["probe", &format!("{id:016x}")]);
@@ -22,7 +22,7 @@ pub(super) async fn check(bucket: &Bucket) -> Result<(), OpenError> {
     let removed = probe.remove().await;
     match (flaws.map_err(failed)?, removed) {
         (flaws, _) if !flaws.is_empty() => {
-            Err(OpenError::Unfit { store: bucket.0.to_string(), flaws })
+            Err(ObjectOpenError::Unfit { store: bucket.0.to_string(), flaws })
         }
         (_, removed) => removed.map_err(|error| failed(error.into())),
     }
@@ -132,7 +132,7 @@ impl Probe<'_> {
 /// Why an object store was not taken.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum OpenError {
+pub enum ObjectOpenError {
     /// An index in this store would lose writes, or could not be written at all.
     #[error("{store} cannot keep an index: {}", Listed(flaws))]
     Unfit {

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     BACKEND,
     bucket::{Bucket, ReplaceError},
-    probe::{self, OpenError},
+    probe::{self, ObjectOpenError},
 };
 
 const USERS: &str = "users.json";
@@ -55,8 +55,8 @@ impl ObjectTokens {
     /// Uses `store`, after trying it out as [`ObjectIndex::open`](super::ObjectIndex::open) does.
     ///
     /// # Errors
-    /// [`OpenError`] if it does not do what is needed, or cannot be reached.
-    pub async fn open(store: Arc<dyn ObjectStore>) -> Result<Self, OpenError> {
+    /// [`ObjectOpenError`] if it does not do what is needed, or cannot be reached.
+    pub async fn open(store: Arc<dyn ObjectStore>) -> Result<Self, ObjectOpenError> {
         let bucket = Bucket(store);
         probe::check(&bucket).await?;
         Ok(Self(bucket))
