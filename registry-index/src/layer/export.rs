@@ -256,7 +256,8 @@ fn path_of(name: &CrateName) -> Path {
 }
 
 /// Lets the exports of one crate in this process follow each other, so that none overtakes a newer
-/// one between its look and its write. A fixed number of queues costs nothing per crate.
+/// one between its look and its write. The number of queues is fixed, so they cost nothing per
+/// crate; two crates in one queue wait for each other's export.
 struct Queues {
     queues: Box<[Mutex<()>]>,
     hasher: std::hash::RandomState,
