@@ -65,7 +65,8 @@
 //!
 //! Prove a backend with the suites that the feature `conformance` brings: `index_conformance!`,
 //! `record_store_conformance!`, `crate_store_conformance!`, `token_store_conformance!`,
-//! `search_conformance!`, and `registry_conformance!` for an index and a crate store together.
+//! `token_transfer_conformance!`, `search_conformance!`, and `registry_conformance!` for an index and
+//! a crate store together. What a backend holds is copied to another by [`migrate`].
 //!
 //! # Features
 //!
