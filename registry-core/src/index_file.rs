@@ -27,7 +27,12 @@ pub struct ETag(Arc<str>);
 impl ETag {
     /// The validator of a body.
     pub fn of(body: &[u8]) -> Self {
-        let checksum = Checksum::of(body).to_string();
+        Self::of_checksum(&Checksum::of(body))
+    }
+
+    /// The validator of the body with this checksum.
+    pub(crate) fn of_checksum(checksum: &Checksum) -> Self {
+        let checksum = checksum.to_string();
         // 128 bits: nobody gains by two files of one crate that share a validator.
         Self(format!("\"{}\"", &checksum[..32]).into())
     }

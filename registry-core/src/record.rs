@@ -6,6 +6,7 @@
 
 mod change;
 mod import;
+mod lines_hash;
 mod merge;
 mod release;
 #[cfg(test)]
@@ -13,10 +14,11 @@ mod tests;
 
 use std::{collections::HashSet, sync::Arc};
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
+use self::lines_hash::LinesHash;
 pub(crate) use self::merge::SourceLines;
 pub use self::{
     change::{Change, ChangeKind, Refusal, Stamp, Transition},
@@ -24,6 +26,7 @@ pub use self::{
     release::{ReleaseRecord, ReleaseState, ReleaseStateError, Timestamp},
 };
 use crate::{
+    entry::IndexLine,
     index_file::{ETag, IndexFile},
     name::CrateName,
     owner::Owners,
@@ -39,6 +42,7 @@ pub struct CrateRecord {
     owners: Owners,
     about: Arc<About>,
     releases: Vec<Arc<ReleaseRecord>>,
+    hash: LinesHash,
 }
 
 /// What the newest release says of the crate, for searches and listings.
@@ -92,7 +96,7 @@ impl CrateRecord {
         if owners.is_empty() {
             return Err(RecordError::NoOwner);
         }
-        Ok(Self { name, owners, about: Arc::new(about), releases })
+        Ok(Self { name, owners, about: Arc::new(about), releases, hash: LinesHash::default() })
     }
 
     /// The crate's name as first published.
@@ -139,19 +143,21 @@ impl CrateRecord {
 
     /// The index file of this state.
     pub fn index_file(&self) -> IndexFile {
-        let body = self.index_lines();
-        IndexFile { name: self.name.clone(), etag: ETag::of(&body), body }
-    }
-
-    fn index_lines(&self) -> Bytes {
-        let lines =
-            || self.releases.iter().filter(|r| r.state.is_listed()).map(|r| r.line.as_bytes());
-        let mut body = BytesMut::with_capacity(lines().map(|line| line.len() + 1).sum());
-        for line in lines() {
-            body.extend_from_slice(line);
+        let mut body = BytesMut::with_capacity(self.lines().map(|l| l.as_bytes().len() + 1).sum());
+        for line in self.lines() {
+            body.extend_from_slice(line.as_bytes());
             body.extend_from_slice(b"\n");
         }
-        body.freeze()
+        IndexFile { name: self.name.clone(), etag: self.etag(), body: body.freeze() }
+    }
+
+    /// The validator of [`CrateRecord::index_file`], without putting the file together.
+    pub fn etag(&self) -> ETag {
+        ETag::of_checksum(&self.hash.of(self.lines()).finish())
+    }
+
+    fn lines(&self) -> impl Iterator<Item = &IndexLine> {
+        self.releases.iter().filter(|release| release.state.is_listed()).map(|r| &r.line)
     }
 }
 

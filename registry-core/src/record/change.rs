@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use semver::Version;
 
-use super::{About, CrateRecord, ReleaseRecord, ReleaseState, Timestamp};
+use super::{About, CrateRecord, ReleaseRecord, ReleaseState, Timestamp, lines_hash::LinesHash};
 use crate::{
     name::CrateName,
     owner::{Login, Owner, Owners},
@@ -74,6 +74,7 @@ impl CrateRecord {
             owners: Owners::from_iter([owner]),
             about: Arc::new(about),
             releases: vec![release.clone()],
+            hash: LinesHash::default(),
         };
         let change = record.change(ChangeKind::Published(release), stamp);
         (record, change)
@@ -105,6 +106,10 @@ impl CrateRecord {
         if newest {
             next.about = Arc::new(about);
         }
+        next.hash = match release.state.is_listed() {
+            true => self.hash.and(&release.line),
+            false => self.hash.clone(),
+        };
         next.releases.push(release.clone());
         let change = next.change(ChangeKind::Published(release), stamp);
         Ok((next, change))
@@ -157,6 +162,7 @@ impl CrateRecord {
         });
         let mut next = self.clone();
         next.releases[position] = release.clone();
+        next.hash = LinesHash::default();
         let change = next.change(ChangeKind::YankedSet(release), stamp);
         Ok(Some((next, change)))
     }

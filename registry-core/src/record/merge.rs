@@ -2,7 +2,10 @@ use std::{collections::HashMap, sync::Arc};
 
 use semver::Version;
 
-use super::{About, CrateRecord, Refusal, ReleaseRecord, ReleaseState, Stamp, Transition};
+use super::{
+    About, CrateRecord, Refusal, ReleaseRecord, ReleaseState, Stamp, Transition,
+    lines_hash::LinesHash,
+};
 use crate::{
     checksum::Checksum,
     entry::{IndexLine, IndexLineError},
@@ -96,6 +99,7 @@ impl SourceLines {
             owners: here.map_or_else(|| Owners::from_iter([owner.clone()]), |r| r.owners.clone()),
             about: here.map(|record| record.about.clone()).unwrap_or_default(),
             releases: merge.releases,
+            hash: LinesHash::default(),
         };
         if let Some((version, about)) = newest
             && next.max_version() == Some(version)

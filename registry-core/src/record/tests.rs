@@ -2,6 +2,8 @@ mod model;
 
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
+
 use super::*;
 use crate::{
     conformance::record_fixture::{
@@ -69,6 +71,33 @@ fn the_index_file_is_the_listed_lines_in_the_order_of_publishing() {
     let etag = ETag::of(body.as_bytes());
     let expected = IndexFile { name: name("foo"), etag, body: Bytes::from(body) };
     assert_eq!(record.index_file(), expected);
+}
+
+#[test]
+fn the_validator_is_that_of_the_lines_also_when_it_was_asked_for_before() {
+    // The steps from one state to the next, with and without having asked for that of the earlier.
+    for asked in 0..1 << 5 {
+        let mut records = vec![first("foo", "0.1.0").0];
+        let steps: [fn(&CrateRecord) -> Transition; 5] = [
+            |record| publish(record, "0.2.0"),
+            |record| add_owner(record, owner(2, "bob")),
+            |record| publish(record, "0.3.0+build"),
+            |record| set_yanked(record, "0.2.0", true),
+            |record| publish(record, "0.4.0"),
+        ];
+        for (number, step) in steps.into_iter().enumerate() {
+            let record = records.last().unwrap();
+            if asked & 1 << number != 0 {
+                record.etag();
+            }
+            let next = step(record).0;
+            records.push(next);
+        }
+        for record in records {
+            let file = record.index_file();
+            assert_eq!((record.etag(), file.etag), (ETag::of(&file.body), ETag::of(&file.body)));
+        }
+    }
 }
 
 #[test]

@@ -124,7 +124,6 @@ impl PostgresIndex {
         kind: &ChangeKind,
         next: &CrateRecord,
     ) -> Result<Option<i64>, WriteError> {
-        let file = next.index_file();
         let owners = serde_json::to_string(next.owners()).map_err(impossible)?;
         let about = serde_json::to_string(next.about()).map_err(impossible)?;
         let max_version = next.max_version().map(ToString::to_string);
@@ -137,7 +136,8 @@ impl PostgresIndex {
         let count = i32::try_from(next.releases().len()).map_err(impossible)?;
         let mut parameters: Vec<&(dyn tokio_postgres::types::ToSql + Sync)> = Vec::new();
         let (registry, canonical, spelled) = (&*self.registry, name.as_str(), next.name().as_str());
-        let etag = file.etag.as_str();
+        let etag = next.etag();
+        let etag = etag.as_str();
         parameters.extend_from_slice(&[
             &registry,
             &canonical,

@@ -220,14 +220,14 @@ fn write_crate(
     next: &CrateRecord,
 ) -> Result<Option<(i64, i64)>, BoxError> {
     let written = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
-    let (canonical, file) = (next.name().canonical(), next.index_file());
+    let (canonical, etag) = (next.name().canonical(), next.etag());
     let owners = serde_json::to_string(next.owners())?;
     let about = serde_json::to_string(next.about())?;
     let max_version = next.max_version().map(ToString::to_string);
     let words = words_text(&canonical, next.about());
     let row = named_params! {
         ":registry": registry, ":canonical": canonical.as_str(),
-        ":name": next.name().as_str(), ":etag": file.etag.as_str(), ":owners": owners,
+        ":name": next.name().as_str(), ":etag": etag.as_str(), ":owners": owners,
         ":about": about, ":max_version": max_version, ":words": words,
     };
     let row = match expected {

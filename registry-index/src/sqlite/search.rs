@@ -51,19 +51,21 @@ impl SearchOf<'_> {
         let Some(pattern) = self.pattern(query)? else {
             return Ok(SearchPage::default());
         };
-        let total = self.count(include_str!("sql/count_words.sql"), [&pattern])?;
         let mut crates = self.by_name(query.offset(), query.limit().get())?;
         let room = query.limit().get() - crates.len();
-        if room > 0 && query.offset() + crates.len() < total {
-            let named = self.count_names()?;
-            let offset = query.offset().saturating_sub(named);
-            crates.extend(if total - named <= FEW {
-                self.by_words(&pattern, offset, room)?
-            } else {
-                self.by_walk(&pattern, offset, room)?
-            });
+        if room == 0 {
+            let total = self.count(include_str!("sql/count_words.sql"), [pattern])?;
+            return Ok(SearchPage { crates, total });
         }
-        Ok(SearchPage { crates, total })
+        let ids = self.matches(&pattern)?;
+        let named = self.count_names()?;
+        let offset = query.offset().saturating_sub(named);
+        crates.extend(if ids.len() <= FEW {
+            self.by_words(&pattern, offset, room)?
+        } else {
+            self.by_walk(&ids, offset, room)?
+        });
+        Ok(SearchPage { crates, total: ids.len() })
     }
 
     /// What finds the crates of this registry with these words; `None` if nothing does.
@@ -110,16 +112,20 @@ impl SearchOf<'_> {
         self.found(include_str!("sql/search_words.sql"), params)
     }
 
-    /// The same, of which there are many.
+    /// The crates that have the words, in ascending order.
+    fn matches(&self, pattern: &str) -> Result<Vec<i64>, BoxError> {
+        let mut query = self.transaction.prepare_cached(include_str!("sql/match_words.sql"))?;
+        let ids = query.query_map([pattern], |row| row.get(0))?;
+        Ok(ids.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Crates of these whose name begins otherwise.
     fn by_walk(
         &self,
-        pattern: &str,
+        ids: &[i64],
         offset: usize,
         limit: usize,
     ) -> Result<Vec<FoundCrate>, BoxError> {
-        let mut matches = self.transaction.prepare_cached(include_str!("sql/match_words.sql"))?;
-        let ids = matches.query_map([pattern], |row| row.get(0))?;
-        let ids = ids.collect::<rusqlite::Result<Vec<i64>>>()?;
         let mut walk = self.transaction.prepare_cached(include_str!("sql/walk_names.sql"))?;
         let mut rows = walk.query((self.registry, &self.prefix, &self.end))?;
         let (mut crates, mut passed) = (Vec::new(), 0);

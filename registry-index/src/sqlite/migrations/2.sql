@@ -25,7 +25,7 @@ WHERE crate.max_version IS NOT NULL;
 
 -- The tokenizer `ascii` parts texts at the spaces, as all else that it would part at is in no word.
 -- It is asked for beginnings of words alone: it need not know where in a text a word is, nor how
--- many there are. The prefixes of one to three characters, beside that of the registry, have lists
+-- many there are. The prefixes of one to four characters, beside that of the registry, have lists
 -- of their own: so many words begin with one that it would take too long to join theirs.
 CREATE VIRTUAL TABLE crate_words USING fts5 (
     words,
@@ -34,7 +34,7 @@ CREATE VIRTUAL TABLE crate_words USING fts5 (
     tokenize = 'ascii',
     detail = 'none',
     columnsize = 0,
-    prefix = '2 3 4'
+    prefix = '2 3 4 5'
 );
 INSERT INTO crate_words (crate_words) VALUES ('rebuild');
 
