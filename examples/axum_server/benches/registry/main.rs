@@ -1,24 +1,29 @@
 //! What the reference server costs, beside the least that the same work can cost here: bare hyper
 //! for requests, and bare write, fsync and rename for a publish. Prints figures, asserts none.
 //!
-//! Run it with `cargo bench -p axum_server`. Server and load share this machine's cores, so the
+//! Run it with `cargo bench -p axum_server --bench registry`. Server and load share this machine's cores, so the
 //! ratios say more than the rates.
 
-mod client;
+#[path = "../common/mod.rs"]
+mod common;
 mod floor;
 
 use std::{
-    fmt,
-    io::{BufRead, BufReader},
     path::Path,
-    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
-use registry_core::conformance::fixture::{publish_body, publish_body_of};
+use registry_core::{
+    CrateName, IndexLine,
+    conformance::fixture::{publish_body, publish_body_of},
+};
 
 use self::{
-    client::{Answer, Connection},
+    common::{
+        Spread,
+        client::{Answer, Connection},
+        server::Server,
+    },
     floor::Floor,
 };
 
@@ -28,7 +33,7 @@ const CONNECTIONS: usize = 4;
 
 fn main() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path());
+    let server = Server::start(folder.path(), &[]);
     let token = server.token();
     let mut connection = Connection::open(&server.address);
     publishes(&mut connection, &token, folder.path());
@@ -86,10 +91,10 @@ fn reads(address: &str) {
         let etag = open().get(path, &[]).header("etag").unwrap();
         rate(what, address, path, &[("if-none-match", &etag)], Some(limit));
     }
-    let small = open().download_path("one", "1.0.0");
+    let small = download_path(&mut open(), "one", "1.0.0");
     rate("download, small crate", address, &small, &[], Some(limit));
 
-    let big = open().download_path("big", "1.0.0");
+    let big = download_path(&mut open(), "big", "1.0.0");
     let size = open().get(&big, &[]).body.len();
     let hyper = floor::bare_hyper(size);
     let limit = rate("bare hyper, 10 MiB from memory", &hyper, "/", &[], None);
@@ -104,26 +109,6 @@ fn reads(address: &str) {
 
 fn megabytes(rate: f64, size: usize) -> f64 {
     rate * size as f64 / 1e6
-}
-
-/// Median and range of single times.
-struct Spread {
-    min: Duration,
-    median: Duration,
-    max: Duration,
-}
-
-impl Spread {
-    fn of(mut times: Vec<Duration>) -> Self {
-        times.sort();
-        Self { min: times[0], median: times[times.len() / 2], max: times[times.len() - 1] }
-    }
-}
-
-impl fmt::Display for Spread {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "median {:.2?} ({:.2?} to {:.2?})", self.median, self.min, self.max)
-    }
 }
 
 /// Requests per second, printed with their share of `limit`.
@@ -160,6 +145,15 @@ fn rate(
     count
 }
 
+/// Where `config.json` sends a client for a crate file.
+fn download_path(connection: &mut Connection, name: &str, version: &str) -> String {
+    let path = CrateName::new(name).unwrap().sparse_path();
+    let lines = connection.get(&format!("/main/index/{path}"), &[]).body;
+    let line = lines.split(|byte| *byte == b'\n').next().unwrap();
+    let line = IndexLine::parse(line.to_vec().into()).unwrap();
+    format!("/main/dl/{name}/{version}/{}", line.checksum())
+}
+
 /// A crate whose file has about `size` bytes, which do not compress.
 fn big_publish_body(name: &str, size: usize) -> Vec<u8> {
     // A xorshift generator: noise without a dependency.
@@ -184,44 +178,4 @@ fn big_publish_body(name: &str, size: usize) -> Vec<u8> {
     }
     let file = tar.into_inner().unwrap().finish().unwrap();
     publish_body_of(format!(r#"{{"name":"{name}","vers":"1.0.0"}}"#).as_bytes(), &file)
-}
-
-struct Server {
-    child: Child,
-    address: String,
-    data: std::path::PathBuf,
-}
-
-impl Server {
-    fn start(folder: &Path) -> Self {
-        let data = folder.join("data");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_axum_server"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
-            .arg(&data)
-            .env("RUST_LOG", "warn")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim().strip_prefix("listening on http://").unwrap().to_owned();
-        Self { child, address, data }
-    }
-
-    fn token(&self) -> String {
-        let output = Command::new(env!("CARGO_BIN_EXE_axum_server"))
-            .args(["token", "create", "--user", "bench", "--data"])
-            .arg(&self.data)
-            .output()
-            .unwrap();
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
 }

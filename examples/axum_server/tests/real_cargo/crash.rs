@@ -67,7 +67,7 @@ fn every_acknowledged_publish_survives_kill_9() {
 }
 
 /// What was acknowledged is in the index, and whatever is in the index can be downloaded whole.
-fn check(server: &Server, done: &[CrateFile]) {
+pub(crate) fn check(server: &Server, done: &[CrateFile]) {
     let client = server.client();
     let mut names: Vec<_> = done.iter().map(|file| file.name.clone()).collect();
     names.sort();

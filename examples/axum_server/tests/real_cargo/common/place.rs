@@ -61,6 +61,13 @@ impl Place {
         Some(Self { url, variables: Vec::new() })
     }
 
+    /// The same place, with the crate files in a bucket.
+    pub(crate) fn with_files_in(mut self, bucket: &Self) -> Self {
+        self.variables.push(("REGISTRY_STORAGE", format!("{}/crates", bucket.url)));
+        self.variables.extend_from_slice(&bucket.variables);
+        self
+    }
+
     /// As `--index` has it.
     pub(crate) fn url(&self) -> &str {
         &self.url

@@ -43,18 +43,6 @@ impl Connection {
         started.elapsed()
     }
 
-    /// Where `config.json` sends a client for a crate file.
-    pub(crate) fn download_path(&mut self, name: &str, version: &str) -> String {
-        let directory = match name.len() {
-            3 => format!("3/{}", &name[..1]),
-            _ => format!("{}/{}", &name[..2], &name[2..4]),
-        };
-        let lines = self.get(&format!("/main/index/{directory}/{name}"), &[]).body;
-        let line = lines.split(|byte| *byte == b'\n').next().unwrap();
-        let line = registry_core::IndexLine::parse(line.to_vec().into()).unwrap();
-        format!("/main/dl/{name}/{version}/{}", line.checksum())
-    }
-
     fn request(
         &mut self,
         method: &str,

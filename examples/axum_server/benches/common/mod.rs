@@ -1,0 +1,26 @@
+//! What the benchmarks have in common.
+
+pub(crate) mod client;
+pub(crate) mod server;
+
+use std::{fmt, time::Duration};
+
+/// Median and range of single times.
+pub(crate) struct Spread {
+    pub(crate) min: Duration,
+    pub(crate) median: Duration,
+    pub(crate) max: Duration,
+}
+
+impl Spread {
+    pub(crate) fn of(mut times: Vec<Duration>) -> Self {
+        times.sort();
+        Self { min: times[0], median: times[times.len() / 2], max: times[times.len() - 1] }
+    }
+}
+
+impl fmt::Display for Spread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "median {:.2?} ({:.2?} to {:.2?})", self.median, self.min, self.max)
+    }
+}
