@@ -114,7 +114,7 @@ impl Search for MemoryIndex {
         found.sort_by(|(rank, name, _), (other_rank, other_name, _)| {
             (rank, name).cmp(&(other_rank, other_name))
         });
-        let total = found.len();
+        let total = found.len().min(SearchPage::MAX_TOTAL);
         let page = found.into_iter().skip(query.offset()).take(query.limit().get());
         Ok(SearchPage { crates: page.map(|(.., shown)| shown).collect(), total })
     }

@@ -171,8 +171,14 @@ pub enum SearchQueryError {
 pub struct SearchPage {
     /// The crates of this page, best first.
     pub crates: Vec<FoundCrate>,
-    /// How many crates were found in all.
+    /// How many crates were found in all, counted up to [`SearchPage::MAX_TOTAL`].
     pub total: usize,
+}
+
+impl SearchPage {
+    /// Where [`SearchPage::total`] ends: behind it there is nothing that could be asked for. A word
+    /// that most crates have would otherwise take the longer, the more there are. Source: ours.
+    pub const MAX_TOTAL: usize = SearchQuery::MAX_OFFSET + SearchQuery::MAX_LIMIT;
 }
 
 /// A crate that was found.
@@ -232,7 +238,7 @@ impl Search for NameSearch {
                 });
             }
         }
-        let total = found.len();
+        let total = found.len().min(SearchPage::MAX_TOTAL);
         let crates = found.into_iter().skip(query.offset()).take(query.limit().get()).collect();
         Ok(SearchPage { crates, total })
     }

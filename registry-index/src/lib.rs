@@ -40,6 +40,8 @@ pub mod layer;
 pub mod object;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+#[cfg(all(test, any(feature = "postgres", feature = "sqlite")))]
+mod search_cases;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 

@@ -20,17 +20,12 @@ const WORDS_BYTES: usize = 512 << 10;
 /// through the names in order and to see which of them were found.
 const FEW: usize = 5_000;
 
-/// Reads the index of words, a short row for each crate that it finds, to count them, and the names
-/// of one page: up to four statements, each of its own moment. Of 200,000 crates, to find a hundred
-/// takes a millisecond, and 60,000 some tens of them.
+/// Reads the index of words, a short row for each crate that it counts, and the names of one page: up
+/// to four statements, each of its own moment.
 #[async_trait]
 impl Search for PostgresIndex {
     async fn search(&self, query: &SearchQuery) -> Result<SearchPage, IndexError> {
-        // No name has U+0000 in it, and no text that PostgreSQL is given may.
-        let prefix = query.canonical().replace('\0', " ");
-        // Behind every name that begins so: names are ASCII.
-        let end = format!("{prefix}\u{10ffff}");
-        SearchOf { index: self, prefix, end }.page(query).await.map_err(failed)
+        SearchOf::new(self, query).page(query).await.map_err(failed)
     }
 }
 
@@ -41,9 +36,20 @@ struct SearchOf<'a> {
     /// it first.
     prefix: String,
     end: String,
+    /// How many are few, and how many are counted at most.
+    few: usize,
+    most: usize,
 }
 
-impl SearchOf<'_> {
+impl<'a> SearchOf<'a> {
+    fn new(index: &'a PostgresIndex, query: &SearchQuery) -> Self {
+        // No name has U+0000 in it, and no text that PostgreSQL is given may.
+        let prefix = query.canonical().replace('\0', " ");
+        // Behind every name that begins so: names are ASCII.
+        let end = format!("{prefix}\u{10ffff}");
+        Self { index, prefix, end, few: FEW, most: SearchPage::MAX_TOTAL }
+    }
+
     async fn page(&self, query: &SearchQuery) -> Result<SearchPage, BoxError> {
         let (offset, limit) = (query.offset(), query.limit().get());
         if query.text().is_empty() {
@@ -56,12 +62,14 @@ impl SearchOf<'_> {
             return Ok(SearchPage::default());
         };
         let registry = &*self.index.registry;
-        let total = self.count(include_str!("sql/count_words.sql"), &[&registry, &pattern]).await?;
+        let total = self.count(include_str!("sql/count_words.sql"), &[&pattern]).await?;
         let mut crates = self.by_name(offset, limit).await?;
         let room = limit - crates.len();
         if room > 0 && offset + crates.len() < total {
             let named = self.count_names().await?;
-            let sql = match total.saturating_sub(named) <= FEW {
+            // Of as many as are counted there may be any number.
+            let are_few = total < self.most && total.saturating_sub(named) <= self.few;
+            let sql = match are_few {
                 true => include_str!("sql/search_words.sql"),
                 false => include_str!("sql/search_walk.sql"),
             };
@@ -82,13 +90,15 @@ impl SearchOf<'_> {
     }
 
     async fn count_names(&self) -> Result<usize, BoxError> {
-        let registry = &*self.index.registry;
-        let parameters: Parameters<'_> = &[&registry, &self.prefix, &self.end];
-        self.count(include_str!("sql/count_names.sql"), parameters).await
+        self.count(include_str!("sql/count_names.sql"), &[&self.prefix, &self.end]).await
     }
 
+    /// The number that a statement gives for this registry, up to the most that is counted.
     async fn count(&self, sql: &str, parameters: Parameters<'_>) -> Result<usize, BoxError> {
-        let rows = self.index.database.pool.read(sql, parameters).await?;
+        let (registry, most) = (&*self.index.registry, i64::try_from(self.most)?);
+        let first: Parameters<'_> = &[&registry, &most];
+        let parameters = [first, parameters].concat();
+        let rows = self.index.database.pool.read(sql, &parameters).await?;
         let row = rows.first().ok_or("a count has no row")?;
         Ok(usize::try_from(row.try_get::<_, i64>(0)?)?)
     }
@@ -138,3 +148,6 @@ fn found_crate(row: &Row) -> Result<FoundCrate, BoxError> {
         description: about.description,
     })
 }
+
+#[cfg(test)]
+mod tests;

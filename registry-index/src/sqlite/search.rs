@@ -12,7 +12,8 @@ use rusqlite::{OptionalExtension as _, Params, Row, Transaction, params};
 use super::{failed, index::SqliteIndex};
 
 /// Up to so many crates found by their words are read and sorted; beyond, it takes less time to go
-/// through the names in order and to see which of them were found.
+/// through the names in order and to see which of them were found. Of those that are more than are
+/// counted, one is met so soon that it takes less time to look each name up.
 const FEW: usize = 5_000;
 
 /// Reads the words' own index and the names of one page, and not every crate.
@@ -20,12 +21,9 @@ const FEW: usize = 5_000;
 impl Search for SqliteIndex {
     async fn search(&self, query: &SearchQuery) -> Result<SearchPage, IndexError> {
         let (registry, query) = (self.registry.clone(), query.clone());
-        let page = self.pool.read(move |transaction| {
-            let prefix = query.canonical();
-            // Behind every name that begins so: names are ASCII.
-            let end = format!("{prefix}\u{10ffff}");
-            SearchOf { transaction, registry: &registry, prefix, end }.page(&query)
-        });
+        let page = self
+            .pool
+            .read(move |transaction| SearchOf::new(transaction, &registry, &query).page(&query));
         page.await.map_err(failed)
     }
 }
@@ -38,9 +36,19 @@ struct SearchOf<'a> {
     /// it first.
     prefix: String,
     end: String,
+    /// How many are few, and how many are counted at most.
+    few: usize,
+    most: usize,
 }
 
-impl SearchOf<'_> {
+impl<'a> SearchOf<'a> {
+    fn new(transaction: &'a Transaction<'a>, registry: &'a str, query: &SearchQuery) -> Self {
+        let prefix = query.canonical();
+        // Behind every name that begins so: names are ASCII.
+        let end = format!("{prefix}\u{10ffff}");
+        Self { transaction, registry, prefix, end, few: FEW, most: SearchPage::MAX_TOTAL }
+    }
+
     fn page(&self, query: &SearchQuery) -> Result<SearchPage, BoxError> {
         if query.text().is_empty() {
             let crates = self.by_name(query.offset(), query.limit().get())?;
@@ -54,16 +62,19 @@ impl SearchOf<'_> {
         let mut crates = self.by_name(query.offset(), query.limit().get())?;
         let room = query.limit().get() - crates.len();
         if room == 0 {
-            let total = self.count(include_str!("sql/count_words.sql"), [pattern])?;
+            let total = self
+                .count(include_str!("sql/count_words.sql"), (pattern, i64::try_from(self.most)?))?;
             return Ok(SearchPage { crates, total });
         }
         let ids = self.matches(&pattern)?;
         let named = self.count_names()?;
         let offset = query.offset().saturating_sub(named);
-        crates.extend(if ids.len() <= FEW {
+        crates.extend(if ids.len() <= self.few {
             self.by_words(&pattern, offset, room)?
+        } else if ids.len() < self.most {
+            self.by_walk(offset, room, |id| Ok(ids.binary_search(&id).is_ok()))?
         } else {
-            self.by_walk(&ids, offset, room)?
+            self.by_walk(offset, room, |id| self.matches_crate(&pattern, id))?
         });
         Ok(SearchPage { crates, total: ids.len() })
     }
@@ -89,7 +100,8 @@ impl SearchOf<'_> {
     }
 
     fn count_names(&self) -> Result<usize, BoxError> {
-        let range = (self.registry, &self.prefix, &self.end);
+        let most = i64::try_from(self.most)?;
+        let range = (self.registry, &self.prefix, &self.end, most);
         self.count(include_str!("sql/count_names.sql"), range)
     }
 
@@ -112,19 +124,25 @@ impl SearchOf<'_> {
         self.found(include_str!("sql/search_words.sql"), params)
     }
 
-    /// The crates that have the words, in ascending order.
+    /// The crates that have the words, in ascending order; no more of them than are counted.
     fn matches(&self, pattern: &str) -> Result<Vec<i64>, BoxError> {
         let mut query = self.transaction.prepare_cached(include_str!("sql/match_words.sql"))?;
-        let ids = query.query_map([pattern], |row| row.get(0))?;
+        let ids = query.query_map((pattern, i64::try_from(self.most)?), |row| row.get(0))?;
         Ok(ids.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// Crates of these whose name begins otherwise.
+    /// Whether this crate has the words.
+    fn matches_crate(&self, pattern: &str, id: i64) -> Result<bool, BoxError> {
+        let mut query = self.transaction.prepare_cached(include_str!("sql/match_crate.sql"))?;
+        Ok(query.exists((pattern, id))?)
+    }
+
+    /// Crates that are found and whose name begins otherwise.
     fn by_walk(
         &self,
-        ids: &[i64],
         offset: usize,
         limit: usize,
+        is_found: impl Fn(i64) -> Result<bool, BoxError>,
     ) -> Result<Vec<FoundCrate>, BoxError> {
         let mut walk = self.transaction.prepare_cached(include_str!("sql/walk_names.sql"))?;
         let mut rows = walk.query((self.registry, &self.prefix, &self.end))?;
@@ -133,7 +151,7 @@ impl SearchOf<'_> {
             && let Some(row) = rows.next()?
         {
             let id: i64 = row.get(0)?;
-            if ids.binary_search(&id).is_ok() {
+            if is_found(id)? {
                 if passed < offset {
                     passed += 1;
                 } else {
@@ -163,3 +181,6 @@ fn found_crate(row: &Row<'_>) -> Result<FoundCrate, BoxError> {
         description: about.description,
     })
 }
+
+#[cfg(test)]
+mod tests;

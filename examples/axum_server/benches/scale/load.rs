@@ -16,7 +16,7 @@ use crate::{
 
 /// How long each kind of request is made.
 const DURATION: Duration = Duration::from_secs(10);
-const CONNECTIONS: usize = 4;
+const CONNECTIONS: u64 = 4;
 
 pub(crate) fn index_files(address: &str, corpus: &Corpus, column: &mut Column) {
     let path = |rank: usize| {
@@ -24,27 +24,45 @@ pub(crate) fn index_files(address: &str, corpus: &Corpus, column: &mut Column) {
         format!("/main/index/{}", name.sparse_path())
     };
     let end = corpus.crates();
-    let uniform = latencies(address, |random| path(random.below(end)));
-    column.add("index file, any crate", uniform);
-    let zipf = latencies(address, |random| path(random.zipf(end)));
-    column.add("index file, by Zipf's law", zipf);
+    let mut load = Load { address, column };
+    load.add("index file, any crate", |random| path(random.below(end)));
+    load.add("index file, by Zipf's law", |random| path(random.zipf(end)));
 }
 
 pub(crate) fn searches(address: &str, corpus: &Corpus, column: &mut Column) {
     let path = |text: &str| format!("/main/api/v1/crates?q={text}&per_page=10");
     let name = |random: &mut Random| corpus.name(random.below(corpus.crates()));
-    let whole = latencies(address, |random| path(&name(random)));
-    column.add("search for a name", whole);
-    let beginning = latencies(address, |random| path(&name(random)[..1 + random.below(6)]));
-    column.add("search for the first 1 to 6 letters of one", beginning);
-    let word = latencies(address, |random| path(corpus.word(random)));
-    column.add("search for a word, by Zipf's law", word);
+    let mut load = Load { address, column };
+    load.add("search, a name", |random| path(&name(random)));
+    load.add("search, 1 to 6 letters a name begins with", |random| {
+        path(&name(random)[..1 + random.below(6)])
+    });
+    load.add("search, a word by Zipf's law", |random| path(corpus.word(random)));
+}
+
+struct Load<'a> {
+    address: &'a str,
+    column: &'a mut Column,
+}
+
+impl Load<'_> {
+    /// Measures one kind of request, by one client and by several at once.
+    fn add(&mut self, what: &str, path: impl Fn(&mut Random) -> String + Sync) {
+        for connections in [1, CONNECTIONS] {
+            let latencies = latencies(self.address, connections, &path);
+            self.column.add(&format!("{what}, {connections} at once"), latencies);
+        }
+    }
 }
 
 /// Median and 99th percentile of what single requests took, and how many there were in a second.
-fn latencies(address: &str, path: impl Fn(&mut Random) -> String + Sync) -> String {
+fn latencies(
+    address: &str,
+    connections: u64,
+    path: impl Fn(&mut Random) -> String + Sync,
+) -> String {
     let mut times: Vec<Duration> = std::thread::scope(|scope| {
-        let connections: Vec<_> = (0..CONNECTIONS as u64)
+        let connections: Vec<_> = (0..connections)
             .map(|seed| {
                 let path = &path;
                 scope.spawn(move || requests(address, seed, path))

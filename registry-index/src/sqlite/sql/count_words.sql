@@ -1,3 +1,7 @@
 SELECT count(*)
-FROM crate_words
-WHERE crate_words MATCH ?1
+FROM (
+    SELECT 1
+    FROM crate_words
+    WHERE crate_words MATCH ?1
+    LIMIT ?2
+)

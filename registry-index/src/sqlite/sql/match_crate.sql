@@ -1,0 +1,3 @@
+SELECT 1
+FROM crate_words
+WHERE crate_words MATCH ?1 AND rowid = ?2
