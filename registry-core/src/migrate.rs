@@ -8,7 +8,7 @@ use futures_util::{StreamExt as _, stream};
 use crate::{
     auth::{TokenStoreError, TokenTransfer},
     index::{Index, IndexError, Lookup},
-    name::CanonicalName,
+    name::{CanonicalName, CrateName},
     record::{CrateRecord, Refusal, Stamp},
 };
 
@@ -31,8 +31,8 @@ const PAGE: NonZeroUsize = NonZeroUsize::new(1000).expect("1000 is not 0");
 /// reported, and so is a crate that cannot be read or copied; the others go on.
 ///
 /// `from` may be written to meanwhile; crates that are new then are left to the next run. Nobody
-/// else may write to `to`. The owners in the records keep the ids they have: [`migrate_users`] has to
-/// bring over the users first. Crate files are not concerned. `progress` is told after each crate.
+/// else may write to `to`. The owners in the records keep the ids they have: [`migrate_users`] has
+/// to bring over the users first. Crate files are not concerned. `progress` is told after each crate.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -129,7 +129,10 @@ async fn copy(
     let Some(source) = source.found().map(|stored| stored.record) else {
         return Err(CopyError::Gone);
     };
-    let mut copied = Copied::Same;
+    if source.name().canonical() != *name {
+        return Err(CopyError::OtherCrate { found: source.name().clone() });
+    }
+    let (mut copied, mut failure) = (Copied::Same, CopyError::Differs);
     for _ in 0..ROUNDS {
         let target = to.load(name, None).await.map_err(CopyError::Target)?.found();
         let (revision, transition) = match target {
@@ -139,18 +142,16 @@ async fn copy(
         let Some((next, change)) = transition else {
             return compare(to, name, &source).await.map(|()| copied);
         };
-        let committed = to.commit(revision.as_ref(), &change, &next).await;
-        match committed {
-            // The next round finds out what is there now.
-            Ok(_) | Err(IndexError::OutcomeUnknown { .. }) if revision.is_none() => {
-                copied = Copied::New;
-            }
-            Ok(_) | Err(IndexError::OutcomeUnknown { .. }) => copied = Copied::Followed,
-            Err(IndexError::Conflict { .. }) => {}
+        // The next round finds out what is there now.
+        match to.commit(revision.as_ref(), &change, &next).await {
+            Err(IndexError::Conflict { .. }) => continue,
+            Ok(_) => {}
+            Err(error @ IndexError::OutcomeUnknown { .. }) => failure = CopyError::Target(error),
             Err(error) => return Err(CopyError::Target(error)),
         }
+        copied = if revision.is_none() { Copied::New } else { Copied::Followed };
     }
-    Err(CopyError::Differs)
+    Err(failure)
 }
 
 /// Whether clients of the target are served what the record says. That the records are equal is
@@ -223,6 +224,12 @@ pub enum CopyError {
     /// The source has lost it since it was listed.
     #[error("the source does not have it any more")]
     Gone,
+    /// The source has the record of another crate under its name.
+    #[error("what the source has of it is crate `{found}`")]
+    OtherCrate {
+        /// The crate that was found.
+        found: CrateName,
+    },
     /// The target shows another state than the one that was written.
     #[error("the target does not show what was written to it: does anybody else write there?")]
     Differs,

@@ -4,8 +4,10 @@ mod common;
 
 use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc};
 
+use async_trait::async_trait;
+use bytes::Bytes;
 use registry_core::{
-    CrateRecord, Index, IndexError, IndexFile,
+    CanonicalName, CrateRecord, Index, IndexError, IndexFile, RecordIndex, RecordStore,
     conformance::{
         faulty::{Fault, Faults, FaultyIndex},
         record_fixture::{
@@ -14,14 +16,14 @@ use registry_core::{
         },
         run,
     },
-    index::Lookup,
+    index::{Lookup, Revision},
     memory::MemoryIndex,
     migrate::{CopyError, MigrateError, Migration, migrate},
     owner::Owners,
     record::{ReleaseRecord, ReleaseState},
 };
 
-use common::DamagedIndex;
+use common::{Damage, DamagedIndex};
 
 /// Puts a record into an index, whatever is there.
 async fn put(index: &MemoryIndex, record: CrateRecord) {
@@ -136,16 +138,67 @@ fn a_crate_that_moved_on_in_the_target_is_left_and_told() {
 #[test]
 fn a_crate_that_cannot_be_read_holds_up_no_other() {
     run(async {
-        let (from, to) = (source().await, MemoryIndex::new());
-        let damaged = DamagedIndex::new(from.clone(), canonical("crate-3"));
-        let migration =
-            migrate(Arc::new(damaged), Arc::new(to.clone()), stamp(), |_| {}).await.unwrap();
-        assert_eq!(counts(&migration), [31, 30, 0, 0, 1]);
-        let [(name, CopyError::Source(IndexError::Backend { .. }))] = &migration.failed[..] else {
+        let from = source().await;
+        for (damage, reason) in [
+            (Damage::Unreadable, "it cannot be read from the source"),
+            (Damage::Lost, "the source does not have it any more"),
+            (Damage::Another(canonical("crate-4")), "what the source has of it is crate `crate-4`"),
+        ] {
+            let to = MemoryIndex::new();
+            let damaged = DamagedIndex::new(from.clone(), canonical("crate-3"), damage);
+            let migration =
+                migrate(Arc::new(damaged), Arc::new(to.clone()), stamp(), |_| {}).await.unwrap();
+            assert_eq!(counts(&migration), [31, 30, 0, 0, 1]);
+            let [(name, error)] = &migration.failed[..] else { panic!("{migration:?}") };
+            assert_eq!((name, error.to_string().as_str()), (&canonical("crate-3"), reason));
+            assert!(to.load(name, None).await.unwrap() == Lookup::Absent);
+        }
+    });
+}
+
+/// Never says what became of a write, and forgets it.
+#[derive(Debug)]
+struct Silent;
+
+#[async_trait]
+impl RecordStore for Silent {
+    async fn get(&self, _: &CanonicalName) -> Result<Option<(Bytes, Revision)>, IndexError> {
+        Ok(None)
+    }
+
+    async fn put(
+        &self,
+        name: &CanonicalName,
+        _: Option<&Revision>,
+        _: Bytes,
+    ) -> Result<Revision, IndexError> {
+        Err(IndexError::OutcomeUnknown { name: name.clone(), source: "no answer".into() })
+    }
+
+    async fn names(
+        &self,
+        _: Option<&CanonicalName>,
+        _: NonZeroUsize,
+    ) -> Result<Vec<CanonicalName>, IndexError> {
+        Ok(Vec::new())
+    }
+
+    async fn ready(&self) -> Result<(), IndexError> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_target_that_gives_no_answer_is_named_as_the_cause() {
+    run(async {
+        let from = MemoryIndex::new();
+        put(&from, first("foo", "1.0.0").0).await;
+        let to = Arc::new(RecordIndex::new(Silent));
+        let migration = migrate(Arc::new(from), to, stamp(), |_| {}).await.unwrap();
+        let [(_, CopyError::Target(IndexError::OutcomeUnknown { .. }))] = &migration.failed[..]
+        else {
             panic!("{migration:?}")
         };
-        assert_eq!(*name, canonical("crate-3"));
-        assert!(to.load(name, None).await.unwrap() == Lookup::Absent);
     });
 }
 

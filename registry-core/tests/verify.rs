@@ -15,7 +15,7 @@ use registry_core::{
     store::{CrateBody, CrateKey},
 };
 
-use common::DamagedIndex;
+use common::{Damage, DamagedIndex};
 
 fn registry(index: impl registry_core::Index, crates: &MemoryCrateStore) -> Registry {
     let config = RegistryConfig::new("https://crates.example.com").unwrap();
@@ -55,7 +55,7 @@ fn each_kind_of_damage_is_found_and_nothing_else() {
         let damaged = key(&index, "two", "1.1.0").await;
         crates.delete(&damaged).await.unwrap();
         crates.put(&damaged, CrateBody::from(bytes::Bytes::from("other"))).await.unwrap();
-        let damaged = DamagedIndex::new(index, canonical("one"));
+        let damaged = DamagedIndex::new(index, canonical("one"), Damage::Unreadable);
 
         let mut seen = Vec::new();
         let registry = registry(damaged, &crates);
@@ -72,6 +72,21 @@ fn each_kind_of_damage_is_found_and_nothing_else() {
         ];
         let expected = [("one", vec![unreadable]), ("three", vec![]), ("two", of_two)];
         assert_eq!(seen, expected.map(|(name, problems)| (name.to_owned(), problems)));
+    });
+}
+
+#[test]
+fn a_crate_without_a_record_of_its_own_is_found() {
+    run(async {
+        let (one, two) = (canonical("one"), canonical("two"));
+        for (damage, problem) in [
+            (Damage::Lost, Problem::NoRecord { name: one.clone() }),
+            (Damage::Another(two), Problem::OtherCrate { name: one.clone(), found: name("two") }),
+        ] {
+            let (index, crates) = published().await;
+            let damaged = DamagedIndex::new(index, one.clone(), damage);
+            assert_eq!(registry(damaged, &crates).verify().await.unwrap(), [problem]);
+        }
     });
 }
 

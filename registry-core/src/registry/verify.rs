@@ -28,8 +28,8 @@ impl Registry {
         Ok(problems)
     }
 
-    /// Checks every crate against the promises: its record can be read, the served index file is
-    /// the record's, and every file that may be downloaded is there, byte for byte.
+    /// Checks every crate against the promises: its record can be read and is its own, the served
+    /// index file is the record's, and every file that may be downloaded is there, byte for byte.
     ///
     /// Reads every stored byte; writers may go on meanwhile. `report` is told of each crate in the
     /// order of names, with what is wrong with it: nothing, if all is well.
@@ -67,7 +67,7 @@ impl Registry {
         let mut problems = Vec::new();
         let record = match self.verify_record(name, &mut problems).await {
             Ok(Some(record)) => record,
-            Ok(None) => return Ok(problems),
+            Ok(None) => return Ok(vec![Problem::NoRecord { name: name.clone() }]),
             Err(error) => {
                 // If the index answers at all, it is this crate that is damaged.
                 self.parts.index.names(None, NonZeroUsize::MIN).await?;
@@ -75,6 +75,10 @@ impl Registry {
                 return Ok(vec![Problem::Unreadable { name, reason }]);
             }
         };
+        if record.name().canonical() != *name {
+            let (name, found) = (name.clone(), record.name().clone());
+            problems.push(Problem::OtherCrate { name, found });
+        }
         for release in record.releases().iter().filter(|release| release.state.is_downloadable()) {
             problems.extend(self.verify_file(record.name(), release).await?);
         }
@@ -163,6 +167,20 @@ pub enum Problem {
         name: CanonicalName,
         /// What the index said, with its causes.
         reason: Box<str>,
+    },
+    /// The index lists the crate, and has no record of it: no crate ever goes away.
+    #[error("crate `{name}` is listed, and there is no record of it")]
+    NoRecord {
+        /// The crate.
+        name: CanonicalName,
+    },
+    /// What is under the name of a crate is the record of another one.
+    #[error("the record of crate `{name}` is one of crate `{found}`")]
+    OtherCrate {
+        /// The crate that was looked for.
+        name: CanonicalName,
+        /// The crate that was found.
+        found: CrateName,
     },
     /// What cargo reads is not what the record says.
     #[error("the index file of crate `{name}` differs from its record")]

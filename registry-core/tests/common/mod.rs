@@ -10,28 +10,53 @@ use registry_core::{
     record::Change,
 };
 
-/// Cannot read one of its crates, or nothing at all.
+/// What is the matter with a crate that is listed.
+#[derive(Debug)]
+pub(crate) enum Damage {
+    Unreadable,
+    /// There is nothing under its name.
+    Lost,
+    /// Under its name there is what is under this one.
+    Another(CanonicalName),
+}
+
+/// Has damage to one of its crates, or cannot read anything at all.
 #[derive(Debug)]
 pub(crate) struct DamagedIndex {
     inner: MemoryIndex,
-    damaged: Option<CanonicalName>,
+    damaged: Option<(CanonicalName, Damage)>,
 }
 
 impl DamagedIndex {
-    pub(crate) fn new(inner: MemoryIndex, damaged: CanonicalName) -> Self {
-        Self { inner, damaged: Some(damaged) }
+    pub(crate) fn new(inner: MemoryIndex, damaged: CanonicalName, damage: Damage) -> Self {
+        Self { inner, damaged: Some((damaged, damage)) }
     }
 
     pub(crate) fn gone() -> Self {
         Self { inner: MemoryIndex::new(), damaged: None }
     }
 
-    /// Fails for the damaged crate; without a name, only if nothing can be read.
-    fn check(&self, name: Option<&CanonicalName>) -> Result<(), IndexError> {
-        let fails = self.damaged.is_none() || (name.is_some() && name == self.damaged.as_ref());
-        let error = || IndexError::Backend { backend: "damaged", source: "bad block".into() };
-        if fails { Err(error()) } else { Ok(()) }
+    /// The name under which to look for this crate.
+    fn place_of(&self, name: &CanonicalName) -> Result<Option<CanonicalName>, IndexError> {
+        match &self.damaged {
+            Some((damaged, damage)) if damaged == name => match damage {
+                Damage::Unreadable => Err(bad_block()),
+                Damage::Lost => Ok(None),
+                Damage::Another(other) => Ok(Some(other.clone())),
+            },
+            Some(_) => Ok(Some(name.clone())),
+            None => Err(bad_block()),
+        }
     }
+
+    /// Fails if nothing can be read.
+    fn check(&self) -> Result<(), IndexError> {
+        self.damaged.as_ref().map(|_| ()).ok_or_else(bad_block)
+    }
+}
+
+fn bad_block() -> IndexError {
+    IndexError::Backend { backend: "damaged", source: "bad block".into() }
 }
 
 #[async_trait]
@@ -41,8 +66,10 @@ impl Index for DamagedIndex {
         name: &CanonicalName,
         known: Option<&ETag>,
     ) -> Result<Lookup<IndexFile>, IndexError> {
-        self.check(Some(name))?;
-        self.inner.index_file(name, known).await
+        match self.place_of(name)? {
+            Some(place) => self.inner.index_file(&place, known).await,
+            None => Ok(Lookup::Absent),
+        }
     }
 
     async fn load(
@@ -50,8 +77,10 @@ impl Index for DamagedIndex {
         name: &CanonicalName,
         known: Option<&Revision>,
     ) -> Result<Lookup<Stored>, IndexError> {
-        self.check(Some(name))?;
-        self.inner.load(name, known).await
+        match self.place_of(name)? {
+            Some(place) => self.inner.load(&place, known).await,
+            None => Ok(Lookup::Absent),
+        }
     }
 
     async fn commit(
@@ -60,7 +89,7 @@ impl Index for DamagedIndex {
         change: &Change,
         next: &CrateRecord,
     ) -> Result<Revision, IndexError> {
-        self.check(Some(&next.name().canonical()))?;
+        self.place_of(&next.name().canonical())?;
         self.inner.commit(expected, change, next).await
     }
 
@@ -69,11 +98,11 @@ impl Index for DamagedIndex {
         after: Option<&CanonicalName>,
         limit: NonZeroUsize,
     ) -> Result<Vec<CanonicalName>, IndexError> {
-        self.check(None)?;
+        self.check()?;
         self.inner.names(after, limit).await
     }
 
     async fn ready(&self) -> Result<(), IndexError> {
-        self.check(None)
+        self.check()
     }
 }
