@@ -50,6 +50,7 @@ macro_rules! search_conformance {
                 words_of_any_script_are_split_alike
                 words_rank_behind_names
                 words_are_those_of_the_highest_version
+                words_that_were_brought_over_are_found
                 words_are_literal;
             absent:;
         }
@@ -65,6 +66,7 @@ macro_rules! search_conformance {
                 words_of_any_script_are_split_alike
                 words_rank_behind_names
                 words_are_those_of_the_highest_version
+                words_that_were_brought_over_are_found
                 words_are_literal;
         }
     };
@@ -86,6 +88,7 @@ macro_rules! search_conformance {
                 crates_without_a_published_version_are_left_out
                 the_highest_version_is_shown
                 a_commit_is_found_at_once
+                what_was_brought_over_is_found
                 $($any)*;
             durable:
                 the_answer_is_the_same_after_a_restart;
@@ -332,6 +335,24 @@ pub async fn a_commit_is_found_at_once(bench: Bench<Searched>) {
     }
 }
 
+pub async fn what_was_brought_over_is_found(bench: Bench<Searched>) {
+    let registry = bench.open().await;
+    let source = publish(&first("Foo-Bar", "1.0.0").0, "1.1.0").0;
+    let record = registry.create(source.imported(stamp())).await;
+    let shown = async || registry.page("foo", 0, 10).await.crates.pop().unwrap().max_version;
+    assert_eq!(shown().await.to_string(), "1.1.0");
+
+    // What came since comes all at once: a yank, and a version that is no higher.
+    let source = set_yanked(&publish(&record, "0.9.0").0, "1.1.0", true).0;
+    let step = record.follow(&source, stamp()).unwrap().unwrap();
+    let record = registry.replace(step).await;
+    assert_eq!(shown().await.to_string(), "1.0.0");
+    let source = set_yanked(&set_yanked(&record, "1.0.0", true).0, "0.9.0", true).0;
+    let step = record.follow(&source, stamp()).unwrap().unwrap();
+    registry.replace(step).await;
+    registry.assert_finds("foo", &[]).await;
+}
+
 pub async fn words_are_found_in_description_and_keywords(bench: Bench<Searched>) {
     let registry = bench.open().await;
     registry.create(described("alpha", "Reads JSON files quickly", &["parser", "no-std"])).await;
@@ -428,6 +449,19 @@ pub async fn words_are_those_of_the_highest_version(bench: Bench<Searched>) {
     registry.replace(patch.unwrap()).await;
     registry.assert_finds("new", &["foo"]).await;
     registry.assert_finds("patch", &[]).await;
+}
+
+pub async fn words_that_were_brought_over_are_found(bench: Bench<Searched>) {
+    let registry = bench.open().await;
+    let brought = |description: &str, keywords: &[&str]| described("foo", description, keywords).0;
+    let source = brought("old words", &["ancient"]);
+    let record = registry.create(source.imported(stamp())).await;
+    registry.assert_finds("old anc", &["foo"]).await;
+    let source = brought("new words", &[]);
+    registry.replace(record.follow(&source, stamp()).unwrap().unwrap()).await;
+    registry.assert_finds("new", &["foo"]).await;
+    registry.assert_finds("old", &[]).await;
+    registry.assert_finds("ancient", &[]).await;
 }
 
 pub async fn words_are_literal(bench: Bench<Searched>) {
