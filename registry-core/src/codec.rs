@@ -13,9 +13,9 @@
 //! `write` tells one write from every other, so that no two of them make the same bytes: a store may
 //! take a checksum of the bytes for their revision, and a writer knows its own again.
 //!
-//! [`header`] reads no more than the header line; [`index_file`] does, and slices; [`decode`] believes nothing: every length must
-//! add up to the last byte, the validator must be that of the lines, and the parts must make a
-//! record.
+//! [`header`] and [`index_file`] read the header line and no other; [`decode`] believes nothing:
+//! every length must add up to the last byte, the validator must be that of the lines, and the parts
+//! must make a record.
 
 use std::{ops::Range, sync::Arc};
 

@@ -29,7 +29,7 @@ impl StaticServer {
             .stdout(file("stdout"))
             .stderr(file("stderr"))
             .spawn()
-            .unwrap();
+            .expect("`python3` is there");
         let stdout = output.path().join("stdout");
         let address = wait_for("the static server to listen", || {
             let stdout = fs::read_to_string(&stdout).unwrap();
