@@ -196,7 +196,8 @@ impl fmt::Display for BucketUrl {
     }
 }
 
-/// A PostgreSQL database. Prints as user, host and database: options may be secrets, too.
+/// A PostgreSQL database. Prints as user, host and database: options may be secrets, too, and so
+/// may be whatever a URL holds that is not written as it should be.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct PostgresUrl(Url);
 
@@ -214,10 +215,12 @@ impl PostgresUrl {
 impl fmt::Display for PostgresUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut url = self.0.clone();
-        // Fails for a URL without a host, which has no password either.
-        let _ = url.set_password(None);
         url.set_query(None);
         url.set_fragment(None);
+        // Without a host, and with a `/` in a password, a part of it is in the path.
+        if url.set_password(None).is_err() || url.path().contains('@') {
+            return write!(f, "{}:…", url.scheme());
+        }
         url.fmt(f)
     }
 }
@@ -376,6 +379,15 @@ mod tests {
         assert_eq!(format!("{url:?}"), "Postgres(PostgresUrl(postgres://u@h:5432/d))");
         let IndexUrl::Postgres(url) = url else { panic!("{url}") };
         assert_eq!(url.expose(), text.0);
+        for text in [
+            "postgres:u:secret@h/d",
+            "postgres:/u:secret@h/d",
+            "postgres:///u:secret@h/d",
+            "postgres://u:5/secret@h/d",
+            "postgres://u:5/%40secret@h/d",
+        ] {
+            assert_eq!(index(text).unwrap().to_string(), "postgres:…", "{text}");
+        }
         let error = index("postgres://u:secret@h:port/d").unwrap_err().to_string();
         assert_eq!(error, "the URL of the PostgreSQL database cannot be read: invalid port number");
     }
