@@ -1,15 +1,10 @@
 //! The files that cargo reads, compared with the records.
 
-use std::{fs, io, num::NonZeroUsize, path::Path};
+use std::{num::NonZeroUsize, path::Path};
 
 use registry_core::{CanonicalName, CrateName};
 
-use super::{
-    disk,
-    error::{At as _, FolderError},
-    folder::Folder,
-    record_file::RecordFile,
-};
+use super::{disk, error::FolderError, folder::Folder, record_file::RecordFile};
 
 /// How many names are in memory at a time.
 const PAGE: NonZeroUsize = NonZeroUsize::new(1000).unwrap();
@@ -75,11 +70,7 @@ impl Folder {
 
     fn lines_differ(&self, record: RecordFile) -> Result<bool, FolderError> {
         let expected = record.index_file()?;
-        let path = self.layout.index_file(&expected.name);
-        match fs::read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
-            lines => Ok(lines.at("read", &path)? != expected.body),
-        }
+        Ok(!disk::holds(&self.layout.index_file(&expected.name), &expected.body)?)
     }
 
     /// Looks for files at the paths of crates that have no record, or another spelling.
@@ -123,7 +114,7 @@ impl Folder {
 /// Nothing, if it is one record that is damaged: whoever loads it is told, and the others go on.
 fn unless_damaged<T>(done: Result<T, FolderError>) -> Result<Option<T>, FolderError> {
     match done {
-        Err(FolderError::Damaged { .. } | FolderError::OtherCrate { .. }) => Ok(None),
+        Err(error) if error.is_damage() => Ok(None),
         done => done.map(Some),
     }
 }

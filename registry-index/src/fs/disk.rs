@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Write as _},
+    io::{self, Read as _, Write as _},
     path::Path,
     time::SystemTime,
 };
@@ -18,13 +18,13 @@ pub(super) enum For {
     Readers,
 }
 
-/// Options that follow no symbolic link in the last part of a path.
+/// Options that follow no symbolic link in the last part of a path, and wait for nobody at a pipe.
 fn options(audience: For) -> OpenOptions {
     let mut options = OpenOptions::new();
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt as _;
-        options.custom_flags(libc::O_NOFOLLOW);
+        options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
         if audience == For::Owner {
             options.mode(0o600);
         }
@@ -34,11 +34,37 @@ fn options(audience: For) -> OpenOptions {
     options
 }
 
-/// The file for reading; `None` if there is none.
-pub(super) fn open(path: &Path) -> Result<Option<File>, FolderError> {
-    match options(For::Owner).read(true).open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        opened => opened.at("open", path).map(Some),
+/// The file for reading, with its length; `None` if there is none.
+pub(super) fn open(path: &Path) -> Result<Option<(File, u64)>, FolderError> {
+    let file = match options(For::Owner).read(true).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(_) if fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) => {
+            return Err(FolderError::NotAFile { path: path.into() });
+        }
+        opened => opened.at("open", path)?,
+    };
+    let found = file.metadata().at("look at", path)?;
+    match found.is_file() {
+        true => Ok(Some((file, found.len()))),
+        false => Err(FolderError::NotAFile { path: path.into() }),
+    }
+}
+
+/// Whether there is a file of these bytes at the path. Reads no more than as many.
+pub(super) fn holds(path: &Path, bytes: &[u8]) -> Result<bool, FolderError> {
+    let (mut file, length) = match open(path) {
+        Ok(Some(found)) => found,
+        Ok(None) | Err(FolderError::NotAFile { .. }) => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    if length != bytes.len() as u64 {
+        return Ok(false);
+    }
+    let mut found = vec![0; bytes.len()];
+    match file.read_exact(&mut found) {
+        // Cut meanwhile.
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        read => read.at("read", path).map(|()| found == bytes),
     }
 }
 

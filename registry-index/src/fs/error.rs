@@ -17,6 +17,8 @@ pub(super) enum FolderError {
     Gone { path: PathBuf },
     #[error("`{}` is not a folder", path.display())]
     NotAFolder { path: PathBuf },
+    #[error("`{}` is not a file", path.display())]
+    NotAFile { path: PathBuf },
     #[error("the record `{}` is damaged", path.display())]
     Damaged { path: PathBuf, source: CodecError },
     #[error("the record `{}` is that of another crate", path.display())]
@@ -26,6 +28,11 @@ pub(super) enum FolderError {
 }
 
 impl FolderError {
+    /// Whether it is about what is in one file, and says nothing of the others.
+    pub(super) fn is_damage(&self) -> bool {
+        matches!(self, Self::Damaged { .. } | Self::OtherCrate { .. } | Self::NotAFile { .. })
+    }
+
     fn is_full(&self) -> bool {
         use io::ErrorKind::{QuotaExceeded, StorageFull};
         matches!(self, Self::Io { source, .. }

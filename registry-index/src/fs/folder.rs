@@ -110,7 +110,9 @@ impl Folder {
         let mut names = Vec::new();
         for shard in shards.iter().filter(|shard| shard.as_str() >= first) {
             let listed = self.names_in(&self.layout.records().join(shard))?;
-            names.extend(listed.into_iter().filter(|name| after.is_none_or(|after| name > after)));
+            // Nobody looks for a record of another name here, and it would spoil the order.
+            let listed = listed.into_iter().filter(|name| layout::shard_of(name) == *shard);
+            names.extend(listed.filter(|name| after.is_none_or(|after| name > after)));
             if names.len() >= limit.get() {
                 names.truncate(limit.get());
                 break;

@@ -1,6 +1,6 @@
 use std::{
     fs,
-    io::{self, Read as _},
+    io::Read as _,
     path::{Path, PathBuf},
 };
 
@@ -100,7 +100,7 @@ fn prepare(folder: &Folder) -> Result<String, FolderError> {
     }
     let _lock = folder.lock_folder()?;
     let path = layout.format();
-    if let Some(file) = disk::open(&path)? {
+    if let Some((file, _)) = disk::open(&path)? {
         let mut format = String::new();
         // A few bytes, whatever it is that somebody has put there.
         file.take(64).read_to_string(&mut format).at("read", &path)?;
@@ -115,12 +115,8 @@ impl Folder {
     pub(super) fn write_config(&self, config: &[u8]) -> Result<(), FolderError> {
         let _lock = self.lock_folder()?;
         let path = self.layout.config();
-        match fs::read(&path) {
-            Ok(found) if found == config => return Ok(()),
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(error).at("read", &path);
-            }
-            _ => {}
+        if disk::holds(&path, config)? {
+            return Ok(());
         }
         self.replace(&path, "config", config, For::Readers)
     }

@@ -43,8 +43,7 @@ impl RecordFile {
         path: PathBuf,
         name: &CanonicalName,
     ) -> Result<Option<Self>, FolderError> {
-        let Some(file) = disk::open(&path)? else { return Ok(None) };
-        let length = file.metadata().at("look at", &path)?.len();
+        let Some((file, length)) = disk::open(&path)? else { return Ok(None) };
         let mut start = Vec::with_capacity(MAX_HEADER_BYTES);
         (&file).take(MAX_HEADER_BYTES as u64).read_to_end(&mut start).at("read", &path)?;
         let header = match codec::header(&start) {

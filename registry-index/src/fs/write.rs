@@ -97,7 +97,7 @@ impl Folder {
         // The power may have taken the rename of the record and left that of the lines. Then what
         // is staged is whole, and says where they are.
         let staged = match RecordFile::open_at(self.layout.staged_record(name), name) {
-            Err(FolderError::Damaged { .. }) => None,
+            Err(error) if error.is_damage() => None,
             staged => staged?,
         };
         if let Some(staged) = staged {
