@@ -470,12 +470,80 @@ async fn a_damaged_record_is_an_error_and_not_an_absence() {
             assert!(matches!(result, Err(IndexError::Backend { .. })), "{result:?}");
         }
     }
+    // One where nobody looks for it is not listed, or a page might end with it.
+    fs::copy(fixture.path(RECORD), fixture.path(".records/fo/zzz")).unwrap();
+    let listed = fixture.index.names(None, NonZeroUsize::MAX).await.unwrap();
+    assert_eq!(listed, [canonical(CRATE)]);
     // A record in the place of another's.
     fixture.write(RECORD, &whole);
     fs::copy(fixture.path(RECORD), fixture.path(".records/fo/foo_baz")).unwrap();
     let result = fixture.index.index_file(&canonical("foo-baz"), None).await;
     assert!(matches!(result, Err(IndexError::Backend { .. })), "{result:?}");
     fixture.assert_stored().await;
+}
+
+/// Somebody who opens a pipe waits for who writes to it, and who reads this device has no end.
+#[cfg(unix)]
+#[tokio::test]
+async fn what_is_no_file_is_neither_waited_for_nor_read() {
+    type Plant = fn(&Path);
+    let plants: [(&str, Plant); 3] = [
+        ("pipe", |path| {
+            assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+        }),
+        ("device", |path| std::os::unix::fs::symlink("/dev/zero", path).unwrap()),
+        ("folder", |path| fs::create_dir(path).unwrap()),
+    ];
+    for (what, plant) in plants {
+        let mut fixture = Fixture::new().await;
+        let keep = fixture.path("keep");
+        let replace = |fixture: &Fixture, file: &str| {
+            fs::rename(fixture.path(file), &keep).unwrap();
+            plant(&fixture.path(file));
+        };
+        replace(&fixture, RECORD);
+        let (next, change) = publish(&fixture.record, "0.2.0");
+        for result in [
+            fixture.index.load(&canonical(CRATE), None).await.map(drop),
+            fixture.index.index_file(&canonical(CRATE), None).await.map(drop),
+            fixture.index.commit(Some(&fixture.revision), &change, &next).await.map(drop),
+        ] {
+            let Err(IndexError::Backend { source, .. }) = result else {
+                panic!("{what}: {result:?}")
+            };
+            let path = fixture.path(RECORD);
+            assert_eq!(source.to_string(), format!("`{}` is not a file", path.display()));
+        }
+        // Left to whoever loads it; the others are checked.
+        assert_eq!(fixture.index.check().await.unwrap(), [], "{what}");
+        match what {
+            "folder" => fs::remove_dir(fixture.path(RECORD)).unwrap(),
+            _ => fs::remove_file(fixture.path(RECORD)).unwrap(),
+        }
+        fs::rename(&keep, fixture.path(RECORD)).unwrap();
+        fixture.assert_stored().await;
+
+        replace(&fixture, LINES);
+        let expected = [Difference::Differs { name: name(CRATE) }];
+        assert_eq!(fixture.index.check().await.unwrap(), expected, "{what}");
+        if what == "folder" {
+            continue;
+        }
+        assert_eq!(fixture.index.rebuild().await.unwrap(), expected, "{what}");
+        fixture.assert_stored().await;
+
+        let config = RegistryConfig::new("https://crates.example.com").unwrap();
+        plant(&fixture.path("config.json"));
+        fixture.index.write_config(&config).await.unwrap();
+        assert_eq!(fixture.read("config.json"), config.to_json());
+
+        // Of a crate that is not there: it can be still.
+        plant(&fixture.path(".records/staged/new.record"));
+        fixture.index = open(&fixture.folder);
+        let (record, change) = first("new", "1.0.0");
+        fixture.index.commit(None, &change, &record).await.unwrap();
+        fixture.assert_stored().await;
+    }
 }
 
 /// In memory, where a rename puts a name elsewhere in the listing of its folder.
