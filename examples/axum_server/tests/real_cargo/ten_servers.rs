@@ -40,14 +40,17 @@ fn ten_servers_are_one_registry(place: &Place) {
     fetch_by_cargo(&survivor);
 }
 
-/// Cargo publishes through every server at once, and every other server has it at once.
+/// Cargo publishes through every server at once, and every other server has it at once; meanwhile
+/// cargo fetches what is new through another one.
 fn publish_by_cargo(servers: &[RwLock<Server>], token: &str) {
     thread::scope(|scope| {
         for (number, server) in servers.iter().enumerate() {
             scope.spawn(move || {
                 let server = server.read().unwrap();
                 let cargo = Cargo::anonymous(&server).with("CARGO_REGISTRIES_MAIN_TOKEN", token);
+                let reader = Cargo::anonymous(&servers[(number + 1) % SERVERS].read().unwrap());
                 for round in 0..ROUNDS {
+                    let mut dependencies = String::new();
                     for name in [format!("cargo-{number}"), "cargo-shared".to_owned()] {
                         let version = format!("1.{number}.{round}");
                         cargo.publish_library(&name, &version);
@@ -55,7 +58,12 @@ fn publish_by_cargo(servers: &[RwLock<Server>], token: &str) {
                             let other = other.read().unwrap();
                             assert_eq!(versions(&other, &name, &version), 1, "{name} {version}");
                         }
+                        dependencies += &format!(
+                            "{name} = {{ version = \"={version}\", registry = \"main\" }}\n"
+                        );
                     }
+                    let app = reader.program(&format!("app-{round}"), "");
+                    reader.run_in(&app.dependencies(&dependencies), ["fetch"]).success();
                 }
             });
         }
