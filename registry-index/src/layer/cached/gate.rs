@@ -15,9 +15,16 @@ use registry_core::{BoxError, CanonicalName, IndexError};
 /// A gate for each name that somebody asks for; none for any other.
 #[derive(Debug)]
 pub(super) struct Gates<T> {
-    gates: Mutex<HashMap<CanonicalName, Arc<Gate<T>>>>,
+    gates: Mutex<HashMap<CanonicalName, Place<T>>>,
     /// How many questions have begun. A counter and no clock: two moments of a clock may be one.
     begun: AtomicU64,
+}
+
+/// A gate with somebody before it.
+#[derive(Debug)]
+struct Place<T> {
+    gate: Arc<Gate<T>>,
+    visitors: usize,
 }
 
 /// Held by the one who asks. Keeps the last answer for as long as anybody waits.
@@ -40,7 +47,12 @@ impl<T> Gates<T> {
     /// Gets in line. From here on every question that begins is young enough to be used.
     pub(super) fn arrive<'a>(&'a self, name: &'a CanonicalName) -> Visitor<'a, T> {
         let arrival = self.begun.load(Ordering::SeqCst);
-        let gate = self.lock().entry(name.clone()).or_default().clone();
+        let mut gates = self.lock();
+        let nobody = || Place { gate: Arc::default(), visitors: 0 };
+        let place = gates.entry(name.clone()).or_insert_with(nobody);
+        place.visitors += 1;
+        let gate = place.gate.clone();
+        drop(gates);
         Visitor { gates: self, name, gate, arrival }
     }
 
@@ -50,7 +62,7 @@ impl<T> Gates<T> {
     }
 
     // No change below is half done when something panics.
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<CanonicalName, Arc<Gate<T>>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<CanonicalName, Place<T>>> {
         self.gates.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -74,8 +86,9 @@ impl<T: Clone> Visitor<'_, T> {
 impl<T> Drop for Visitor<'_, T> {
     fn drop(&mut self) {
         let mut gates = self.gates.lock();
-        // The map's and this one: more are made under the lock alone.
-        if Arc::strong_count(&self.gate) == 2 {
+        let Some(place) = gates.get_mut(self.name) else { return };
+        place.visitors -= 1;
+        if place.visitors == 0 {
             gates.remove(self.name);
         }
     }
@@ -144,5 +157,25 @@ impl fmt::Display for Shared {
 impl std::error::Error for Shared {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.0.source()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use registry_core::conformance::record_fixture::canonical;
+
+    use super::*;
+
+    #[test]
+    fn no_gate_is_left_by_visitors_who_leave_at_once() {
+        let (gates, foo) = (Gates::<()>::new(), canonical("foo"));
+        let (one, other) = (gates.arrive(&foo), gates.arrive(&foo));
+        // The first has left, and a thread is on its way to drop what it had.
+        let dropped_late = one.gate.clone();
+        drop(one);
+        assert_eq!(gates.count(), 1);
+        drop(other);
+        drop(dropped_late);
+        assert_eq!(gates.count(), 0);
     }
 }
