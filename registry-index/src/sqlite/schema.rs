@@ -42,6 +42,8 @@ const BUSY_PAUSE: Duration = Duration::from_millis(5);
 pub(super) enum Access {
     Read,
     Write,
+    /// To ask whether anything was committed, where nothing may block.
+    Watch,
 }
 
 /// Why a file cannot be used as a database.
@@ -186,7 +188,11 @@ pub(super) fn connect(path: &Path, access: Access) -> rusqlite::Result<Connectio
     // Without URI: a path is a path, whatever characters are in it.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(BUSY_TIMEOUT)?;
+    // Before anything else: what is set below is set in the file that is opened for it.
+    connection.busy_timeout(match access {
+        Access::Watch => Duration::ZERO,
+        Access::Read | Access::Write => BUSY_TIMEOUT,
+    })?;
     connection.set_prepared_statement_cache_capacity(64);
     // NORMAL may lose acknowledged commits when the power fails.
     connection.pragma_update(None, "synchronous", "full")?;
@@ -196,7 +202,7 @@ pub(super) fn connect(path: &Path, access: Access) -> rusqlite::Result<Connectio
     // Damage is noticed where it is read, and a failing disk is an error and not a signal.
     connection.pragma_update(None, "cell_size_check", true)?;
     connection.pragma_update(None, "mmap_size", 0)?;
-    if let Access::Read = access {
+    if let Access::Read | Access::Watch = access {
         connection.pragma_update(None, "query_only", true)?;
     }
     Ok(connection)

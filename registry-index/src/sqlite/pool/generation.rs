@@ -44,8 +44,7 @@ impl Pool {
         let connection = match &asked.connection {
             Some(connection) => connection,
             None => {
-                let connection = schema::connect(&self.path, Access::Read)?;
-                connection.busy_timeout(std::time::Duration::ZERO)?;
+                let connection = schema::connect(&self.path, Access::Watch)?;
                 asked.opened = asked.opened.checked_add(1).ok_or("too many connections")?;
                 asked.connection.insert(connection)
             }

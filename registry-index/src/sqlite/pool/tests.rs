@@ -1,4 +1,7 @@
-use std::error::Error;
+use std::{
+    error::Error,
+    time::{Duration, Instant},
+};
 
 use futures_util::FutureExt as _;
 use tempfile::TempDir;
@@ -147,7 +150,7 @@ async fn a_full_database_says_so_and_the_next_write_succeeds() {
 async fn a_lock_that_is_held_too_long_fails_and_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let pool = pool(&folder);
-    pool.writer.idle()[0].busy_timeout(std::time::Duration::from_millis(10)).unwrap();
+    pool.writer.idle()[0].busy_timeout(Duration::from_millis(10)).unwrap();
     let other = schema::connect(&pool.path, Access::Write).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let written = pool.write(|transaction| insert(transaction, "bob"));
@@ -156,6 +159,21 @@ async fn a_lock_that_is_held_too_long_fails_and_leaves_nothing() {
     other.execute_batch("ROLLBACK").unwrap();
     pool.write(|transaction| insert(transaction, "alice")).await.unwrap();
     assert_eq!(logins(&pool).await, ["alice"]);
+}
+
+#[test]
+fn the_generation_is_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let pool = pool(&folder);
+    // A lock that lets nobody in while a log is made good has no other connection beside it.
+    pool.writer.idle().clear();
+    let other = schema::connect(&pool.path, Access::Write).unwrap();
+    other.execute_batch("PRAGMA locking_mode = exclusive; BEGIN IMMEDIATE").unwrap();
+    let asked = Instant::now();
+    assert_eq!(pool.generation(), None);
+    assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
+    drop(other);
+    assert!(pool.generation().is_some());
 }
 
 #[tokio::test]
