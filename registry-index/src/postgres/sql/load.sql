@@ -3,18 +3,19 @@
 SELECT
     crate.revision,
     crate.name,
-    CASE WHEN coalesce(release.position, 0) = 0 THEN crate.owners END,
-    CASE WHEN coalesce(release.position, 0) = 0 THEN crate.about END,
+    CASE WHEN is_new AND coalesce(release.position, 0) = 0 THEN crate.owners END,
+    CASE WHEN is_new AND coalesce(release.position, 0) = 0 THEN crate.about END,
     release.line,
     release.size,
     release.published_at,
     release.published_by,
     release.state
 FROM crate
+CROSS JOIN LATERAL (SELECT crate.revision IS DISTINCT FROM $3 AS is_new) AS asker
 LEFT JOIN LATERAL (
     SELECT position, line, size, published_at, published_by, state
     FROM release
-    WHERE release.crate = crate.id AND crate.revision IS DISTINCT FROM $3
+    WHERE release.crate = crate.id AND is_new
     ORDER BY position
 ) AS release ON TRUE
 WHERE crate.registry = $1 AND crate.canonical = $2
