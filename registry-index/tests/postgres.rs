@@ -6,7 +6,7 @@ mod cutting_proxy;
 #[path = "common/postgres.rs"]
 mod server;
 
-use std::{num::NonZeroUsize, sync::Arc};
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -233,6 +233,24 @@ fn a_commit_writes_the_rows_that_differ() {
 }
 
 #[test]
+fn who_has_a_record_is_sent_its_revision_alone() {
+    test(async |schema| {
+        let index = schema.open().await.index("main");
+        let (record, change) = first("foo", "0.1.0");
+        let revision = index.commit(None, &change, &record).await.unwrap();
+        let load = include_str!("../src/postgres/sql/load.sql");
+        let client = schema.client().await;
+        let texts = async |known: Option<i64>| {
+            let rows = client.query(load, &[&"main", &"foo", &known]).await.unwrap();
+            let texts = [2, 3, 4].map(|column| rows[0].get::<_, Option<&str>>(column).is_some());
+            (rows.len(), texts)
+        };
+        assert_eq!(texts(None).await, (1, [true; 3]));
+        assert_eq!(texts(revision.as_str().parse().ok()).await, (1, [false; 3]));
+    });
+}
+
+#[test]
 fn what_the_server_refuses_was_not_written() {
     test(async |schema| {
         let index = schema.open().await.index("main");
@@ -313,6 +331,34 @@ fn a_commit_whose_answer_is_lost_is_unknown() {
         );
         assert_eq!(stored(&index, "foo").await, next);
         assert_eq!(proxy.cuts(), 1);
+    });
+}
+
+/// On one thread, because the clock of a runtime can be moved on there.
+#[test]
+fn a_connection_that_owes_an_answer_is_not_used_again() {
+    let Some(service) = service("REGISTRY_TEST_POSTGRES") else { return };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let schema = Schema::fresh(service).await;
+        let proxy = CuttingProxy::start(&schema.url()).await;
+        let index = PostgresDatabase::connect(&proxy.url).await.unwrap().index("main");
+        let (record, change) = first("foo", "0.1.0");
+        let revision = index.commit(None, &change, &record).await.unwrap();
+        let (next, change) = publish(&record, "0.2.0");
+        proxy.keep_the_answer_to(r#""vers":"0.2.0""#);
+        let lose_patience = async {
+            proxy.has_kept().await;
+            tokio::time::pause();
+            tokio::time::advance(Duration::from_secs(60)).await;
+            tokio::time::resume();
+        };
+        let commit = index.commit(Some(&revision), &change, &next);
+        let (committed, ()) = tokio::join!(commit, lose_patience);
+        assert!(matches!(committed, Err(IndexError::OutcomeUnknown { .. })), "{committed:?}");
+        for _ in 0..PostgresDatabase::DEFAULT_CONNECTIONS.get() {
+            assert_eq!(stored(&index, "foo").await, next);
+        }
     });
 }
 

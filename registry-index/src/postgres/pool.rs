@@ -75,17 +75,17 @@ impl Pool {
         let (connection, statement) = self.prepare(statement).await.map_err(WriteError::Failed)?;
         match in_time(connection.query(&statement, parameters)).await {
             Ok(rows) => Ok(rows),
-            Err(failure) => {
-                let error = match failure.reported() {
-                    // The connection ended, perhaps between the commit and its report.
-                    None => WriteError::Unknown(failure.into()),
-                    Some(error) if *error.code() == SqlState::DISK_FULL => {
-                        WriteError::Full(failure.into())
-                    }
-                    Some(_) => WriteError::Failed(failure.into()),
-                };
-                Err(error)
-            }
+            Err(failure) => Err(match failure.reported() {
+                // The connection ended, perhaps between the commit and its report.
+                None => {
+                    retire(connection, &failure);
+                    WriteError::Unknown(failure.into())
+                }
+                Some(error) if *error.code() == SqlState::DISK_FULL => {
+                    WriteError::Full(failure.into())
+                }
+                Some(_) => WriteError::Failed(failure.into()),
+            }),
         }
     }
 

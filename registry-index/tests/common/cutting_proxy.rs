@@ -1,23 +1,32 @@
-//! A proxy in front of a server that loses one answer.
+//! A proxy in front of a server that loses one answer, or keeps it.
 
 use std::sync::{Arc, Mutex};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
+    sync::Notify,
 };
 
-/// Passes connections on to a server, until it is told to cut one.
+/// Passes connections on to a server, until it is told to cut one or to let it hang.
 pub(crate) struct CuttingProxy {
     /// Leads through the proxy.
     pub(crate) url: String,
     plan: Arc<Mutex<Plan>>,
+    kept: Arc<Notify>,
 }
 
 #[derive(Default)]
 struct Plan {
-    marker: Option<String>,
+    marked: Option<(String, Fate)>,
     cuts: usize,
+}
+
+/// What becomes of the answer to a request.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Cut,
+    Kept,
 }
 
 impl CuttingProxy {
@@ -31,24 +40,35 @@ impl CuttingProxy {
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let plan = Arc::<Mutex<Plan>>::default();
-        let plan_of_all = plan.clone();
+        let (plan, kept) = (Arc::<Mutex<Plan>>::default(), Arc::<Notify>::default());
+        let of_all = (plan.clone(), kept.clone());
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let (server, plan) = (server.clone(), plan_of_all.clone());
+                let (server, (plan, kept)) = (server.clone(), of_all.clone());
                 tokio::spawn(async move {
                     let server = TcpStream::connect(server).await.unwrap();
-                    pass(client, server, &plan).await
+                    pass(client, server, &plan, &kept).await
                 });
             }
         });
-        Self { url: format!("{scheme}://{user}{address}/{path}"), plan }
+        Self { url: format!("{scheme}://{user}{address}/{path}"), plan, kept }
     }
 
     /// The next request with this in it is passed on; its answer is not, and both connections are
     /// closed when it comes.
     pub(crate) fn cut_the_answer_to(&self, marker: &str) {
-        self.plan.lock().unwrap().marker = Some(marker.to_owned());
+        self.plan.lock().unwrap().marked = Some((marker.to_owned(), Fate::Cut));
+    }
+
+    /// The next request with this in it is passed on; its answer is not, nor is anything behind it,
+    /// and the connection stays open.
+    pub(crate) fn keep_the_answer_to(&self, marker: &str) {
+        self.plan.lock().unwrap().marked = Some((marker.to_owned(), Fate::Kept));
+    }
+
+    /// Waits until an answer is kept.
+    pub(crate) async fn has_kept(&self) {
+        self.kept.notified().await;
     }
 
     /// How many answers were cut.
@@ -57,20 +77,21 @@ impl CuttingProxy {
     }
 }
 
-async fn pass(mut client: TcpStream, mut server: TcpStream, plan: &Mutex<Plan>) {
+async fn pass(mut client: TcpStream, mut server: TcpStream, plan: &Mutex<Plan>, kept: &Notify) {
     let (mut request, mut answer) = (vec![0; 1 << 20], vec![0; 1 << 20]);
-    let mut cut = false;
+    let mut fate = None;
     loop {
         tokio::select! {
             read = client.read(&mut request) => match read {
                 Ok(length @ 1..) => {
-                    cut |= is_marked(&request[..length], plan);
+                    fate = fate.or(fate_of(&request[..length], plan));
                     server.write_all(&request[..length]).await.unwrap();
                 }
                 _ => return,
             },
             read = server.read(&mut answer) => match read {
-                Ok(1..) if cut => return plan.lock().unwrap().cuts += 1,
+                Ok(1..) if fate == Some(Fate::Cut) => return plan.lock().unwrap().cuts += 1,
+                Ok(1..) if fate == Some(Fate::Kept) => kept.notify_one(),
                 Ok(length @ 1..) => {
                     if client.write_all(&answer[..length]).await.is_err() {
                         return;
@@ -82,12 +103,9 @@ async fn pass(mut client: TcpStream, mut server: TcpStream, plan: &Mutex<Plan>) 
     }
 }
 
-fn is_marked(request: &[u8], plan: &Mutex<Plan>) -> bool {
-    let mut plan = plan.lock().unwrap();
-    let Some(marker) = &plan.marker else { return false };
-    let found = request.windows(marker.len()).any(|part| part == marker.as_bytes());
-    if found {
-        plan.marker = None;
-    }
-    found
+fn fate_of(request: &[u8], plan: &Mutex<Plan>) -> Option<Fate> {
+    let found = |(marker, _): &mut (String, Fate)| {
+        request.windows(marker.len()).any(|part| part == marker.as_bytes())
+    };
+    plan.lock().unwrap().marked.take_if(found).map(|(_, fate)| fate)
 }
