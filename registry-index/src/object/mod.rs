@@ -36,8 +36,10 @@
 //!
 //! Reading an index file is one GET of the whole record, and a write is one GET and one PUT of it.
 //! A [`load`](Index::load) with the revision of before is a conditional GET: a record that is
-//! unchanged is not sent again. So put a cache in front, which asks just that. Listing names takes
-//! one LIST for each thousand; nothing but listings and searches does it.
+//! unchanged is not sent again. An index file always comes with its record. So put a cache in
+//! front, and allow it some staleness: it asks for records in the cheaper way, and for an index file
+//! not at all while it is young enough. Listing names takes one LIST for each thousand; nothing but
+//! listings and searches does it.
 //! [`NameSearch`](registry_core::search::NameSearch) over this index lists all names for each
 //! query.
 //!

@@ -12,13 +12,14 @@
 //! ```
 //!
 //! Each process keeps up to [`PostgresDatabase::DEFAULT_CONNECTIONS`] connections, and one more for
-//! each [`Listener`]; the disk writes of commits that come together are one. A connection that was lost is replaced at its next use; a commit during which
-//! it was lost ends in [`IndexError::OutcomeUnknown`].
+//! each [`Listener`]; the disk writes of commits that come together are one. A connection that was
+//! lost is replaced at its next use; a commit during which it was lost ends in
+//! [`IndexError::OutcomeUnknown`].
 //!
 //! # The URL
 //!
-//! `postgres://USER:PASSWORD@HOST:PORT/DATABASE?PARAMETER=VALUE&…`, with the parameters of libpq that
-//! [`tokio_postgres::Config`] knows, and of TLS, as libpq means them:
+//! `postgres://USER:PASSWORD@HOST:PORT/DATABASE?PARAMETER=VALUE&…`, with the parameters of libpq
+//! that [`tokio_postgres::Config`] knows, and of TLS, as libpq means them:
 //!
 //! | `sslmode` | encrypted | the server is the one that was meant |
 //! |---|---|---|
@@ -33,9 +34,9 @@
 //!
 //! # The database
 //!
-//! PostgreSQL 13 or later, tested with 15; encoding UTF8. Tables are made in the first schema of the `search_path`,
-//! which is `public`, or the one that `options=-csearch_path%3DNAME` sets. The user must own them. A
-//! pooler between must keep to sessions: statements are prepared.
+//! PostgreSQL 13 or later, tested with 15; encoding UTF8. Tables are made in the first schema of the
+//! `search_path`, which is `public`, or the one that `options=-csearch_path%3DNAME` sets. The user
+//! must own them. A pooler between must keep to sessions: statements are prepared.
 //!
 //! What each connection is told at its start, unless `options` says otherwise: `statement_timeout`
 //! 15 s, `lock_timeout` 5 s, `idle_in_transaction_session_timeout` 15 s. Not changed is
@@ -128,9 +129,9 @@ impl PostgresDatabase {
     ///
     /// Connects by itself, again and again, and calls `on_change` with `None` each time it has
     /// connected: any crate may have changed meanwhile. A commit may go unheard if its process ends
-    /// then, or loses its connection: this makes caches current sooner than a time limit of their
-    /// own does, but does not stand for one. `on_change` must not block. Has to be called within a
-    /// tokio runtime.
+    /// then, or loses its connection, or if its future was dropped: this makes caches current sooner
+    /// than a time limit of their own does, but does not stand for one. `on_change` must not block.
+    /// Has to be called within a tokio runtime.
     pub fn listen(
         &self,
         registry: &str,
