@@ -35,8 +35,8 @@ pub(crate) enum Error {
     #[error("cannot check the index: {}", causes(.0))]
     Check(#[source] IndexError),
     #[error(
-        "`{place}` keeps nothing that could be rebuilt: only the folder of file:DIR has files \
-         beside its records"
+        "`{place}` has no files for web servers to make anew: only the folder of file:DIR keeps \
+         them beside its records"
     )]
     NothingToRebuild { place: String },
     #[error("`{place}` is not backed up by this command: {instead}; or copy it by `migrate`")]

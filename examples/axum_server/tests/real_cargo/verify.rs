@@ -137,8 +137,8 @@ fn what_has_no_files_beside_its_records_is_not_rebuilt() {
     assert_eq!(
         String::from_utf8(output.stderr).unwrap(),
         format!(
-            "error: `sqlite:{}/index.sqlite` keeps nothing that could be rebuilt: only the folder \
-             of file:DIR has files beside its records\n",
+            "error: `sqlite:{}/index.sqlite` has no files for web servers to make anew: only the \
+             folder of file:DIR keeps them beside its records\n",
             server.data().display()
         )
     );
