@@ -11,16 +11,13 @@ use registry_core::{
     conformance::{
         faulty::{Fault, Faults, FaultyIndex},
         record_fixture::{
-            about, add_owner, alice, canonical, first, name, owner, publish, release, set_yanked,
-            stamp,
+            add_owner, canonical, first, in_every_state, owner, publish, set_yanked, stamp,
         },
         run,
     },
     index::{Lookup, Revision},
     memory::MemoryIndex,
     migrate::{CopyError, MigrateError, Migration, migrate},
-    owner::Owners,
-    record::{ReleaseRecord, ReleaseState},
 };
 
 use common::{Damage, DamagedIndex};
@@ -31,20 +28,6 @@ async fn put(index: &MemoryIndex, record: CrateRecord) {
     let revision = revision.map(|stored| stored.revision);
     let (record, change) = record.imported(stamp());
     index.commit(revision.as_ref(), &change, &record).await.unwrap();
-}
-
-/// A crate with a release in each state.
-fn in_every_state(crate_name: &str) -> CrateRecord {
-    use ReleaseState::*;
-    let states = [Published, Yanked, Unlisted, Archived, Disposed, Deleted];
-    let releases = states.into_iter().enumerate().map(|(count, state)| {
-        let release = release(crate_name, &format!("1.{count}.0"));
-        let line = release.line.with_yanked(state == Yanked);
-        Arc::new(ReleaseRecord { line, state, ..release })
-    });
-    let owners = Owners::from_iter([alice(), owner(7, "bob")]);
-    let about = about("in every state");
-    CrateRecord::from_parts(name(crate_name), owners, about, releases.collect()).unwrap()
 }
 
 /// An index with more crates than are copied at a time.

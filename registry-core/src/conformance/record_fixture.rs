@@ -2,6 +2,8 @@
 //!
 //! Every function panics on texts that are not what it takes: these are for tests alone.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use semver::Version;
 
@@ -9,7 +11,7 @@ use crate::{
     Checksum,
     entry::IndexLine,
     name::{CanonicalName, CrateName},
-    owner::{Login, Owner},
+    owner::{Login, Owner, Owners},
     record::{About, CrateRecord, ReleaseRecord, ReleaseState, Stamp, Timestamp, Transition},
 };
 
@@ -95,6 +97,18 @@ pub fn publish(record: &CrateRecord, version: &str) -> Transition {
 /// The publish of any release; what the crate says of itself stays.
 pub fn publish_release(record: &CrateRecord, release: ReleaseRecord) -> Transition {
     record.publish(record.name(), record.about().clone(), release, stamp().request).unwrap()
+}
+
+/// A crate with a release in each state, and two owners.
+pub fn in_every_state(name: &str) -> CrateRecord {
+    let releases = ReleaseState::ALL.into_iter().enumerate().map(|(number, state)| {
+        let version = format!("1.{number}.0+build");
+        let line = line(name, &version, state == ReleaseState::Yanked, "");
+        Arc::new(ReleaseRecord { line, state, ..release(name, &version) })
+    });
+    let owners = Owners::from_iter([alice(), owner(7, "bob")]);
+    let about = about("in every state, \u{1f980} \"quoted\"");
+    CrateRecord::from_parts(self::name(name), owners, about, releases.collect()).unwrap()
 }
 
 /// A yank that changes something, or the undoing of one.

@@ -5,17 +5,14 @@ use std::{
     num::NonZeroUsize,
     path::Path,
     process::{Command, Output, Stdio},
-    sync::Arc,
 };
 
 use registry_core::{
     CrateRecord, Index, IndexFile,
     conformance::{
-        record_fixture::{about, alice, first, name, owner, publish, release, set_yanked, stamp},
+        record_fixture::{first, in_every_state, publish, set_yanked, stamp},
         run,
     },
-    owner::Owners,
-    record::{ReleaseRecord, ReleaseState},
 };
 use registry_index::sqlite::SqliteDatabase;
 use tempfile::TempDir;
@@ -51,20 +48,6 @@ fn content(path: &Path) -> BTreeMap<String, (CrateRecord, IndexFile)> {
         }
         content
     })
-}
-
-/// A crate with a release in each state that there is, and two owners.
-fn in_every_state(crate_name: &str) -> CrateRecord {
-    use ReleaseState::*;
-    let states = [Published, Yanked, Unlisted, Archived, Disposed, Deleted];
-    let releases = states.into_iter().enumerate().map(|(count, state)| {
-        let release = release(crate_name, &format!("1.{count}.0+build"));
-        let line = release.line.with_yanked(state == Yanked);
-        Arc::new(ReleaseRecord { line, state, ..release })
-    });
-    let owners = Owners::from_iter([alice(), owner(7, "bob")]);
-    let about = about("in every state, \u{1f980} \"quoted\"");
-    CrateRecord::from_parts(name(crate_name), owners, about, releases.collect()).unwrap()
 }
 
 /// `folder` is for what has no place for tokens.
