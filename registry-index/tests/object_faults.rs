@@ -4,10 +4,12 @@
 #[path = "common/fake_s3.rs"]
 mod fake_s3;
 
+use std::num::NonZeroUsize;
+
 use fake_s3::{Deed, FakeS3, Fault, Objects, Reply};
 use registry_core::{
     CrateRecord, Index, IndexError, Login, Owner, Registry, RegistryConfig,
-    auth::{Caller, Principal},
+    auth::{Caller, Principal, TokenDigest, TokenStore as _},
     codec,
     conformance::{
         fixture::publish_body,
@@ -18,7 +20,7 @@ use registry_core::{
     record::Transition,
     registry::{PublishError, WriteError},
 };
-use registry_index::object::ObjectIndex;
+use registry_index::object::{ObjectIndex, ObjectTokens};
 
 const KEY: &str = "records/foo";
 
@@ -264,6 +266,40 @@ async fn a_cut_object_is_an_error_and_not_a_shorter_record() {
     for error in [of_file, of_record] {
         assert!(matches!(error, IndexError::Backend { .. }), "{error:?}");
     }
+}
+
+#[tokio::test]
+async fn a_bucket_that_is_gone_is_missed_until_it_is_back() {
+    let s3 = FakeS3::start().await;
+    let index = ObjectIndex::open(s3.client()).await.unwrap();
+    let tokens = ObjectTokens::open(s3.client()).await.unwrap();
+    let (digest, foo) = (TokenDigest::of("secret"), canonical("foo"));
+    let alice = tokens.create(&Login::new("alice").unwrap(), &digest).await.unwrap();
+    let (record, change) = first("foo", "1.0.0");
+    let revision = index.commit(None, &change, &record).await.unwrap();
+    let (next, next_change) = publish(&record, "1.1.0");
+    s3.hide(true);
+    for (at, result) in [
+        index.load(&foo, None).await.map(drop),
+        index.index_file(&foo, None).await.map(drop),
+        index.names(None, NonZeroUsize::MIN).await.map(drop),
+        index.commit(None, &change, &record).await.map(drop),
+        index.ready().await,
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert!(matches!(result, Err(IndexError::Backend { .. })), "{at}: {result:?}");
+    }
+    // Refused as in another state, at which nobody can look.
+    let committed = index.commit(Some(&revision), &next_change, &next).await;
+    assert!(matches!(committed, Err(IndexError::OutcomeUnknown { .. })), "{committed:?}");
+    // Not `None`, which would be an answer about the token.
+    tokens.find(&digest).await.unwrap_err();
+    s3.hide(false);
+    assert_eq!(tokens.find(&digest).await.unwrap(), Some(alice));
+    index.commit(Some(&revision), &next_change, &next).await.unwrap();
+    assert_eq!(index.load(&foo, None).await.unwrap().found().unwrap().record, next);
 }
 
 #[tokio::test]

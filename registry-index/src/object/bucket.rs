@@ -26,7 +26,7 @@ impl Bucket {
         let options = GetOptions { if_none_match: e_tag, ..GetOptions::default() };
         let found = match self.0.get_opts(path, options).await {
             Ok(found) => found,
-            Err(Error::NotFound { .. }) => return Ok(Lookup::Absent),
+            Err(error) if is_absent(&error) => return Ok(Lookup::Absent),
             Err(Error::NotModified { .. }) => return Ok(Lookup::Unchanged),
             Err(error) => return Err(error),
         };
@@ -162,6 +162,18 @@ impl Refusal {
             _ => None,
         }
     }
+}
+
+/// Whether an object is not there, in a bucket that is.
+///
+/// A bucket that is gone has to be an error, and no answer about a crate or a token. The client takes
+/// both for one; of what the store says besides it gives the text alone.
+fn is_absent(error: &Error) -> bool {
+    // S3 and GCS, Azure.
+    const GONE: [&str; 2] = ["<Code>NoSuchBucket</Code>", "<Code>ContainerNotFound</Code>"];
+    let Error::NotFound { source, .. } = error else { return false };
+    let said = source.to_string();
+    !GONE.iter().any(|code| said.contains(code))
 }
 
 /// Whether the client has sent the request more than once, so that the answer is about the last

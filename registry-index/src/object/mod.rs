@@ -30,7 +30,8 @@
 //!
 //! For a registry in a part of a bucket, wrap the store in an
 //! [`object_store::prefix::PrefixStore`]. Nobody else may write below that prefix. The store's
-//! permissions have to be to read, write and list there, and to delete below `probe/`.
+//! permissions have to be to read, write and list there, and to delete below `probe/`. If the bucket
+//! is removed, everything fails until it is back.
 //!
 //! # Cost
 //!

@@ -47,6 +47,7 @@ struct State {
     objects: Objects,
     faults: VecDeque<Fault>,
     fails_reads: bool,
+    is_gone: bool,
     requests: Vec<String>,
 }
 
@@ -98,6 +99,11 @@ impl FakeS3 {
     /// From now on every GET is answered 500, or none.
     pub(crate) fn fail_reads(&self, fails: bool) {
         lock(&self.state).fails_reads = fails;
+    }
+
+    /// Whether there is no bucket from now on; what was in it is kept.
+    pub(crate) fn hide(&self, is_gone: bool) {
+        lock(&self.state).is_gone = is_gone;
     }
 
     pub(crate) fn faults_left(&self) -> usize {
@@ -196,6 +202,9 @@ fn answer(request: &Request, state: &mut State) -> Answer {
     let (key, query) = key.split_once('?').unwrap_or((key, ""));
     let key = key.trim_start_matches('/').to_owned();
     state.requests.push(format!("{} {}", request.method, if key.is_empty() { "?" } else { &key }));
+    if state.is_gone {
+        return reply(404, "", b"<Error><Code>NoSuchBucket</Code></Error>");
+    }
     match request.method.as_str() {
         "PUT" => {
             let fault = match key.starts_with("records/") {
