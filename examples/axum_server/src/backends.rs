@@ -7,8 +7,11 @@ use std::{
 };
 
 use object_store::{
-    ObjectStore, RetryConfig, aws::AmazonS3Builder, azure::MicrosoftAzureBuilder,
-    gcp::GoogleCloudStorageBuilder, prefix::PrefixStore,
+    ClientConfigKey, ObjectStore, RetryConfig,
+    aws::{AmazonS3Builder, AmazonS3ConfigKey},
+    azure::{AzureConfigKey, MicrosoftAzureBuilder},
+    gcp::{GoogleCloudStorageBuilder, GoogleConfigKey},
+    prefix::PrefixStore,
 };
 use registry_core::{
     Index,
@@ -39,6 +42,11 @@ const CACHE_BYTES: u64 = 64 << 20;
 
 /// How long a request to a bucket is repeated: less than a client waits for its answer.
 const RETRY: Duration = Duration::from_secs(20);
+
+/// How long a bucket may say nothing, and how long a request to it may take in all: that is up to
+/// who downloads the file, for it is passed on as it is read. By default it is cut off after 30 s.
+const PATIENCE: [(ClientConfigKey, &str); 2] =
+    [(ClientConfigKey::ReadTimeout, "20 seconds"), (ClientConfigKey::Timeout, "1 hour")];
 
 impl IndexArgs {
     /// Where the index is.
@@ -237,20 +245,56 @@ fn open_sqlite(path: PathBuf) -> Result<SqliteDatabase, Error> {
 /// endpoint are in the variables that each provider's own tools read.
 fn open_bucket(url: &BucketUrl) -> object_store::Result<Arc<dyn ObjectStore>> {
     let bucket = url.bucket.as_str();
-    let retry = RetryConfig { retry_timeout: RETRY, ..RetryConfig::default() };
     let store: Arc<dyn ObjectStore> = match url.provider {
-        Provider::S3 => {
-            let builder = AmazonS3Builder::from_env().with_bucket_name(bucket);
-            Arc::new(builder.with_retry(retry).build()?)
-        }
-        Provider::Google => {
-            let builder = GoogleCloudStorageBuilder::from_env().with_bucket_name(bucket);
-            Arc::new(builder.with_retry(retry).build()?)
-        }
-        Provider::Azure => {
-            let builder = MicrosoftAzureBuilder::from_env().with_container_name(bucket);
-            Arc::new(builder.with_retry(retry).build()?)
-        }
+        Provider::S3 => Arc::new(s3(bucket).build()?),
+        Provider::Google => Arc::new(google(bucket).build()?),
+        Provider::Azure => Arc::new(azure(bucket).build()?),
     };
     Ok(Arc::new(PrefixStore::new(store, url.prefix.clone())))
+}
+
+fn retry() -> RetryConfig {
+    RetryConfig { retry_timeout: RETRY, ..RetryConfig::default() }
+}
+
+fn s3(bucket: &str) -> AmazonS3Builder {
+    let builder = AmazonS3Builder::from_env().with_bucket_name(bucket).with_retry(retry());
+    PATIENCE.into_iter().fold(builder, |builder, (key, value)| {
+        builder.with_config(AmazonS3ConfigKey::Client(key), value)
+    })
+}
+
+fn google(bucket: &str) -> GoogleCloudStorageBuilder {
+    let builder = GoogleCloudStorageBuilder::from_env().with_bucket_name(bucket);
+    PATIENCE.into_iter().fold(builder.with_retry(retry()), |builder, (key, value)| {
+        builder.with_config(GoogleConfigKey::Client(key), value)
+    })
+}
+
+fn azure(bucket: &str) -> MicrosoftAzureBuilder {
+    let builder = MicrosoftAzureBuilder::from_env().with_container_name(bucket);
+    PATIENCE.into_iter().fold(builder.with_retry(retry()), |builder, (key, value)| {
+        builder.with_config(AzureConfigKey::Client(key), value)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Measured in minutes, so that nothing shorter than a look at the settings would show it.
+    #[test]
+    fn a_slow_download_is_not_cut_off_by_the_client_of_a_bucket() {
+        use ClientConfigKey::{ReadTimeout, Timeout};
+        let of_s3 = |key| s3("b").get_config_value(&AmazonS3ConfigKey::Client(key));
+        let of_google = |key| google("b").get_config_value(&GoogleConfigKey::Client(key));
+        let of_azure = |key| azure("b").get_config_value(&AzureConfigKey::Client(key));
+        for found in [
+            [of_s3(Timeout), of_s3(ReadTimeout)],
+            [of_google(Timeout), of_google(ReadTimeout)],
+            [of_azure(Timeout), of_azure(ReadTimeout)],
+        ] {
+            assert_eq!(found, ["1 hour", "20 seconds"].map(|text| Some(text.to_owned())));
+        }
+    }
 }
