@@ -11,6 +11,7 @@ use bytes::Bytes;
 use registry_core::{Checksum, IndexLine, store::CrateBody};
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 
+use super::report::LeftOutLine;
 use crate::{crate_file::checksum_of, error::Error};
 
 /// Largest crate file that is read, in bytes: it is held in memory. Source: ours.
@@ -22,6 +23,8 @@ const MEMORY_UNIT_BYTES: u64 = 1 << 20;
 /// A folder with crate files somewhere in it.
 #[derive(Debug)]
 pub(super) struct CrateFolder {
+    /// Folders that cannot be read.
+    pub(super) left_out: Vec<LeftOutLine>,
     files: Vec<PathBuf>,
     /// `NAME-VERSION` in lower case, with all files that may be that one by their paths.
     by_name: HashMap<String, Vec<PathBuf>>,
@@ -39,16 +42,24 @@ pub(super) struct FileInMemory<'a> {
 
 impl CrateFolder {
     /// Looks through the folder `root`. What begins with a dot is passed over; symbolic links are
-    /// not followed.
+    /// not followed. A folder below that cannot be read is told, and the others count.
     pub(super) fn find(root: &Path) -> Result<Self, Error> {
-        let mut files = Vec::new();
+        fs::read_dir(root).map_err(|source| Error::ReadFolder { folder: root.into(), source })?;
+        let (mut files, mut left_out) = (Vec::new(), Vec::new());
         let mut by_name: HashMap<String, Vec<PathBuf>> = HashMap::new();
         let mut folders = vec![root.to_owned()];
         while let Some(folder) = folders.pop() {
-            let failed = |source| Error::ReadFolder { folder: folder.clone(), source };
-            for entry in fs::read_dir(&folder).map_err(failed)? {
-                let entry = entry.map_err(failed)?;
-                let kind = entry.file_type().map_err(failed)?;
+            let entries =
+                fs::read_dir(&folder).and_then(|entries| entries.map(with_kind).collect());
+            let entries: Vec<(fs::DirEntry, fs::FileType)> = match entries {
+                Ok(entries) => entries,
+                Err(error) => {
+                    let reason = error.to_string();
+                    left_out.push(LeftOutLine { path: folder, line: None, reason });
+                    continue;
+                }
+            };
+            for (entry, kind) in entries {
                 if entry.file_name().as_encoded_bytes().starts_with(b".") {
                     continue;
                 }
@@ -64,7 +75,7 @@ impl CrateFolder {
             }
         }
         let memory = Semaphore::new(units(MAX_CRATE_BYTES) as usize);
-        Ok(Self { files, by_name, by_checksum: OnceCell::new(), memory })
+        Ok(Self { left_out, files, by_name, by_checksum: OnceCell::new(), memory })
     }
 
     /// The files that may be that of the line, by their paths.
@@ -110,6 +121,12 @@ impl CrateFolder {
         let body = read_file(path, bytes).await.map_err(failed)?.into();
         Ok(FileInMemory { body, _memory: memory })
     }
+}
+
+fn with_kind(entry: io::Result<fs::DirEntry>) -> io::Result<(fs::DirEntry, fs::FileType)> {
+    let entry = entry?;
+    let kind = entry.file_type()?;
+    Ok((entry, kind))
 }
 
 fn units(bytes: u64) -> u32 {

@@ -59,7 +59,7 @@ pub(crate) struct ImportArgs {
 pub(crate) async fn import(args: ImportArgs) -> Result<End, Error> {
     let mut progress = Progress::new();
     let files = IndexFiles::find(&args.index_dir)?;
-    let folder = CrateFolder::find(&args.crates)?;
+    let mut folder = CrateFolder::find(&args.crates)?;
 
     let index = args.index.open().await?;
     // Under no address: nothing of it is served from here.
@@ -68,10 +68,12 @@ pub(crate) async fn import(args: ImportArgs) -> Result<End, Error> {
         .offload(BlockingThreads::new())
         .build();
     let owner = user(&*index.tokens(), &args.owner).await?;
+    let mut left_out = files.left_out;
+    left_out.append(&mut folder.left_out);
     let importer = Arc::new(Importer { registry, owner, folder });
 
     let (mut done, all) = (0, files.crates.len());
-    let mut report = Report { left_out: files.left_out, ..Report::default() };
+    let mut report = Report { left_out, ..Report::default() };
     let mut tasks = JoinSet::new();
     let mut crates = files.crates.into_iter();
     loop {

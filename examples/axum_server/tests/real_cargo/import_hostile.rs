@@ -1,6 +1,6 @@
 //! What a registry that is brought over may hold, by accident or on purpose.
 
-use std::fs;
+use std::{fs, process::Command};
 
 use crate::common::{
     CrateFile, Import, OldRegistry, Server, axum_server, checksum, index_line, index_path,
@@ -152,6 +152,27 @@ fn no_symbolic_link_is_followed() {
             "index/ou: symbolic links are not followed",
         ]
     );
+}
+
+/// No path is as long as the folders are deep.
+#[cfg(target_os = "linux")]
+#[test]
+fn folders_without_an_end_keep_no_other_file_back() {
+    let server = Server::start();
+    let old = OldRegistry::new();
+    let good = CrateFile::library("good", "1.0.0", b"");
+    old.add(&good, &index_line(&good, ""));
+    let script = "i=0; while [ $i -lt 30 ]; do mkdir $0 && cd -P $0 || exit 1; i=$((i+1)); done";
+    let deep = "d".repeat(200);
+    let made = Command::new("sh").args(["-c", script, &deep]).current_dir(old.crates()).status();
+    assert!(made.unwrap().success());
+    let (counts, left_out) = import(&old, &server);
+    // Neither can the test remove it by its path.
+    let removed = Command::new("rm").arg("-rf").arg(old.crates().join(&deep)).status();
+    assert!(removed.unwrap().success());
+    assert_eq!(counts, [1, 0, 0, 1]);
+    let reason = left_out[0].strip_prefix(&format!("crates/{deep}/")).unwrap();
+    assert!(reason.ends_with(": File name too long (os error 36)"), "{reason}");
 }
 
 #[cfg(unix)]
