@@ -36,10 +36,11 @@ impl IndexFiles {
     pub(super) fn find(root: &Path) -> Result<Self, Error> {
         let mut found = Self::default();
         let mut crates: BTreeMap<String, Vec<SourceFile>> = BTreeMap::new();
-        let entries = fs::read_dir(root)
-            .map_err(|source| Error::ReadFolder { folder: root.into(), source })?;
-        let mut folders = vec![(Vec::<String>::new(), root.to_owned(), Ok(entries))];
-        while let Some((above, folder, entries)) = folders.pop() {
+        fs::read_dir(root).map_err(|source| Error::ReadFolder { folder: root.into(), source })?;
+        let mut folders = vec![(Vec::<String>::new(), root.to_owned())];
+        while let Some((above, folder)) = folders.pop() {
+            // Opened no sooner: an index has more folders than a process may have open.
+            let entries = fs::read_dir(&folder);
             let entries = entries.and_then(|entries| entries.collect::<io::Result<Vec<_>>>());
             let entries = match entries {
                 Ok(entries) => entries,
@@ -67,8 +68,7 @@ impl IndexFiles {
                 let may_be_above = above.len() < 2 && name.len() <= 2;
                 if kind.is_dir() && may_be_above {
                     let above = above.iter().cloned().chain([name.to_lowercase()]).collect();
-                    let entries = fs::read_dir(&path);
-                    folders.push((above, path, entries));
+                    folders.push((above, path));
                 } else if kind.is_symlink() && (may_be_above || is_place_of(&name, &above)) {
                     let reason = "symbolic links are not followed".into();
                     found.left_out.push(LeftOutLine { path, line: None, reason });

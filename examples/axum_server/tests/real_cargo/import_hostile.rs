@@ -123,6 +123,25 @@ fn files_too_large_to_hold_are_told() {
     );
 }
 
+/// As one of the size of crates.io has by the default of 1,024 open files.
+#[cfg(unix)]
+#[test]
+fn an_index_may_have_more_folders_than_a_process_open_files() {
+    let server = Server::start();
+    let old = OldRegistry::new();
+    // Each in a folder of its own at the root.
+    let letter = |number: u8| char::from(b'a' + number);
+    let name_of = |number: u8| format!("{}{}-x", letter(number / 10), letter(number % 10));
+    for number in 0..100 {
+        let file = CrateFile::library(&name_of(number), "1.0.0", b"");
+        old.add(&file, &index_line(&file, ""));
+    }
+    let import = old.import_command(&server.data());
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -n 80; exec \"$0\" \"$@\""]).arg(import.get_program());
+    assert_eq!(Import::of(limited.args(import.get_args())), Import::all_new(100));
+}
+
 #[cfg(unix)]
 #[test]
 fn no_symbolic_link_is_followed() {
