@@ -56,6 +56,7 @@
 use std::{fmt, num::NonZeroUsize, sync::Arc};
 
 use async_trait::async_trait;
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
 
 pub use crate::index_file::{ETag, IndexFile};
 use crate::{
@@ -165,6 +166,23 @@ impl<I: Index + ?Sized> Index for Arc<I> {
     async fn ready(&self) -> Result<(), IndexError> {
         (**self).ready().await
     }
+}
+
+/// How many records are loaded at the same time: most of the time goes by waiting for what they
+/// are kept in.
+const AT_ONCE: usize = 8;
+
+/// The records of `names`, in their order. A crate that is not there is passed over.
+pub(crate) fn records(
+    index: Arc<dyn Index>,
+    names: Vec<CanonicalName>,
+) -> impl Stream<Item = Result<CrateRecord, IndexError>> + Send + Unpin {
+    let loads = stream::iter(names).map(move |name| {
+        let index = index.clone();
+        async move { index.load(&name, None).await }
+    });
+    let records = loads.buffered(AT_ONCE);
+    Box::pin(records.try_filter_map(async |found| Ok(found.found().map(|stored| stored.record))))
 }
 
 /// What a conditional read found.

@@ -3,10 +3,11 @@
 use std::{collections::BTreeSet, fmt, num::NonZeroUsize, sync::Arc};
 
 use async_trait::async_trait;
+use futures_util::TryStreamExt as _;
 use semver::Version;
 
 use crate::{
-    index::{Index, IndexError},
+    index::{self, Index, IndexError},
     name::{CanonicalName, CrateName},
     record::About,
 };
@@ -226,16 +227,13 @@ impl Search for NameSearch {
         }
         matches.sort();
         let mut found = Vec::new();
-        for (_, name) in matches {
-            if let Some(stored) = self.0.load(&name, None).await?.found()
-                && let Some(max_version) = stored.record.max_version().cloned()
-            {
-                let description = stored.record.about().description.clone();
-                found.push(FoundCrate {
-                    name: stored.record.name().clone(),
-                    max_version,
-                    description,
-                });
+        let names = matches.into_iter().map(|(_, name)| name).collect();
+        let mut records = index::records(self.0.clone(), names);
+        while let Some(record) = records.try_next().await? {
+            if let Some(max_version) = record.max_version().cloned() {
+                let (name, description) =
+                    (record.name().clone(), record.about().description.clone());
+                found.push(FoundCrate { name, max_version, description });
             }
         }
         let total = found.len().min(SearchPage::MAX_TOTAL);

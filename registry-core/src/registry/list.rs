@@ -1,20 +1,16 @@
 use std::{cmp::Reverse, num::NonZeroUsize, sync::Arc};
 
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::TryStreamExt as _;
 
 use super::{ReadError, Registry};
 use crate::{
     auth::{Action, AuthError, Caller},
-    index::IndexError,
+    index::{self, IndexError},
     listing::{CrateListing, CrateSort, Listed, ReleaseListing, ReleaseSort},
     name::CanonicalName,
     owner::Owners,
     record::{CrateRecord, ReleaseRecord},
 };
-
-/// How many records are loaded at the same time: most of the time goes by waiting for what they
-/// are kept in.
-const AT_ONCE: usize = 8;
 
 impl Registry {
     /// The crates that the caller may see, a page at a time.
@@ -43,7 +39,7 @@ impl Registry {
             names = self.chosen(names, listing).await?;
         }
         let Listed { page, total } = Listed::part_of(names, listing.offset, listing.limit);
-        let page = self.records(page).try_collect().await?;
+        let page = index::records(self.parts.index.clone(), page).try_collect().await?;
         Ok(Listed { page, total })
     }
 
@@ -117,7 +113,7 @@ impl Registry {
         listing: &CrateListing,
     ) -> Result<Vec<CanonicalName>, IndexError> {
         let mut chosen = Vec::new();
-        let mut records = self.records(names);
+        let mut records = index::records(self.parts.index.clone(), names);
         while let Some(record) = records.try_next().await? {
             let is_wanted = |state| record.releases().iter().any(|r| r.state == state);
             if listing.state.is_none_or(is_wanted) {
@@ -129,22 +125,5 @@ impl Registry {
             CrateSort::New => chosen.sort_by_key(|(at, _)| Reverse(*at)),
         }
         Ok(chosen.into_iter().map(|(_, name)| name).collect())
-    }
-
-    /// The records of `names`, in their order.
-    fn records(
-        &self,
-        names: Vec<CanonicalName>,
-    ) -> impl stream::Stream<Item = Result<CrateRecord, IndexError>> + Send + Unpin + use<> {
-        let registry = self.clone();
-        let loads = stream::iter(names).map(move |name| {
-            let registry = registry.clone();
-            async move { registry.parts.index.load(&name, None).await }
-        });
-        let records = loads.buffered(AT_ONCE).try_filter_map(async |lookup| {
-            // No crate goes away, but what is not there is not listed.
-            Ok(lookup.found().map(|stored| stored.record))
-        });
-        Box::pin(records)
     }
 }
