@@ -168,6 +168,20 @@ impl<I: Index + ?Sized> Index for Arc<I> {
     }
 }
 
+/// All names of an index, in ascending order.
+pub(crate) async fn all_names(index: &dyn Index) -> Result<Vec<CanonicalName>, IndexError> {
+    const PAGE: NonZeroUsize = NonZeroUsize::new(1000).expect("1000 is not 0");
+    let mut names = Vec::new();
+    loop {
+        let page = index.names(names.last(), PAGE).await?;
+        let is_last = page.len() < PAGE.get();
+        names.extend(page);
+        if is_last {
+            return Ok(names);
+        }
+    }
+}
+
 /// How many records are loaded at the same time: most of the time goes by waiting for what they
 /// are kept in.
 const AT_ONCE: usize = 8;

@@ -7,7 +7,7 @@ use futures_util::{StreamExt as _, stream};
 
 use crate::{
     auth::{TokenStoreError, TokenTransfer},
-    index::{Index, IndexError, Lookup},
+    index::{self, Index, IndexError, Lookup},
     name::{CanonicalName, CrateName},
     record::{CrateRecord, Refusal, Stamp},
 };
@@ -18,9 +18,6 @@ const AT_ONCE: usize = 16;
 
 /// How often a crate is decided anew because somebody else wrote to the target.
 const ROUNDS: usize = 8;
-
-/// How many names are asked for at a time.
-const PAGE: NonZeroUsize = NonZeroUsize::new(1000).expect("1000 is not 0");
 
 /// Copies every crate of `from` to `to` as it is, in the order of names, and compares each with
 /// what the target has then: the record, and the index file with its validator.
@@ -55,7 +52,7 @@ pub async fn migrate(
     stamp: Stamp,
     mut progress: impl FnMut(&Migration) + Send,
 ) -> Result<Migration, MigrateError> {
-    let names = names(&*from).await.map_err(MigrateError::Source)?;
+    let names = index::all_names(&*from).await.map_err(MigrateError::Source)?;
     let mut migration = Migration { crates: names.len(), ..Migration::default() };
     let copies = names.into_iter().map(|name| {
         let (from, to, stamp) = (from.clone(), to.clone(), stamp.clone());
@@ -98,19 +95,6 @@ pub async fn migrate_users(
         to.adopt(user).await?;
     }
     Ok(users.len())
-}
-
-/// All names of an index.
-async fn names(index: &dyn Index) -> Result<Vec<CanonicalName>, IndexError> {
-    let mut names = Vec::new();
-    loop {
-        let page = index.names(names.last(), PAGE).await?;
-        let last = page.len() < PAGE.get();
-        names.extend(page);
-        if last {
-            return Ok(names);
-        }
-    }
 }
 
 enum Copied {

@@ -210,21 +210,13 @@ impl NameSearch {
 #[async_trait]
 impl Search for NameSearch {
     async fn search(&self, query: &SearchQuery) -> Result<SearchPage, IndexError> {
-        const PAGE: NonZeroUsize = NonZeroUsize::new(1000).expect("1000 is not 0");
-        let mut matches: Vec<(Rank, CanonicalName)> = Vec::new();
-        let mut after = None;
-        loop {
-            let page = self.0.names(after.as_ref(), PAGE).await?;
-            let full = page.len() == PAGE.get();
-            after = page.last().cloned();
-            matches.extend(page.into_iter().filter_map(|name| {
+        let names = index::all_names(&*self.0).await?.into_iter();
+        let mut matches: Vec<(Rank, CanonicalName)> = names
+            .filter_map(|name| {
                 let words = words(name.as_str()).into_iter().collect();
                 Some((Rank::of(query, &name, &words)?, name))
-            }));
-            if !full {
-                break;
-            }
-        }
+            })
+            .collect();
         matches.sort();
         let mut found = Vec::new();
         let names = matches.into_iter().map(|(_, name)| name).collect();
