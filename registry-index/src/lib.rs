@@ -44,6 +44,8 @@ pub mod postgres;
 mod search_cases;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod write_error;
 
 /// The page of the package, so that the program in it is compiled.
 #[cfg(all(doctest, feature = "sqlite"))]

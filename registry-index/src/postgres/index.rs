@@ -11,11 +11,8 @@ use registry_core::{
 };
 use tokio_postgres::Row;
 
-use super::{
-    BACKEND, Database, failed,
-    pool::{Parameters, WriteError},
-    search::found_by,
-};
+use super::{BACKEND, Database, failed, pool::Parameters, search::found_by};
+use crate::write_error::WriteError;
 
 /// One registry of a [`PostgresDatabase`](super::PostgresDatabase): its index, and its search.
 ///
@@ -85,9 +82,7 @@ impl Index for PostgresIndex {
         match written {
             Ok(Some(revision)) => Ok(Revision::from(revision.to_string())),
             Ok(None) => Err(IndexError::Conflict { name }),
-            Err(WriteError::Full(source)) => Err(IndexError::Full { backend: BACKEND, source }),
-            Err(WriteError::Failed(source)) => Err(failed(source)),
-            Err(WriteError::Unknown(source)) => Err(IndexError::OutcomeUnknown { name, source }),
+            Err(error) => Err(error.of_commit(BACKEND, name)),
         }
     }
 
@@ -107,11 +102,8 @@ impl Index for PostgresIndex {
     }
 
     async fn ready(&self) -> Result<(), IndexError> {
-        match self.database.pool.write(include_str!("sql/ready.sql"), &[]).await {
-            Ok(_) => Ok(()),
-            Err(WriteError::Full(source)) => Err(IndexError::Full { backend: BACKEND, source }),
-            Err(WriteError::Failed(source) | WriteError::Unknown(source)) => Err(failed(source)),
-        }
+        let written = self.database.pool.write(include_str!("sql/ready.sql"), &[]).await;
+        written.map(drop).map_err(|error| error.of_ready(BACKEND))
     }
 }
 
@@ -165,7 +157,8 @@ impl PostgresIndex {
             }
         };
         let written = self.database.pool.write(statement, &parameters).await?;
-        written.first().map(|row| row.try_get(0)).transpose().map_err(impossible)
+        let revision = written.first().map(|row| row.try_get(0)).transpose();
+        revision.map_err(|error| WriteError::Unknown(error.into()))
     }
 }
 

@@ -11,6 +11,7 @@ use tokio_postgres::{
 };
 
 use super::settings::Settings;
+use crate::write_error::WriteError;
 
 /// How long a caller waits for a connection while all are in use.
 const WAIT: Duration = Duration::from_secs(10);
@@ -23,16 +24,6 @@ pub(super) type Parameters<'a> = &'a [&'a (dyn ToSql + Sync)];
 /// Connections that are kept for the next caller. Clones share them.
 #[derive(Clone)]
 pub(super) struct Pool(deadpool_postgres::Pool);
-
-/// Why a statement that writes did not end well.
-pub(super) enum WriteError {
-    /// There is no room left; nothing was written.
-    Full(BoxError),
-    /// Nothing was written.
-    Failed(BoxError),
-    /// Nobody can say whether it was written.
-    Unknown(BoxError),
-}
 
 impl Pool {
     pub(super) fn new(settings: &Settings, connections: NonZeroUsize) -> Result<Self, BuildError> {

@@ -7,7 +7,8 @@ use registry_core::{
 };
 use tokio_postgres::{Row, types::ToSql};
 
-use super::{BACKEND, Database, pool::WriteError};
+use super::{BACKEND, Database};
+use crate::write_error::WriteError;
 
 /// The users and tokens of a [`PostgresDatabase`](super::PostgresDatabase).
 #[derive(Clone)]
@@ -110,12 +111,8 @@ impl PostgresTokens {
         statement: &str,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<(), BoxError> {
-        match self.database.pool.write(statement, parameters).await {
-            Ok(_) => Ok(()),
-            Err(
-                WriteError::Full(source) | WriteError::Failed(source) | WriteError::Unknown(source),
-            ) => Err(source),
-        }
+        let written = self.database.pool.write(statement, parameters).await;
+        written.map(drop).map_err(WriteError::into_source)
     }
 
     async fn find_account(&self, login: &Login) -> Result<Option<Owner>, BoxError> {

@@ -11,11 +11,7 @@ use registry_core::{
 };
 use rusqlite::{OptionalExtension as _, Row, Transaction, named_params, params};
 
-use super::{
-    BACKEND, failed,
-    pool::{Pool, WriteError},
-    words_text,
-};
+use super::{BACKEND, failed, pool::Pool, words_text};
 
 /// One registry of a [`SqliteDatabase`](super::SqliteDatabase): its index, and its search.
 ///
@@ -79,9 +75,7 @@ impl Index for SqliteIndex {
         match written.await {
             Ok(Some(revision)) => Ok(Revision::from(revision.to_string())),
             Ok(None) => Err(IndexError::Conflict { name }),
-            Err(WriteError::Full(source)) => Err(IndexError::Full { backend: BACKEND, source }),
-            Err(WriteError::Failed(source)) => Err(failed(source)),
-            Err(WriteError::Unknown(source)) => Err(IndexError::OutcomeUnknown { name, source }),
+            Err(error) => Err(error.of_commit(BACKEND, name)),
         }
     }
 
@@ -113,10 +107,7 @@ impl Index for SqliteIndex {
                 transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
             Ok(transaction.pragma_update(None, "user_version", version)?)
         });
-        ready.await.map_err(|error| match error {
-            WriteError::Full(source) => IndexError::Full { backend: BACKEND, source },
-            WriteError::Failed(source) | WriteError::Unknown(source) => failed(source),
-        })
+        ready.await.map_err(|error| error.of_ready(BACKEND))
     }
 }
 

@@ -19,6 +19,7 @@ use tokio::sync::Semaphore;
 
 use self::{generation::Generation, group::Queue};
 use super::schema::{self, Access};
+use crate::write_error::WriteError;
 
 /// Transactions that read at the same time. More of them would wait for the same disk and cores.
 const READERS: usize = 4;
@@ -38,17 +39,6 @@ pub(super) struct Pool {
 struct Lane {
     access: Access,
     idle: Mutex<Vec<Connection>>,
-}
-
-/// Why a write did not succeed, by what is certain afterwards.
-#[derive(Debug)]
-pub(super) enum WriteError {
-    /// Nothing was written: there is no room.
-    Full(BoxError),
-    /// Nothing was written.
-    Failed(BoxError),
-    /// It may have been written.
-    Unknown(BoxError),
 }
 
 impl Pool {

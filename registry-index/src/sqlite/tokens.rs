@@ -7,10 +7,8 @@ use registry_core::{
 };
 use rusqlite::{OptionalExtension as _, Row, ToSql, Transaction};
 
-use super::{
-    BACKEND,
-    pool::{Pool, WriteError},
-};
+use super::{BACKEND, pool::Pool};
+use crate::write_error::WriteError;
 
 /// The users and tokens of a [`SqliteDatabase`](super::SqliteDatabase).
 #[derive(Clone)]
@@ -131,9 +129,7 @@ fn owner(row: &Row<'_>) -> rusqlite::Result<Result<Owner, BoxError>> {
 }
 
 fn write_failed(error: WriteError) -> TokenStoreError {
-    let (WriteError::Full(source) | WriteError::Failed(source) | WriteError::Unknown(source)) =
-        error;
-    failed(source)
+    failed(error.into_source())
 }
 
 fn failed(source: BoxError) -> TokenStoreError {

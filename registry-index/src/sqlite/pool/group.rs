@@ -16,7 +16,8 @@ use registry_core::BoxError;
 use rusqlite::{Transaction, TransactionBehavior};
 use tokio::sync::oneshot;
 
-use super::{Pool, WriteError, at_commit, before_commit};
+use super::{Pool, at_commit, before_commit};
+use crate::write_error::WriteError;
 
 /// Most writers that share a transaction: none waits for more than so many others.
 const MAX_JOBS: usize = 64;
