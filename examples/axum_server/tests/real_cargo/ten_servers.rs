@@ -1,9 +1,10 @@
 //! Ten servers on the same data, and no one else: together they are one registry.
 
 use std::{
+    hash::{BuildHasher as _, RandomState},
     sync::{
         Mutex, RwLock,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     thread,
 };
@@ -16,8 +17,8 @@ use crate::{
 const SERVERS: usize = 10;
 /// Publishes by cargo through each server, to a crate of its own and to one that all share.
 const ROUNDS: usize = 2;
-/// Publishes that must be under way or done before each of the servers is killed.
-const BEFORE_KILL: usize = 15;
+/// Publishes from one kill to the next, on average.
+const BETWEEN_KILLS: u64 = 15;
 
 fn ten_servers_are_one_registry(place: &Place) {
     // All at once: the first of them makes what the others find.
@@ -29,15 +30,41 @@ fn ten_servers_are_one_registry(place: &Place) {
     let token = servers[0].read().unwrap().token("alice");
 
     publish_by_cargo(&servers, &token);
-    let done = publish_while_half_of_them_are_killed(&servers, &token);
+    let kills = draw_kills();
+    let done = publish_while_half_of_them_are_killed(&servers, &token, &kills);
 
-    for server in servers.iter().step_by(2) {
-        check(&server.read().unwrap(), &done);
+    let left = (0..SERVERS).filter(|server| !kills.iter().any(|kill| kill.server == *server));
+    let left: Vec<_> = left.map(|server| servers[server].read().unwrap()).collect();
+    for server in &left {
+        check(server, &done);
     }
-    let survivor = servers[0].read().unwrap();
+    let survivor = &left[0];
     let output = survivor.command(["index", "verify"]).output().unwrap();
     assert!(output.status.success(), "{output:?}");
-    fetch_by_cargo(&survivor);
+    fetch_by_cargo(survivor);
+}
+
+#[derive(Debug)]
+struct Kill {
+    server: usize,
+    /// How many publishes have been sent by then.
+    sent: u64,
+}
+
+/// Another half of the servers, at other moments, in each run.
+fn draw_kills() -> Vec<Kill> {
+    let random = RandomState::new();
+    let mut servers: Vec<usize> = (0..SERVERS).collect();
+    servers.sort_by_key(|server| random.hash_one(server));
+    let mut sent = 0;
+    let kills = servers.into_iter().take(SERVERS / 2).map(|server| {
+        sent += 1 + random.hash_one((server, "sent")) % (2 * BETWEEN_KILLS);
+        Kill { server, sent }
+    });
+    let kills = kills.collect();
+    // Shown if the test fails.
+    println!("{kills:?}");
+    kills
 }
 
 /// Cargo publishes through every server at once, and every other server has it at once; meanwhile
@@ -78,26 +105,25 @@ fn versions(server: &Server, name: &str, version: &str) -> usize {
     file.text().lines().filter(|line| line.contains(&vers)).count()
 }
 
-/// Publishes through all servers without a pause, while every second one is killed; all that was
+/// Publishes through all servers without a pause, while half of them are killed; all that was
 /// acknowledged, and all that was not and then repeated through a server that is left.
 fn publish_while_half_of_them_are_killed(
     servers: &[RwLock<Server>],
     token: &str,
+    kills: &[Kill],
 ) -> Vec<CrateFile> {
     let clients: Vec<Client> =
         servers.iter().map(|server| server.read().unwrap().client().with_token(token)).collect();
     let (done, unanswered) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
-    let (sent, killed) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let (sent, killed) = (AtomicU64::new(0), AtomicUsize::new(0));
     thread::scope(|scope| {
         for (number, client) in clients.iter().enumerate() {
             let (done, unanswered, sent, killed) = (&done, &unanswered, &sent, &killed);
+            let is_left = kills.iter().all(|kill| kill.server != number);
             scope.spawn(move || {
                 for count in 0.. {
                     // The last one has been killed, and the others have gone on for a while.
-                    if number % 2 == 0
-                        && killed.load(Ordering::SeqCst) == SERVERS / 2
-                        && count % 4 == 0
-                    {
+                    if is_left && killed.load(Ordering::SeqCst) == SERVERS / 2 && count % 4 == 0 {
                         return;
                     }
                     let version = format!("2.{number}.{count}");
@@ -108,24 +134,25 @@ fn publish_while_half_of_them_are_killed(
                     sent.fetch_add(1, Ordering::SeqCst);
                     match publish(client, &file) {
                         Some(200) => done.lock().unwrap().push(file),
-                        None if number % 2 == 1 => return unanswered.lock().unwrap().push(file),
+                        None if !is_left => return unanswered.lock().unwrap().push(file),
                         other => panic!("server {number} answered {other:?}"),
                     }
                 }
             });
         }
-        for (turn, server) in servers.iter().skip(1).step_by(2).enumerate() {
-            let enough = (turn + 1) * BEFORE_KILL;
-            wait_for("publishes", || (sent.load(Ordering::SeqCst) >= enough).then_some(()));
-            server.write().unwrap().kill();
+        for kill in kills {
+            wait_for("publishes", || (sent.load(Ordering::SeqCst) >= kill.sent).then_some(()));
+            servers[kill.server].write().unwrap().kill();
             killed.fetch_add(1, Ordering::SeqCst);
         }
     });
     let (mut done, unanswered) = (done.into_inner().unwrap(), unanswered.into_inner().unwrap());
     assert_eq!(unanswered.len(), SERVERS / 2);
+    let left = (0..SERVERS).find(|server| kills.iter().all(|kill| kill.server != *server));
+    let client = &clients[left.expect("half of them are left")];
     for file in unanswered {
         // 409 if the one that was killed had come so far.
-        let status = publish(&clients[0], &file);
+        let status = publish(client, &file);
         assert!(matches!(status, Some(200 | 409)), "{status:?}");
         done.push(file);
     }
