@@ -39,6 +39,10 @@ impl ObjectCrateStore {
     /// Keeps crate files in `store`, which has to make a file durable before its `put` returns.
     ///
     /// Wrap it in an [`object_store::prefix::PrefixStore`] to keep them in a part of it.
+    ///
+    /// A file is passed on as it is read, so that a download takes as long as its reader: give a
+    /// client of a bucket a `read_timeout`, and a `timeout` that no download comes to. By default
+    /// the latter is 30 seconds, and cuts off whoever is slower.
     pub fn new(store: Arc<dyn ObjectStore>) -> Self {
         Self { backend: "object store", store }
     }
