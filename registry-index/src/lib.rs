@@ -23,6 +23,8 @@
 //! registry-core's feature `conformance`. For a backend of one's own, begin with
 //! [`registry_core::record_store`].
 //!
+#![doc = include_str!("promises.md")]
+//!
 //! # Features
 //!
 //! | feature | default | brings |

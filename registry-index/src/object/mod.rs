@@ -15,6 +15,22 @@
 //! # Ok::<(), registry_index::object::ObjectOpenError>(())
 //! ```
 //!
+//! A bucket is opened by the library `object_store`, with its feature for the provider (`aws`, `gcp`,
+//! `azure`):
+//!
+//! ```no_run
+//! # async fn open() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::{sync::Arc, time::Duration};
+//! use object_store::{RetryConfig, aws::AmazonS3Builder, prefix::PrefixStore};
+//! use registry_index::object::ObjectIndex;
+//!
+//! let retry = RetryConfig { retry_timeout: Duration::from_secs(20), ..RetryConfig::default() };
+//! let bucket = AmazonS3Builder::from_env().with_bucket_name("bucket").with_retry(retry).build()?;
+//! let index = ObjectIndex::open(Arc::new(PrefixStore::new(bucket, "registry"))).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Any number of processes may use one store. What keeps them from overwriting each other are the
 //! store's conditional writes; opening tries them out, because stores exist that take a condition
 //! and ignore it. A store that lacks them, such as a folder, is refused.
