@@ -37,7 +37,8 @@
 //! });
 //! ```
 //!
-//! Without that variable the tests do nothing but say so, unless `CI` is `true`: there they fail.
+//! Without that variable the tests do nothing, and each suite says so on stderr, unless `CI` is
+//! `true`: there they fail.
 //!
 //! The tests about restarts and about two handles on one set of data are shown as ignored for a
 //! `volatile` backend. [`faulty`] has wrappers that fail at a chosen call, to test what stands on
@@ -69,23 +70,37 @@ use std::{
 /// How long one test may take: far more than any takes, so that one that hangs is seen.
 const DEADLINE: Duration = Duration::from_secs(180);
 
-/// The service that an environment variable leads to; `None`, said once on stderr, if it is not set.
+/// The service that an environment variable leads to; `None` if it is not set, which is said on
+/// stderr once for each module of tests.
 ///
 /// # Panics
 /// If it is not set where `CI` is `true`, which is to test everything.
 pub fn service(variable: &'static str) -> Option<String> {
-    static MISSING: Mutex<BTreeSet<&str>> = Mutex::new(BTreeSet::new());
+    static MISSING: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     if let Ok(service) = std::env::var(variable) {
         return Some(service);
     }
     let in_ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
     assert!(!in_ci, "the environment variable `{variable}` is not set");
-    if MISSING.lock().unwrap_or_else(PoisonError::into_inner).insert(variable) {
+    let notice = skipped(std::thread::current().name(), variable);
+    if MISSING.lock().unwrap_or_else(PoisonError::into_inner).insert(notice.clone()) {
         // Past the harness, which would keep what a passing test prints to itself.
-        let notice = format!("skipped: tests that need the environment variable `{variable}`\n");
         let _ = std::io::stderr().write_all(notice.as_bytes());
     }
     None
+}
+
+/// Says that the tests beside that of this thread are skipped. The harness calls the thread of a
+/// test by the test's path, unless it runs all on the main thread.
+fn skipped(thread: Option<&str>, variable: &str) -> String {
+    let tests = match thread {
+        None | Some("main") => "tests".to_owned(),
+        Some(test) => match test.rsplit_once("::") {
+            Some((suite, _)) => format!("tests of `{suite}`"),
+            None => format!("the test `{test}`"),
+        },
+    };
+    format!("skipped: {tests}, for want of the environment variable `{variable}`\n")
 }
 
 /// Runs one test on a runtime with several threads.
@@ -232,4 +247,24 @@ macro_rules! __conformance_suite {
     };
     (@set_up $set_up:ident) => { $set_up().await };
     (@set_up $set_up:ident $service:ident $variable:literal) => { $set_up($service).await };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_suite_that_is_skipped_is_told_with_the_variable() {
+        for (thread, tests) in [
+            (Some("s3_server::index::a_create_is_refused"), "tests of `s3_server::index`"),
+            (Some("a_test_alone"), "the test `a_test_alone`"),
+            (Some("main"), "tests"),
+            (None, "tests"),
+        ] {
+            assert_eq!(
+                skipped(thread, "MY_SERVER_URL"),
+                format!("skipped: {tests}, for want of the environment variable `MY_SERVER_URL`\n")
+            );
+        }
+    }
 }
