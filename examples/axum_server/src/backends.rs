@@ -21,7 +21,7 @@ use registry_core::{
 use registry_index::{
     fs::{Difference, FolderIndex},
     layer::CachedIndex,
-    object::{ObjectIndex, ObjectTokens},
+    object::{ObjectIndex, ObjectOpenError, ObjectTokens},
     postgres::{Listener, PostgresDatabase},
     sqlite::{SqliteDatabase, SqliteOpenError},
 };
@@ -115,10 +115,7 @@ impl StorageArgs {
             StorageUrl::Folder(path) => {
                 ObjectCrateStore::filesystem(path).map_err(|error| failed(error.into()))
             }
-            StorageUrl::Bucket(bucket) => {
-                let store = open_bucket(bucket).map_err(|error| failed(error.into()))?;
-                Ok(ObjectCrateStore::new(store))
-            }
+            StorageUrl::Bucket(bucket) => Ok(ObjectCrateStore::new(open_bucket(bucket)?)),
         }
     }
 }
@@ -215,11 +212,15 @@ pub(crate) async fn open_index(url: &IndexUrl, data: &Path) -> Result<OpenIndex,
     match url {
         IndexUrl::Sqlite(path) => Ok(OpenIndex::Sqlite(open_sqlite(path.clone())?)),
         IndexUrl::Bucket(bucket) => {
-            let store = open_bucket(bucket).map_err(|error| failed(error.into()))?;
-            let index = ObjectIndex::open(store.clone()).await;
-            let index = index.map_err(|error| failed(error.into()))?;
-            let tokens = ObjectTokens::open(store).await;
-            Ok(OpenIndex::Bucket(index, tokens.map_err(|error| failed(error.into()))?))
+            let store = open_bucket(bucket)?;
+            let failed = |error| match error {
+                ObjectOpenError::Failed { source, .. } => {
+                    Error::Bucket { place: url.to_string(), source }
+                }
+                error => failed(error.into()),
+            };
+            let index = ObjectIndex::open(store.clone()).await.map_err(failed)?;
+            Ok(OpenIndex::Bucket(index, ObjectTokens::open(store).await.map_err(failed)?))
         }
         IndexUrl::Folder(path) => {
             let index = FolderIndex::open(path).map_err(|error| failed(error.into()))?;
@@ -243,14 +244,20 @@ fn open_sqlite(path: PathBuf) -> Result<SqliteDatabase, Error> {
 
 /// Opens a bucket, or a part of one, with what the environment says of it: credentials, region and
 /// endpoint are in the variables that each provider's own tools read.
-fn open_bucket(url: &BucketUrl) -> object_store::Result<Arc<dyn ObjectStore>> {
+fn open_bucket(url: &BucketUrl) -> Result<Arc<dyn ObjectStore>, Error> {
+    let built = build_bucket(url);
+    let store =
+        built.map_err(|error| Error::Bucket { place: url.to_string(), source: error.into() })?;
+    Ok(Arc::new(PrefixStore::new(store, url.prefix.clone())))
+}
+
+fn build_bucket(url: &BucketUrl) -> object_store::Result<Arc<dyn ObjectStore>> {
     let bucket = url.bucket.as_str();
-    let store: Arc<dyn ObjectStore> = match url.provider {
+    Ok(match url.provider {
         Provider::S3 => Arc::new(s3(bucket).build()?),
         Provider::Google => Arc::new(google(bucket).build()?),
         Provider::Azure => Arc::new(azure(bucket).build()?),
-    };
-    Ok(Arc::new(PrefixStore::new(store, url.prefix.clone())))
+    })
 }
 
 fn retry() -> RetryConfig {

@@ -43,9 +43,9 @@ pub(crate) enum Command {
     Index(IndexCommand),
     /// Copy all crates of an index to another, with all users and their tokens.
     ///
-    /// Compares each crate with its source afterwards. It can be interrupted and run again: what is there
-    /// already is brought up to date. Crate files stay where they are. Ends with status 3 if a crate
-    /// could not be copied.
+    /// Compares each crate with its source afterwards. It can be interrupted and run again: what is
+    /// there already is brought up to date. Crate files stay where they are: name the place by
+    /// --storage to whatever uses the new index. Ends with status 3 if a crate could not be copied.
     Migrate(MigrateArgs),
     Import(ImportArgs),
     Export(ExportArgs),

@@ -24,6 +24,12 @@ pub(crate) enum Error {
     Url { flag: &'static str, source: UrlError },
     #[error("cannot open `{place}`: {}", causes(.source.as_ref()))]
     Open { place: String, source: BoxError },
+    #[error(
+        "cannot open `{place}`: {}; credentials, region and endpoint are taken from the \
+         environment: `--help` names the variables",
+        causes(.source.as_ref())
+    )]
+    Bucket { place: String, source: BoxError },
     #[error("there is no index at `{place}`")]
     NotThere { place: String },
     #[error("`{place}` is both source and target")]

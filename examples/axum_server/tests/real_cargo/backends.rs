@@ -259,3 +259,30 @@ fn the_password_of_a_database_is_not_printed() {
         assert!(error.starts_with(&place) && !error.contains("secret"), "{error}");
     }
 }
+
+#[test]
+fn who_cannot_reach_a_bucket_is_told_where_credentials_come_from() {
+    let folder = TempDir::new().unwrap();
+    for (flag, url) in [
+        ("--index", "s3://bucket/prefix"),
+        ("--index", "az://container"),
+        ("--storage", "az://container"),
+    ] {
+        let mut command = axum_server();
+        command.args(["serve", "--listen", "127.0.0.1:0", flag, url, "--data"]);
+        command.arg(folder.path().join("data"));
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("A")) {
+            command.env_remove(name);
+        }
+        // Which is not allowed without a further variable.
+        command.env("AWS_ENDPOINT_URL", "http://127.0.0.1:1");
+        command.envs([("AWS_ACCESS_KEY_ID", "key"), ("AWS_SECRET_ACCESS_KEY", "secret")]);
+        let output = command.output().unwrap();
+        assert_eq!((output.status.code(), output.stdout), (Some(1), Vec::new()));
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(error.starts_with(&format!("error: cannot open `{url}`: ")), "{error}");
+        let hint = "; credentials, region and endpoint are taken from the environment: \
+                    `--help` names the variables\n";
+        assert!(error.ends_with(hint), "{error}");
+    }
+}

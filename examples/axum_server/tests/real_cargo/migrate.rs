@@ -83,12 +83,18 @@ fn an_index_comes_back_the_same_from_a_journey_through_every_backend() {
     let crates = records.len();
     seed(&start, records);
 
+    let moves_no_files = |summary: &str, stage: &[Place]| {
+        let told = summary.contains("the crate files are where they were, and not in");
+        let buckets = stage.iter().filter(|place| place.url().starts_with("s3:")).count();
+        assert_eq!(told, buckets == 1, "{summary}");
+    };
     let mut places = vec![Place::sqlite_at(&start), Place::folder(&folder)];
     places.extend(Place::postgres().into_iter().chain(Place::bucket()));
     places.push(Place::sqlite_at(&folder.path().join("end")));
     for stage in places.windows(2) {
         let summary = ends(&migrate(&folder, &stage[0], &stage[1]).output().unwrap(), 0);
         assert_eq!(counts(&summary), [crates, crates, 0, 0, 0], "{summary}");
+        moves_no_files(&summary, stage);
         let again = ends(&migrate(&folder, &stage[0], &stage[1]).output().unwrap(), 0);
         assert_eq!(counts(&again), [crates, 0, 0, crates, 0], "{again}");
     }
