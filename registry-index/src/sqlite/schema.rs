@@ -196,6 +196,9 @@ pub(super) fn connect(path: &Path, access: Access) -> rusqlite::Result<Connectio
     connection.set_prepared_statement_cache_capacity(64);
     // NORMAL may lose acknowledged commits when the power fails.
     connection.pragma_update(None, "synchronous", "full")?;
+    // macOS leaves in the drive's memory what another system's fsync has on the disk.
+    connection.pragma_update(None, "fullfsync", true)?;
+    connection.pragma_update(None, "checkpoint_fullfsync", true)?;
     connection.pragma_update(None, "foreign_keys", true)?;
     // No function is run because a damaged or planted schema says so.
     connection.pragma_update(None, "trusted_schema", false)?;

@@ -34,6 +34,8 @@ async fn every_connection_is_set_up_to_be_safe() {
         let names = [
             "journal_mode",
             "synchronous",
+            "fullfsync",
+            "checkpoint_fullfsync",
             "foreign_keys",
             "trusted_schema",
             "cell_size_check",
@@ -62,6 +64,8 @@ async fn every_connection_is_set_up_to_be_safe() {
             ("journal_mode", "wal"),
             // FULL
             ("synchronous", "2"),
+            ("fullfsync", "1"),
+            ("checkpoint_fullfsync", "1"),
             ("foreign_keys", "1"),
             ("trusted_schema", "0"),
             ("cell_size_check", "1"),
