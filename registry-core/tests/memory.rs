@@ -2,11 +2,13 @@
 //!
 //! A clone that is kept stands for data that outlive a handle.
 
-use std::sync::Arc;
+use std::{num::NonZeroUsize, sync::Arc};
 
 use registry_core::{
+    Index as _,
+    conformance::{self, record_fixture},
     memory::{MemoryCrateStore, MemoryIndex, MemoryTokens},
-    search::NameSearch,
+    search::{NameSearch, Search, SearchQuery},
 };
 
 registry_core::index_conformance!(index, durable: async || {
@@ -36,3 +38,21 @@ registry_core::search_conformance!(name_search, volatile, names_only: async || {
 registry_core::registry_conformance!(
     registry, volatile: async || (MemoryIndex::new(), MemoryCrateStore::new())
 );
+
+/// More than can be paged to are found whole as pages, and counted no further than that.
+#[test]
+fn a_total_ends_where_pages_do() {
+    conformance::run(async {
+        let index = MemoryIndex::new();
+        for number in 0..20_102 {
+            let (record, change) = record_fixture::first(&format!("a{number}"), "1.0.0");
+            index.commit(None, &change, &record).await.unwrap();
+        }
+        let names = NameSearch::new(Arc::new(index.clone()));
+        let query = SearchQuery::new("a", 20_000, NonZeroUsize::new(100).unwrap()).unwrap();
+        for (what, search) in [("memory", &index as &dyn Search), ("names", &names)] {
+            let page = search.search(&query).await.unwrap();
+            assert_eq!((page.crates.len(), page.total), (100, 20_100), "{what}");
+        }
+    });
+}
