@@ -164,7 +164,7 @@ fn publish(client: &Client, file: &CrateFile) -> Option<u16> {
     loop {
         let answer = client.try_send("PUT", "/main/api/v1/crates/new", &[], &file.frame())?;
         match answer.status {
-            503 => assert!(answer.text().contains("is being changed by others"), "{answer:?}"),
+            503 => assert!(answer.text().contains("server is busy, try again"), "{answer:?}"),
             status => return Some(status),
         }
     }
