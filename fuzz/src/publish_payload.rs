@@ -28,7 +28,7 @@ fn decode(data: &[u8], pieces_of: usize) -> Result<Upload, FrameError> {
 }
 
 fn joined(upload: &Upload) -> Vec<u8> {
-    upload.file.chunks().concat()
+    upload.file.to_bytes().unwrap().to_vec()
 }
 
 fn encode(upload: &Upload) -> Vec<u8> {

@@ -1,6 +1,6 @@
 //! SHA-256 of a crate file.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, io, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
@@ -54,6 +54,24 @@ impl ChecksumHasher {
 impl fmt::Debug for ChecksumHasher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ChecksumHasher").finish_non_exhaustive()
+    }
+}
+
+impl Checksum {
+    /// Hashes all that `reader` gives. Blocks as it does.
+    ///
+    /// # Errors
+    /// [`io::Error`] if `reader` fails.
+    pub fn of_reader(mut reader: impl io::Read) -> io::Result<Self> {
+        let (mut hasher, mut buffer) = (ChecksumHasher::new(), vec![0; 64 * 1024]);
+        loop {
+            match reader.read(&mut buffer) {
+                Ok(0) => return Ok(hasher.finish()),
+                Ok(count) => hasher.update(&buffer[..count]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 }
 

@@ -12,6 +12,8 @@ use std::{
 };
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream;
 
 use crate::{
     BoxError,
@@ -21,7 +23,10 @@ use crate::{
     owner::{Login, Owner},
     record::{Change, CrateRecord},
     search::{FoundCrate, Rank, Search, SearchPage, SearchQuery, crate_words},
-    store::{CrateBody, CrateFile, CrateKey, CrateStore, StoreError, StoredCrate},
+    store::{
+        AsideCrate, AsideCrates, AsideReason, ByteRange, CrateBody, CrateFile, CrateKey,
+        CrateStore, CrateUpkeep, StoreError, StoredCrate, StoredCrates,
+    },
 };
 
 const BACKEND: &str = "memory";
@@ -120,9 +125,17 @@ impl Search for MemoryIndex {
     }
 }
 
-/// A [`CrateStore`] that lasts as long as its last clone.
+/// A [`CrateStore`] and [`CrateUpkeep`] that lasts as long as its last clone.
 #[derive(Clone, Debug, Default)]
-pub struct MemoryCrateStore(Arc<Mutex<BTreeMap<CrateKey, (CrateBody, SystemTime)>>>);
+pub struct MemoryCrateStore(Arc<Mutex<Files>>);
+
+#[derive(Debug, Default)]
+struct Files {
+    in_place: BTreeMap<CrateKey, (Bytes, SystemTime)>,
+    aside: BTreeMap<u64, (AsideCrate, Bytes)>,
+    /// How often a file was put aside.
+    moves: u64,
+}
 
 impl MemoryCrateStore {
     /// A store without files.
@@ -131,39 +144,100 @@ impl MemoryCrateStore {
     }
 }
 
+impl Files {
+    fn remove_aside(&mut self, entry: &AsideCrate) -> Option<(AsideCrate, Bytes)> {
+        self.aside.remove(&entry.id.parse().ok()?)
+    }
+
+    /// The file in its place, or one that nobody named and is aside.
+    fn find(&self, key: &CrateKey) -> Result<Option<(&Bytes, SystemTime)>, StoreError> {
+        if let Some((bytes, modified)) = self.in_place.get(key) {
+            return Ok(Some((bytes, *modified)));
+        }
+        let mut aside = self.aside.values().filter(|(entry, _)| entry.key == *key).peekable();
+        let is_quarantined = aside.peek().is_some();
+        match aside.find(|(entry, _)| entry.reason == AsideReason::Unnamed) {
+            Some((entry, bytes)) => Ok(Some((bytes, entry.since))),
+            None if is_quarantined => Err(StoreError::Quarantined { key: key.clone().into() }),
+            None => Ok(None),
+        }
+    }
+}
+
+fn stored(key: &CrateKey, bytes: &Bytes, modified: SystemTime) -> StoredCrate {
+    StoredCrate { key: key.clone(), size: bytes.len() as u64, modified }
+}
+
 #[async_trait]
 impl CrateStore for MemoryCrateStore {
     async fn put(&self, key: &CrateKey, file: CrateBody) -> Result<(), StoreError> {
-        lock(&self.0).insert(key.clone(), (file, SystemTime::now()));
+        let bytes = file.to_bytes().map_err(|error| StoreError::failed(BACKEND, error))?;
+        lock(&self.0).in_place.insert(key.clone(), (bytes, SystemTime::now()));
         Ok(())
     }
 
-    async fn get(&self, key: &CrateKey) -> Result<Option<CrateFile>, StoreError> {
-        let files = lock(&self.0);
-        Ok(files.get(key).map(|(file, modified)| CrateFile::from_body(file.clone(), *modified)))
-    }
-
-    async fn delete(&self, key: &CrateKey) -> Result<(), StoreError> {
-        lock(&self.0).remove(key);
-        Ok(())
-    }
-
-    async fn list(
+    async fn get(
         &self,
-        after: Option<&CrateKey>,
-        limit: NonZeroUsize,
-    ) -> Result<Vec<StoredCrate>, StoreError> {
+        key: &CrateKey,
+        range: Option<ByteRange>,
+    ) -> Result<Option<CrateFile>, StoreError> {
         let files = lock(&self.0);
-        let rest = files.iter().filter(|(key, _)| after.is_none_or(|after| *key > after));
-        let stored = rest.map(|(key, (file, modified))| StoredCrate {
-            key: key.clone(),
-            size: file.len(),
-            modified: *modified,
-        });
-        Ok(stored.take(limit.get()).collect())
+        let found = files.find(key)?;
+        Ok(found.map(|(bytes, modified)| CrateFile::from_bytes(bytes, range, modified)))
+    }
+
+    async fn head(&self, key: &CrateKey) -> Result<Option<StoredCrate>, StoreError> {
+        let files = lock(&self.0);
+        Ok(files.find(key)?.map(|(bytes, modified)| stored(key, bytes, modified)))
+    }
+
+    async fn location(&self, _: &CrateKey) -> Result<Option<String>, StoreError> {
+        Ok(None)
+    }
+
+    fn list(&self) -> StoredCrates<'_> {
+        let files = lock(&self.0);
+        let all = files.in_place.iter();
+        let all: Vec<_> =
+            all.map(|(key, (bytes, modified))| Ok(stored(key, bytes, *modified))).collect();
+        Box::pin(stream::iter(all))
     }
 
     async fn ready(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl CrateUpkeep for MemoryCrateStore {
+    async fn set_aside(&self, key: &CrateKey, reason: AsideReason) -> Result<(), StoreError> {
+        let mut files = lock(&self.0);
+        if let Some((bytes, _)) = files.in_place.remove(key) {
+            files.moves += 1;
+            let number = files.moves;
+            let (key, since, id) = (key.clone(), SystemTime::now(), number.to_string().into());
+            let entry = AsideCrate { key, reason, since, id, size: bytes.len() as u64 };
+            files.aside.insert(number, (entry, bytes));
+        }
+        Ok(())
+    }
+
+    fn list_aside(&self) -> AsideCrates<'_> {
+        let files = lock(&self.0);
+        let all: Vec<_> = files.aside.values().map(|(entry, _)| Ok(entry.clone())).collect();
+        Box::pin(stream::iter(all))
+    }
+
+    async fn put_back(&self, entry: &AsideCrate) -> Result<(), StoreError> {
+        let mut files = lock(&self.0);
+        if let Some((entry, bytes)) = files.remove_aside(entry) {
+            files.in_place.entry(entry.key).or_insert((bytes, SystemTime::now()));
+        }
+        Ok(())
+    }
+
+    async fn purge(&self, entry: &AsideCrate) -> Result<(), StoreError> {
+        lock(&self.0).remove_aside(entry);
         Ok(())
     }
 }

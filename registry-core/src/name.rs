@@ -53,6 +53,14 @@ impl CrateName {
         sparse_path(&self.0.to_ascii_lowercase())
     }
 
+    /// What cargo puts for `{lowerprefix}` in a `dl` template: `se/rd` for `Serde-JSON`.
+    ///
+    /// Source: Cargo book, "Registry Index", Index Configuration.
+    pub fn lower_prefix(&self) -> String {
+        let path = self.sparse_path();
+        path[..path.len() - self.0.len() - 1].into()
+    }
+
     /// Reads a path such as `se/rd/serde` back: `None` unless it is exactly the path of a name.
     ///
     /// The name comes back in lower case, as the path has it.
@@ -94,11 +102,6 @@ impl CanonicalName {
     /// The folded name.
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-
-    /// The folded name in directories of two letters, as an index has them: `se/rd/serde_json`.
-    pub fn sharded_path(&self) -> String {
-        sparse_path(&self.0)
     }
 }
 

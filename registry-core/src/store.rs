@@ -7,54 +7,63 @@
 //! A complete store, for tests of one's own:
 //!
 //! ```
-//! use std::{collections::BTreeMap, num::NonZeroUsize, sync::Mutex, time::SystemTime};
+//! use std::{collections::BTreeMap, sync::Mutex, time::SystemTime};
+//! use bytes::Bytes;
 //! use registry_core::store::*;
 //!
 //! #[derive(Debug, Default)]
-//! struct ToyStore(Mutex<BTreeMap<CrateKey, (CrateBody, SystemTime)>>);
+//! struct ToyStore(Mutex<BTreeMap<CrateKey, (Bytes, SystemTime)>>);
+//!
+//! impl ToyStore {
+//!     fn stored(&self) -> Vec<StoredCrate> {
+//!         let files = self.0.lock().unwrap();
+//!         files.iter().map(|(key, (bytes, modified))| StoredCrate {
+//!             key: key.clone(), size: bytes.len() as u64, modified: *modified,
+//!         }).collect()
+//!     }
+//! }
 //!
 //! #[async_trait::async_trait]
 //! impl CrateStore for ToyStore {
 //!     async fn put(&self, key: &CrateKey, file: CrateBody) -> Result<(), StoreError> {
-//!         self.0.lock().unwrap().entry(key.clone()).or_insert((file, SystemTime::now()));
+//!         let bytes = file.to_bytes().map_err(|error| StoreError::failed("toy", error))?;
+//!         self.0.lock().unwrap().insert(key.clone(), (bytes, SystemTime::now()));
 //!         Ok(())
 //!     }
-//!     async fn get(&self, key: &CrateKey) -> Result<Option<CrateFile>, StoreError> {
+//!     async fn get(
+//!         &self, key: &CrateKey, range: Option<ByteRange>,
+//!     ) -> Result<Option<CrateFile>, StoreError> {
 //!         let files = self.0.lock().unwrap();
-//!         Ok(files.get(key).map(|(file, modified)| CrateFile::from_body(file.clone(), *modified)))
+//!         let found = files.get(key);
+//!         Ok(found.map(|(bytes, modified)| CrateFile::from_bytes(bytes, range, *modified)))
 //!     }
-//!     async fn delete(&self, key: &CrateKey) -> Result<(), StoreError> {
-//!         self.0.lock().unwrap().remove(key);
-//!         Ok(())
+//!     async fn head(&self, key: &CrateKey) -> Result<Option<StoredCrate>, StoreError> {
+//!         Ok(self.stored().into_iter().find(|stored| stored.key == *key))
 //!     }
-//!     async fn list(
-//!         &self, after: Option<&CrateKey>, limit: NonZeroUsize,
-//!     ) -> Result<Vec<StoredCrate>, StoreError> {
-//!         let files = self.0.lock().unwrap();
-//!         let rest = files.iter().filter(|(key, _)| after.is_none_or(|after| *key > after));
-//!         Ok(rest.take(limit.get()).map(|(key, (file, modified))| StoredCrate {
-//!             key: key.clone(), size: file.len(), modified: *modified,
-//!         }).collect())
+//!     async fn location(&self, _: &CrateKey) -> Result<Option<String>, StoreError> { Ok(None) }
+//!     fn list(&self) -> StoredCrates<'_> {
+//!         Box::pin(futures_util::stream::iter(self.stored().into_iter().map(Ok)))
 //!     }
 //!     async fn ready(&self) -> Result<(), StoreError> { Ok(()) }
 //! }
 //! ```
 
-use std::{
-    fmt, io,
-    num::NonZeroUsize,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::SystemTime,
-};
+mod body;
+mod file;
+mod upkeep;
+
+use std::{fmt, pin::Pin, sync::Arc, time::SystemTime};
 
 use async_trait::async_trait;
-use bytes::{Buf, Bytes};
 use futures_core::Stream;
 use semver::Version;
 
-use crate::{BoxError, checksum::Checksum, name::CanonicalName};
+pub use self::{
+    body::{BodyPlace, CrateBody, SpooledFile},
+    file::{ByteRange, CrateFile, CrateStream},
+    upkeep::{AsideCrate, AsideCrates, AsideReason, CrateUpkeep},
+};
+use crate::{BoxError, checksum::Checksum, name::CrateName};
 
 /// Keeps crate files.
 ///
@@ -63,24 +72,30 @@ use crate::{BoxError, checksum::Checksum, name::CanonicalName};
 pub trait CrateStore: fmt::Debug + Send + Sync + 'static {
     /// Stores `file` under `key`; durable and readable when this returns.
     ///
-    /// Storing what is already there succeeds and changes nothing a reader can see. A dropped
-    /// future, an error or a crash leaves the whole file or none, never a part of one.
+    /// Storing what is already there succeeds, changes nothing a reader can see, and makes it as
+    /// young as a new file. A dropped future, an error or a crash leaves the whole file or none,
+    /// never a part of one.
     async fn put(&self, key: &CrateKey, file: CrateBody) -> Result<(), StoreError>;
 
-    /// Opens the file under `key`; `None` if there is none.
-    async fn get(&self, key: &CrateKey) -> Result<Option<CrateFile>, StoreError>;
+    /// Opens the file under `key`, or a part of it; `None` if there is no file.
+    async fn get(
+        &self,
+        key: &CrateKey,
+        range: Option<ByteRange>,
+    ) -> Result<Option<CrateFile>, StoreError>;
 
-    /// Removes the file under `key`, if there is one. Only a garbage collection calls this.
-    async fn delete(&self, key: &CrateKey) -> Result<(), StoreError>;
+    /// What a listing would show of the file under `key`, without opening it; `None` if there is
+    /// none.
+    async fn head(&self, key: &CrateKey) -> Result<Option<StoredCrate>, StoreError>;
 
-    /// Lists up to `limit` files in the order of [`CrateKey`], beginning behind `after`.
+    /// A URL by which a client reads the file under `key` past the registry; `None` if it is to be
+    /// read through [`CrateStore::get`]. Whether there is a file is not asked.
+    async fn location(&self, key: &CrateKey) -> Result<Option<String>, StoreError>;
+
+    /// Lists all files, in any order.
     ///
     /// A file that is there during the whole of a listing is listed exactly once.
-    async fn list(
-        &self,
-        after: Option<&CrateKey>,
-        limit: NonZeroUsize,
-    ) -> Result<Vec<StoredCrate>, StoreError>;
+    fn list(&self) -> StoredCrates<'_>;
 
     /// Succeeds if the store can be reached and written to.
     async fn ready(&self) -> Result<(), StoreError>;
@@ -94,20 +109,24 @@ impl<S: CrateStore + ?Sized> CrateStore for Arc<S> {
         (**self).put(key, file).await
     }
 
-    async fn get(&self, key: &CrateKey) -> Result<Option<CrateFile>, StoreError> {
-        (**self).get(key).await
-    }
-
-    async fn delete(&self, key: &CrateKey) -> Result<(), StoreError> {
-        (**self).delete(key).await
-    }
-
-    async fn list(
+    async fn get(
         &self,
-        after: Option<&CrateKey>,
-        limit: NonZeroUsize,
-    ) -> Result<Vec<StoredCrate>, StoreError> {
-        (**self).list(after, limit).await
+        key: &CrateKey,
+        range: Option<ByteRange>,
+    ) -> Result<Option<CrateFile>, StoreError> {
+        (**self).get(key, range).await
+    }
+
+    async fn head(&self, key: &CrateKey) -> Result<Option<StoredCrate>, StoreError> {
+        (**self).head(key).await
+    }
+
+    async fn location(&self, key: &CrateKey) -> Result<Option<String>, StoreError> {
+        (**self).location(key).await
+    }
+
+    fn list(&self) -> StoredCrates<'_> {
+        (**self).list()
     }
 
     async fn ready(&self) -> Result<(), StoreError> {
@@ -118,11 +137,11 @@ impl<S: CrateStore + ?Sized> CrateStore for Arc<S> {
 /// What a crate file is stored under.
 ///
 /// The checksum alone would do; name and version are there so that a plain listing of the store
-/// explains itself.
+/// explains itself, and so that a `dl` template can lead straight to a file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CrateKey {
-    /// The crate.
-    pub name: CanonicalName,
+    /// The crate, as its index lines spell it.
+    pub name: CrateName,
     /// Its version, with build metadata.
     pub version: Version,
     /// SHA-256 of the file.
@@ -146,135 +165,9 @@ pub struct StoredCrate {
     pub modified: SystemTime,
 }
 
-/// The bytes of a crate file, in pieces as they came. Clones share the bytes.
-#[derive(Clone, Default)]
-pub struct CrateBody {
-    chunks: Arc<[Bytes]>,
-    len: u64,
-}
-
-impl CrateBody {
-    /// The pieces, in order.
-    pub fn chunks(&self) -> &[Bytes] {
-        &self.chunks
-    }
-
-    /// Length in bytes.
-    pub fn len(&self) -> u64 {
-        self.len
-    }
-
-    /// Whether there is not one byte.
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    /// Reads the bytes from the first to the last.
-    pub fn reader(&self) -> impl io::Read + use<> {
-        CrateBodyReader { body: self.clone(), next: 0, current: Bytes::new() }
-    }
-}
-
-impl From<Vec<Bytes>> for CrateBody {
-    fn from(chunks: Vec<Bytes>) -> Self {
-        let len = chunks.iter().map(|chunk| chunk.len() as u64).sum();
-        Self { chunks: chunks.into(), len }
-    }
-}
-
-impl From<Bytes> for CrateBody {
-    fn from(bytes: Bytes) -> Self {
-        vec![bytes].into()
-    }
-}
-
-impl fmt::Debug for CrateBody {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CrateBody").field("len", &self.len).finish_non_exhaustive()
-    }
-}
-
-struct CrateBodyReader {
-    body: CrateBody,
-    next: usize,
-    current: Bytes,
-}
-
-impl io::Read for CrateBodyReader {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.current.is_empty() {
-            let Some(chunk) = self.body.chunks.get(self.next) else {
-                return Ok(0);
-            };
-            self.current = chunk.clone();
-            self.next += 1;
-        }
-        let count = buffer.len().min(self.current.len());
-        self.current.copy_to_slice(&mut buffer[..count]);
-        Ok(count)
-    }
-}
-
-/// A stored file, opened for reading.
-pub struct CrateFile {
-    /// Its length in bytes.
-    pub size: u64,
-    /// When it was last put.
-    pub modified: SystemTime,
-    /// Its bytes. Ends with an error rather than early.
-    pub body: CrateStream,
-}
-
-/// The bytes of an open crate file.
-pub type CrateStream = Pin<Box<dyn Stream<Item = Result<Bytes, StoreError>> + Send>>;
-
-impl CrateFile {
-    /// A file whose bytes are in memory.
-    pub fn from_body(body: CrateBody, modified: SystemTime) -> Self {
-        Self { size: body.len(), modified, body: Box::pin(BodyStream { body, next: 0 }) }
-    }
-
-    /// Reads the whole file into memory.
-    ///
-    /// # Errors
-    /// [`StoreError`] if the store fails on the way.
-    pub async fn bytes(mut self) -> Result<Bytes, StoreError> {
-        let mut all = Vec::new();
-        while let Some(chunk) = self.next_chunk().await {
-            all.extend_from_slice(&chunk?);
-        }
-        Ok(all.into())
-    }
-
-    /// The next bytes; `None` behind the last.
-    ///
-    /// # Errors
-    /// [`StoreError`] if the store fails on the way.
-    pub async fn next_chunk(&mut self) -> Option<Result<Bytes, StoreError>> {
-        std::future::poll_fn(|cx| self.body.as_mut().poll_next(cx)).await
-    }
-}
-
-impl fmt::Debug for CrateFile {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CrateFile").field("size", &self.size).finish_non_exhaustive()
-    }
-}
-
-struct BodyStream {
-    body: CrateBody,
-    next: usize,
-}
-
-impl Stream for BodyStream {
-    type Item = Result<Bytes, StoreError>;
-
-    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let chunk = self.body.chunks.get(self.next).cloned();
-        self.next += 1;
-        Poll::Ready(chunk.map(Ok))
-    }
-}
+/// The files of a store.
+pub type StoredCrates<'a> =
+    Pin<Box<dyn Stream<Item = Result<StoredCrate, StoreError>> + Send + 'a>>;
 
 /// Why a crate store could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -289,6 +182,12 @@ pub enum StoreError {
         #[source]
         source: BoxError,
     },
+    /// The file was found damaged and put aside. It can be read again once it has been repaired.
+    #[error("the file of crate `{}` version `{}` is damaged and was put aside", key.name, key.version)]
+    Quarantined {
+        /// What it is stored under.
+        key: Box<CrateKey>,
+    },
     /// The store itself failed.
     #[error("crate store {backend} failed")]
     Backend {
@@ -300,19 +199,9 @@ pub enum StoreError {
     },
 }
 
-#[cfg(test)]
-mod tests {
-    use std::io::Read as _;
-
-    use super::*;
-
-    #[test]
-    fn a_body_reads_as_its_pieces_joined() {
-        let body: CrateBody = vec![Bytes::from("ab"), Bytes::new(), Bytes::from("cde")].into();
-        assert_eq!((body.len(), body.is_empty()), (5, false));
-        let mut text = String::new();
-        body.reader().read_to_string(&mut text).unwrap();
-        assert_eq!(text, "abcde");
-        assert!(CrateBody::default().is_empty());
+impl StoreError {
+    /// The error of a store that failed.
+    pub fn failed(backend: &'static str, source: impl Into<BoxError>) -> Self {
+        Self::Backend { backend, source: source.into() }
     }
 }

@@ -10,6 +10,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use futures_util::StreamExt as _;
 use registry_core::{
     CanonicalName, CrateName, CrateRecord, Index, Login, Owner, Owners, Registry, RegistryConfig,
     Release,
@@ -144,7 +145,7 @@ async fn a_policy_warns_and_rejects_and_a_rejected_file_is_not_stored() {
     assert_eq!(published.unwrap().warnings, [Warning("`foo` is new here".into())]);
     let rejected = publish(&registry, caller("alice"), &publish_body("foo", "2.0.0")).await;
     assert_eq!(rejected.unwrap_err().to_string(), "one version is enough");
-    assert_eq!(crates.list(None, 10.try_into().unwrap()).await.unwrap().len(), 1);
+    assert_eq!(crates.list().count().await, 1);
 }
 
 /// An index in which a release is yanked right behind the first look at its record.

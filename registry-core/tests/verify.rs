@@ -2,6 +2,7 @@
 
 mod common;
 
+use futures_util::TryStreamExt as _;
 use registry_core::{
     CrateStore, Registry, RegistryConfig,
     auth::{Caller, Principal},
@@ -12,7 +13,7 @@ use registry_core::{
     },
     memory::{MemoryCrateStore, MemoryIndex},
     registry::{Problem, VerifyError},
-    store::{CrateBody, CrateKey},
+    store::{AsideReason, CrateBody, CrateKey, CrateUpkeep as _},
 };
 
 use common::{Damage, DamagedIndex};
@@ -42,7 +43,14 @@ async fn key(index: &MemoryIndex, name: &str, version: &str) -> CrateKey {
     let record = registry.record(&Caller::anonymous(), &canonical(name)).await.unwrap();
     let release = record.release(&self::version(version)).unwrap();
     let (version, checksum) = (release.version().clone(), release.line.checksum());
-    CrateKey { name: canonical(name), version, checksum }
+    CrateKey { name: self::name(name), version, checksum }
+}
+
+/// Takes a file away for good.
+async fn remove(crates: &MemoryCrateStore, key: &CrateKey) {
+    crates.set_aside(key, AsideReason::Unnamed).await.unwrap();
+    let aside: Vec<_> = crates.list_aside().try_collect().await.unwrap();
+    crates.purge(&aside[0]).await.unwrap();
 }
 
 #[test]
@@ -51,9 +59,8 @@ fn each_kind_of_damage_is_found_and_nothing_else() {
         let (index, crates) = published().await;
         assert_eq!(registry(index.clone(), &crates).verify().await.unwrap(), []);
 
-        crates.delete(&key(&index, "two", "1.0.0").await).await.unwrap();
+        remove(&crates, &key(&index, "two", "1.0.0").await).await;
         let damaged = key(&index, "two", "1.1.0").await;
-        crates.delete(&damaged).await.unwrap();
         crates.put(&damaged, CrateBody::from(bytes::Bytes::from("other"))).await.unwrap();
         let damaged = DamagedIndex::new(index, canonical("one"), Damage::Unreadable);
 

@@ -49,7 +49,7 @@ impl Body {
     pub(crate) fn file(file: CrateFile, request: &str) -> Self {
         Self(Inner::File(FileBody {
             stream: SyncStream(Mutex::new(file.body)),
-            remaining: file.size,
+            remaining: file.range.end - file.range.start,
             request: request.into(),
         }))
     }
@@ -148,7 +148,7 @@ mod tests {
 
     fn file(size: u64, chunks: Vec<StreamItem>) -> Body {
         let body = Box::pin(stream::iter(chunks));
-        Body::file(CrateFile { size, modified: SystemTime::UNIX_EPOCH, body }, "id")
+        Body::file(CrateFile { size, range: 0..size, modified: SystemTime::UNIX_EPOCH, body }, "id")
     }
 
     async fn read(mut body: Body) -> (Vec<u8>, Option<BodyError>) {

@@ -171,7 +171,7 @@ impl RegistryService {
             Route::IndexFile(name) => index::file(registry, &caller, name, headers).await,
             Route::Download(name, version, checksum) => {
                 let (version, checksum) = (version.clone(), *checksum);
-                let key = CrateKey { name: name.canonical(), version, checksum };
+                let key = CrateKey { name: name.clone(), version, checksum };
                 download::by_checksum(registry, &caller, &key, name, headers, id).await
             }
             Route::DownloadByVersion(name, version) => {

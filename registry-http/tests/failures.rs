@@ -17,7 +17,7 @@ use registry_core::{
     index::{IndexFile, Lookup, Revision, Stored},
     memory::{MemoryCrateStore, MemoryIndex},
     record::Change,
-    store::{CrateBody, CrateFile, CrateKey, StoredCrate},
+    store::{ByteRange, CrateBody, CrateFile, CrateKey, StoredCrate, StoredCrates},
 };
 use registry_http::RegistryService;
 
@@ -131,28 +131,32 @@ impl CrateStore for FaultyStore {
         self.0.put(key, file).await
     }
 
-    async fn get(&self, key: &CrateKey) -> Result<Option<CrateFile>, StoreError> {
+    async fn get(
+        &self,
+        key: &CrateKey,
+        range: Option<ByteRange>,
+    ) -> Result<Option<CrateFile>, StoreError> {
         self.1.store()?;
-        let file = self.0.get(key).await?;
+        let file = self.0.get(key, range).await?;
         Ok(file.map(|mut file| {
             if self.1.is(Fault::StoreRead) {
                 // As from a disk that gives up half way.
-                file.size += 1;
+                file.range.end += 1;
             }
             file
         }))
     }
 
-    async fn delete(&self, key: &CrateKey) -> Result<(), StoreError> {
-        self.0.delete(key).await
+    async fn head(&self, key: &CrateKey) -> Result<Option<StoredCrate>, StoreError> {
+        self.0.head(key).await
     }
 
-    async fn list(
-        &self,
-        after: Option<&CrateKey>,
-        limit: NonZeroUsize,
-    ) -> Result<Vec<StoredCrate>, StoreError> {
-        self.0.list(after, limit).await
+    async fn location(&self, key: &CrateKey) -> Result<Option<String>, StoreError> {
+        self.0.location(key).await
+    }
+
+    fn list(&self) -> StoredCrates<'_> {
+        self.0.list()
     }
 
     async fn ready(&self) -> Result<(), StoreError> {

@@ -2,7 +2,8 @@
 
 use std::{
     fs,
-    io::{self, Read as _},
+    io::{self, Read as _, Seek as _},
+    ops::Range,
     path::Path,
     time::{Duration, SystemTime},
 };
@@ -75,17 +76,20 @@ fn is_staged(file_name: &str) -> bool {
 /// time of a download is such trips.
 const CHUNK_BYTES: u64 = 256 * 1024;
 
-/// The next `length` bytes of a file; an error where it ends before.
-pub(crate) fn read(file: fs::File, length: u64) -> impl Stream<Item = io::Result<Bytes>> {
-    futures_util::stream::try_unfold((file, length), async |(mut file, missing)| {
-        if missing == 0 {
+/// These bytes of a file; an error where it ends before.
+pub(crate) fn read(file: fs::File, range: Range<u64>) -> impl Stream<Item = io::Result<Bytes>> {
+    futures_util::stream::try_unfold((file, range), async |(mut file, range)| {
+        if range.is_empty() {
             return Ok(None);
         }
         tokio::task::spawn_blocking(move || {
-            let wanted = missing.min(CHUNK_BYTES);
+            let wanted = (range.end - range.start).min(CHUNK_BYTES);
             let mut chunk = Vec::with_capacity(usize::try_from(wanted).unwrap_or_default());
+            file.seek(io::SeekFrom::Start(range.start))?;
             match (&mut file).take(wanted).read_to_end(&mut chunk)? as u64 {
-                read if read == wanted => Ok(Some((chunk.into(), (file, missing - read)))),
+                read if read == wanted => {
+                    Ok(Some((chunk.into(), (file, range.start + read..range.end))))
+                }
                 _ => Err(io::ErrorKind::UnexpectedEof.into()),
             }
         })
@@ -105,12 +109,13 @@ mod tests {
         let path = folder.path().join("file");
         let content: Vec<u8> = (0..=255).cycle().take(600_000).collect();
         fs::write(&path, &content).unwrap();
-        let chunks = |length| read(fs::File::open(&path).unwrap(), length).try_collect::<Vec<_>>();
-        let whole = chunks(600_000).await.unwrap();
+        let chunks = |range| read(fs::File::open(&path).unwrap(), range).try_collect::<Vec<_>>();
+        let whole = chunks(0..600_000).await.unwrap();
         assert_eq!(whole.iter().map(Bytes::len).collect::<Vec<_>>(), [262_144, 262_144, 75_712]);
         assert_eq!(whole.concat(), content);
-        assert_eq!(chunks(0).await.unwrap(), Vec::<Bytes>::new());
-        let short = chunks(600_001).await.unwrap_err();
+        assert_eq!(chunks(7..7).await.unwrap(), Vec::<Bytes>::new());
+        assert_eq!(chunks(3..5).await.unwrap().concat(), [3, 4]);
+        let short = chunks(5..600_001).await.unwrap_err();
         assert_eq!(short.kind(), io::ErrorKind::UnexpectedEof);
     }
 

@@ -1,11 +1,15 @@
-//! Where a crate file lies: `se/rd/serde_json/1.0.0_build-<checksum>.crate`.
+//! Where a crate file lies: `se/rd/Serde-JSON/1.0.0_build-<checksum>.crate`.
 //!
-//! The folders are those of the index, by [`CanonicalName::sharded_path`]. `+` in a version is
-//! written `_`, which no version has, because not every store and tool leaves a `+` in a key alone.
-//! The checksum makes the path one of this file alone, on disks that ignore case as well.
+//! To cargo that is `{lowerprefix}/{crate}/{version}-{sha256-checksum}.crate`, so that a `dl`
+//! template can lead straight to a bucket, for all versions without build metadata: `+` in a
+//! version is written `_`, which no version has, because not every store and tool leaves a `+` in a
+//! key alone. Source of the markers: Cargo book, "Registry Index", Index Configuration.
+//!
+//! The checksum makes the path one of this file alone, on disks that ignore case as well: names
+//! that differ only in case are one crate, in one spelling.
 
 use object_store::path::Path;
-use registry_core::{CanonicalName, store::CrateKey, version::parse_version};
+use registry_core::{CrateName, store::CrateKey, version::parse_version};
 
 const EXTENSION: &str = ".crate";
 const CHECKSUM_DIGITS: usize = 64;
@@ -19,7 +23,7 @@ pub fn path_of(key: &CrateKey) -> Path {
 pub fn key_at(path: &Path) -> Option<CrateKey> {
     let text = path.as_ref();
     let (folder, file) = text.rsplit_once('/')?;
-    let name = CanonicalName::new(folder.rsplit('/').next()?).ok()?;
+    let name = CrateName::new(folder.rsplit('/').next()?).ok()?;
     let stem = file.strip_suffix(EXTENSION)?;
     let (rest, checksum) = stem.split_at_checked(stem.len().checked_sub(CHECKSUM_DIGITS)?)?;
     let version = parse_version(&rest.strip_suffix('-')?.replace('_', "+")).ok()?;
@@ -30,7 +34,7 @@ pub fn key_at(path: &Path) -> Option<CrateKey> {
 
 fn text_of(key: &CrateKey) -> String {
     let version = key.version.to_string().replace('+', "_");
-    format!("{}/{version}-{}{EXTENSION}", key.name.sharded_path(), key.checksum)
+    format!("{}/{}/{version}-{}{EXTENSION}", key.name.lower_prefix(), key.name, key.checksum)
 }
 
 #[cfg(test)]
@@ -43,7 +47,7 @@ mod tests {
 
     fn key(name: &str, version: &str) -> CrateKey {
         CrateKey {
-            name: CanonicalName::new(name).unwrap(),
+            name: CrateName::new(name).unwrap(),
             version: parse_version(version).unwrap(),
             checksum: CHECKSUM.parse().unwrap(),
         }
@@ -55,7 +59,7 @@ mod tests {
             ("a", "1.0.0", "1/a/1.0.0"),
             ("ab", "1.0.0-rc.1", "2/ab/1.0.0-rc.1"),
             ("abc", "0.0.0-A-b+c.-d", "3/a/abc/0.0.0-A-b_c.-d"),
-            ("Serde-JSON", "1.0.0+build", "se/rd/serde_json/1.0.0_build"),
+            ("Serde-JSON", "1.0.0+build", "se/rd/Serde-JSON/1.0.0_build"),
         ] {
             let (key, path) = (key(name, version), format!("{path}-{CHECKSUM}.crate"));
             assert_eq!(path_of(&key).as_ref(), path);
@@ -76,9 +80,9 @@ mod tests {
             "ready".into(),
             format!("1.0.0-{CHECKSUM}.crate"),
             format!("a/1.0.0-{CHECKSUM}.crate"),
-            format!("1/A/1.0.0-{CHECKSUM}.crate"),
+            format!("A/A/1.0.0-{CHECKSUM}.crate"),
             format!("x/1/a/1.0.0-{CHECKSUM}.crate"),
-            format!("se/rd/serde-json/1.0.0-{CHECKSUM}.crate"),
+            format!("Se/rd/Serde-json/1.0.0-{CHECKSUM}.crate"),
             format!("1/a/1.0-{CHECKSUM}.crate"),
             format!("1/a/1.0.0+b-{CHECKSUM}.crate"),
             format!("1/a/1.0.0{CHECKSUM}.crate"),

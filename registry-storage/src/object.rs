@@ -1,8 +1,6 @@
 use std::{
-    collections::BTreeMap,
     error::Error,
     io,
-    num::NonZeroUsize,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -13,11 +11,12 @@ use bytes::Bytes;
 use futures_core::Stream;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
 use object_store::{
-    GetResult, ObjectStore, ObjectStoreExt as _, PutPayload, memory::InMemory, path::Path,
+    GetOptions, GetRange, GetResult, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutPayload,
+    memory::InMemory, path::Path,
 };
 use registry_core::{
     BoxError, CrateStore, StoreError,
-    store::{CrateBody, CrateFile, CrateKey, StoredCrate},
+    store::{BodyPlace, ByteRange, CrateBody, CrateFile, CrateKey, StoredCrate, StoredCrates},
 };
 
 use crate::layout::{key_at, path_of};
@@ -76,6 +75,14 @@ impl ObjectCrateStore {
         Ok(Self { backend: BACKEND, store: Arc::new(store.with_fsync(true)) })
     }
 
+    async fn meta(&self, path: &Path) -> Result<Option<ObjectMeta>, StoreError> {
+        match self.store.head(path).await {
+            Ok(meta) => Ok(Some(meta)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(self.failed(error)),
+        }
+    }
+
     fn failed(&self, error: object_store::Error) -> StoreError {
         failed(self.backend, error)
     }
@@ -86,52 +93,65 @@ impl CrateStore for ObjectCrateStore {
     /// Writes in any case: a file that is already there may belong to a put that has not yet
     /// brought it to disk, and its age is what a garbage collection goes by.
     async fn put(&self, key: &CrateKey, file: CrateBody) -> Result<(), StoreError> {
-        let payload: PutPayload = file.chunks().iter().cloned().collect();
+        let payload: PutPayload = match file.place() {
+            BodyPlace::Memory(chunks) => chunks.iter().cloned().collect(),
+            _ => file.to_bytes().map_err(|error| failed(self.backend, error))?.into(),
+        };
         self.store.put(&path_of(key), payload).await.map_err(|error| self.failed(error))?;
         Ok(())
     }
 
-    async fn get(&self, key: &CrateKey) -> Result<Option<CrateFile>, StoreError> {
-        let found = match self.store.get(&path_of(key)).await {
+    /// A part of a file takes two requests, the first of them for its length.
+    async fn get(
+        &self,
+        key: &CrateKey,
+        range: Option<ByteRange>,
+    ) -> Result<Option<CrateFile>, StoreError> {
+        let path = path_of(key);
+        let mut options = GetOptions::new();
+        if let Some(range) = range {
+            let Some(meta) = self.meta(&path).await? else { return Ok(None) };
+            let within = range.within(meta.size);
+            if within.is_empty() {
+                let (size, modified) = (meta.size, meta.last_modified.into());
+                let body = Box::pin(futures_util::stream::empty());
+                return Ok(Some(CrateFile { size, range: within, modified, body }));
+            }
+            options = options.with_range(Some(GetRange::Bounded(within)));
+        }
+        let found = match self.store.get_opts(&path, options).await {
             Ok(found) => found,
             Err(object_store::Error::NotFound { .. }) => return Ok(None),
             Err(error) => return Err(self.failed(error)),
         };
-        let (size, modified) = (found.meta.size, found.meta.last_modified.into());
+        let (size, range) = (found.meta.size, found.range.clone());
+        let modified = found.meta.last_modified.into();
         let backend = self.backend;
         let chunks = chunks_of(backend, found);
-        let body = Box::pin(WholeFile { backend, missing: size, chunks });
-        Ok(Some(CrateFile { size, modified, body }))
+        let body = Box::pin(WholeFile { backend, missing: range.end - range.start, chunks });
+        Ok(Some(CrateFile { size, range, modified, body }))
     }
 
-    async fn delete(&self, key: &CrateKey) -> Result<(), StoreError> {
-        match self.store.delete(&path_of(key)).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(self.failed(error)),
-        }
+    async fn head(&self, key: &CrateKey) -> Result<Option<StoredCrate>, StoreError> {
+        let meta = self.meta(&path_of(key)).await?;
+        Ok(meta.map(|meta| StoredCrate {
+            key: key.clone(),
+            size: meta.size,
+            modified: meta.last_modified.into(),
+        }))
     }
 
-    /// Lists the whole store for each page, because a store lists by path, and paths are not in
-    /// the order of keys: ask for large pages. Holds no more than a page in memory.
-    async fn list(
-        &self,
-        after: Option<&CrateKey>,
-        limit: NonZeroUsize,
-    ) -> Result<Vec<StoredCrate>, StoreError> {
-        let mut page: BTreeMap<CrateKey, StoredCrate> = BTreeMap::new();
-        let mut objects = self.store.list(None);
-        while let Some(object) = objects.try_next().await.map_err(|error| self.failed(error))? {
-            let Some(key) = key_at(&object.location) else { continue };
-            if after.is_some_and(|after| key <= *after) {
-                continue;
-            }
+    async fn location(&self, _: &CrateKey) -> Result<Option<String>, StoreError> {
+        Ok(None)
+    }
+
+    fn list(&self) -> StoredCrates<'_> {
+        let objects = self.store.list(None).map_err(|error| self.failed(error));
+        Box::pin(objects.try_filter_map(async |object| {
             let modified = object.last_modified.into();
-            page.insert(key.clone(), StoredCrate { key, size: object.size, modified });
-            if page.len() > limit.get() {
-                page.pop_last();
-            }
-        }
-        Ok(page.into_values().collect())
+            let stored = |key| StoredCrate { key, size: object.size, modified };
+            Ok(key_at(&object.location).map(stored))
+        }))
     }
 
     async fn ready(&self) -> Result<(), StoreError> {
@@ -147,7 +167,7 @@ type Chunks = BoxStream<'static, Result<Bytes, StoreError>>;
 fn chunks_of(backend: &'static str, found: GetResult) -> Chunks {
     match found.payload {
         object_store::GetResultPayload::File(file, _) => {
-            let chunks = crate::folder::read(file, found.meta.size);
+            let chunks = crate::folder::read(file, found.range);
             chunks.map_err(move |error| failed(backend, error)).boxed()
         }
         object_store::GetResultPayload::Stream(chunks) => {

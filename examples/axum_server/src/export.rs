@@ -145,8 +145,8 @@ impl Export {
             self.files.insert(path);
             return Ok(());
         }
-        let key = CrateKey { name: name.canonical(), version: version.clone(), checksum };
-        let file = match crates.get(&key).await? {
+        let key = CrateKey { name: name.clone(), version: version.clone(), checksum };
+        let file = match crates.get(&key, None).await? {
             Some(file) => file.bytes().await?,
             None => Bytes::new(),
         };

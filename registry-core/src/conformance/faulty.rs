@@ -46,13 +46,17 @@ use std::{
 };
 
 use async_trait::async_trait;
+use futures_util::{TryStreamExt as _, stream};
 
 use crate::{
     BoxError,
     index::{ETag, Index, IndexError, IndexFile, Lookup, Revision, Stored},
     name::CanonicalName,
     record::{Change, CrateRecord},
-    store::{CrateBody, CrateFile, CrateKey, CrateStore, StoreError, StoredCrate},
+    store::{
+        ByteRange, CrateBody, CrateFile, CrateKey, CrateStore, StoreError, StoredCrate,
+        StoredCrates,
+    },
 };
 
 const BACKEND: &str = "faulty";
@@ -270,20 +274,26 @@ impl<S: CrateStore> CrateStore for FaultyCrateStore<S> {
         self.call(self.inner.put(key, file)).await
     }
 
-    async fn get(&self, key: &CrateKey) -> Result<Option<CrateFile>, StoreError> {
-        self.call(self.inner.get(key)).await
-    }
-
-    async fn delete(&self, key: &CrateKey) -> Result<(), StoreError> {
-        self.call(self.inner.delete(key)).await
-    }
-
-    async fn list(
+    async fn get(
         &self,
-        after: Option<&CrateKey>,
-        limit: NonZeroUsize,
-    ) -> Result<Vec<StoredCrate>, StoreError> {
-        self.call(self.inner.list(after, limit)).await
+        key: &CrateKey,
+        range: Option<ByteRange>,
+    ) -> Result<Option<CrateFile>, StoreError> {
+        self.call(self.inner.get(key, range)).await
+    }
+
+    async fn head(&self, key: &CrateKey) -> Result<Option<StoredCrate>, StoreError> {
+        self.call(self.inner.head(key)).await
+    }
+
+    async fn location(&self, key: &CrateKey) -> Result<Option<String>, StoreError> {
+        self.call(self.inner.location(key)).await
+    }
+
+    /// One call, which fails before the first file.
+    fn list(&self) -> StoredCrates<'_> {
+        let listing = self.call(async { Ok(self.inner.list()) });
+        Box::pin(stream::once(listing).try_flatten())
     }
 
     async fn ready(&self) -> Result<(), StoreError> {

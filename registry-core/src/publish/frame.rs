@@ -336,7 +336,7 @@ mod tests {
         let body = b"\x04\0\0\0{  }\x03\0\0\0abc";
         let upload = decode(&rules(4, 3), Some(body.len() as u64), &[body]).unwrap();
         assert_eq!(upload.metadata, "{  }");
-        assert_eq!(upload.file.chunks(), ["abc"]);
+        assert_eq!(upload.file.to_bytes().unwrap(), "abc");
         assert_eq!(upload.checksum, Checksum::of("abc"));
     }
 
@@ -409,10 +409,10 @@ mod tests {
             match (whole, split) {
                 (Ok(whole), Ok(split)) => {
                     prop_assert_eq!(&whole.metadata, &metadata);
-                    prop_assert_eq!(whole.file.chunks().concat(), file.clone());
+                    prop_assert_eq!(whole.file.to_bytes().unwrap(), file.clone());
                     prop_assert_eq!(whole.checksum, Checksum::of(&file));
                     prop_assert_eq!(&split.metadata, &metadata);
-                    prop_assert_eq!(split.file.chunks().concat(), file);
+                    prop_assert_eq!(split.file.to_bytes().unwrap(), file);
                     prop_assert_eq!(split.checksum, whole.checksum);
                 }
                 // How many bytes too many are seen depends on how many have come.

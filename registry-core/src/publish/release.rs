@@ -7,7 +7,7 @@ use super::{
     text::Texts,
 };
 use crate::{
-    checksum::{Checksum, ChecksumHasher},
+    checksum::Checksum,
     config::RegistryConfig,
     echo::Echo,
     entry::{IndexEntry, IndexLine, IndexLineError},
@@ -98,9 +98,8 @@ impl Release {
         let root = archive::find_root(&file, rules)?;
         let manifest = Manifest::parse(&archive::check(&file, &root, rules)?.manifest, rules)?;
         let metadata = Metadata::of_manifest(manifest, rules)?;
-        let mut hasher = ChecksumHasher::new();
-        file.chunks().iter().for_each(|chunk| hasher.update(chunk));
-        Self::validate(&metadata, file, hasher.finish(), rules, config)
+        let checksum = Checksum::of_reader(file.reader()).map_err(archive::ArchiveError::from)?;
+        Self::validate(&metadata, file, checksum, rules, config)
     }
 
     /// The line as it will stand in the index, but for the time of publication.

@@ -60,7 +60,7 @@ fn a_file_without_metadata_is_what_its_manifest_says() {
         format!("{PACKAGE}[dependencies]\nb = {{ version = \"1\", registry-index = \"{OWN}\" }}\n");
     let entry = of_file("a-1.0.0", &manifest).unwrap();
     let file = crate_file("a-1.0.0", &manifest);
-    let checksum = Checksum::of(file.chunks().concat());
+    let checksum = Checksum::of(file.to_bytes().unwrap());
     let expected = json!({
         "name": "a", "vers": "1.0.0", "cksum": checksum, "features": {}, "yanked": false,
         "deps": [{

@@ -46,8 +46,9 @@ impl SourceLines {
         self.lines.is_empty()
     }
 
-    /// Whether [`SourceLines::push`] may take this line: what can be said without the record.
-    pub(crate) fn check(&self, line: &IndexLine) -> Result<(), LeftOut> {
+    /// Whether [`SourceLines::push`] may take this line: what can be said without the record. The
+    /// name as the line spells it.
+    pub(crate) fn check(&self, line: &IndexLine) -> Result<CrateName, LeftOut> {
         let name = CrateName::new(line.name())?;
         if !name.same_sparse_path(&self.name) && self.spelling.as_ref() != Some(&name) {
             return Err(LeftOut::OtherCrate { name });
@@ -59,7 +60,7 @@ impl SourceLines {
             Some(&first) => {
                 Err(LeftOut::SecondLine { first: self.lines[first].line.version().clone() })
             }
-            None => Ok(()),
+            None => Ok(name),
         }
     }
 

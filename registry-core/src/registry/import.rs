@@ -1,10 +1,10 @@
-use std::{collections::HashSet, time::SystemTime};
+use std::{collections::HashSet, io, time::SystemTime};
 
 use semver::Version;
 
 use super::{Registry, WriteError, offload, write::Right};
 use crate::{
-    checksum::{Checksum, ChecksumHasher},
+    checksum::Checksum,
     entry::IndexLine,
     index::IndexError,
     name::CrateName,
@@ -100,7 +100,7 @@ impl Import {
         line: IndexLine,
         file: Option<CrateBody>,
     ) -> Result<(), ImportError> {
-        self.lines.check(&line)?;
+        let name = self.lines.check(&line)?;
         if !self.needs_file(&line) {
             self.lines.push(line, None);
             return Ok(());
@@ -108,14 +108,14 @@ impl Import {
         let file = file.ok_or(LeftOut::NoFile)?;
         let parts = &self.registry.parts;
         let body = file.clone();
-        let found = offload::run(&*parts.offload, move || checksum(&body));
-        let (found, expected) = (found.await.ok_or(ImportError::Interrupted)?, line.checksum());
+        let found = offload::run(&*parts.offload, move || Checksum::of_reader(body.reader())).await;
+        let found = found.ok_or(ImportError::Interrupted)?.map_err(ImportError::File)?;
+        let expected = line.checksum();
         if found != expected {
             return Err(LeftOut::OtherFile { expected, found }.into());
         }
         let version = line.version().clone();
-        let key =
-            CrateKey { name: self.lines.name(), version: version.clone(), checksum: expected };
+        let key = CrateKey { name, version: version.clone(), checksum: expected };
         parts.crates.put(&key, file.clone()).await?;
         if !line.yanked() && self.newest.as_ref().is_none_or(|(newest, _)| *newest < version) {
             // Read at once, so that no file is held until the end.
@@ -160,12 +160,6 @@ impl Import {
     }
 }
 
-fn checksum(file: &CrateBody) -> Checksum {
-    let mut hasher = ChecksumHasher::new();
-    file.chunks().iter().for_each(|chunk| hasher.update(chunk));
-    hasher.finish()
-}
-
 /// What an import did.
 #[derive(Debug)]
 pub struct Imported {
@@ -182,6 +176,9 @@ pub enum ImportError {
     /// This line cannot be; the others can.
     #[error(transparent)]
     LeftOut(#[from] LeftOut),
+    /// The file that is to be stored could not be read.
+    #[error("the crate file cannot be read")]
+    File(#[source] io::Error),
     /// The crate store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

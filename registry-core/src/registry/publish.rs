@@ -108,7 +108,7 @@ impl Publish {
             state: ReleaseState::Published,
         };
         let key = CrateKey {
-            name: name.clone(),
+            name: entry.name.clone(),
             version: entry.version.clone(),
             checksum: release.checksum(),
         };

@@ -65,7 +65,7 @@ impl Registry {
             .filter(|release| release.version() == version && release.state.is_downloadable())
             .ok_or_else(|| ReadError::unknown_version(name, version))?;
         let checksum = release.line.checksum();
-        Ok(CrateKey { name: name.clone(), version: version.clone(), checksum })
+        Ok(CrateKey { name: record.name().clone(), version: version.clone(), checksum })
     }
 
     /// Opens a crate file. The key says which bytes, so the index is not asked.
@@ -73,9 +73,10 @@ impl Registry {
     /// # Errors
     /// [`ReadError::UnknownVersion`] if there is no such file.
     pub async fn download(&self, caller: &Caller, key: &CrateKey) -> Result<CrateFile, ReadError> {
-        self.may_read(caller, &key.name).await?;
-        let file = self.parts.crates.get(key).await?;
-        file.ok_or_else(|| ReadError::unknown_version(&key.name, &key.version))
+        let name = key.name.canonical();
+        self.may_read(caller, &name).await?;
+        let file = self.parts.crates.get(key, None).await?;
+        file.ok_or_else(|| ReadError::unknown_version(&name, &key.version))
     }
 
     /// Finds crates by words.

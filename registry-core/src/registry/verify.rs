@@ -136,8 +136,8 @@ impl Registry {
         release: &ReleaseRecord,
     ) -> Result<Option<bool>, StoreError> {
         let (version, checksum) = (release.version().clone(), release.line.checksum());
-        let key = CrateKey { name: name.canonical(), version, checksum };
-        let Some(mut file) = self.parts.crates.get(&key).await? else {
+        let key = CrateKey { name: name.clone(), version, checksum };
+        let Some(mut file) = self.parts.crates.get(&key, None).await? else {
             return Ok(None);
         };
         let (mut hasher, mut size) = (ChecksumHasher::new(), 0);

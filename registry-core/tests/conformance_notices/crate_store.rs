@@ -1,16 +1,13 @@
-use std::{
-    collections::HashMap,
-    num::NonZeroUsize,
-    sync::{Arc, Mutex},
-    time::SystemTime,
-};
+use std::time::SystemTime;
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::StreamExt as _;
 use registry_core::{
     CrateStore, StoreError,
     conformance::{Bench, crate_store},
     memory::MemoryCrateStore,
-    store::{CrateBody, CrateFile, CrateKey, StoredCrate},
+    store::{BodyPlace, ByteRange, CrateBody, CrateFile, CrateKey, StoredCrate, StoredCrates},
 };
 
 use super::notices;
@@ -22,12 +19,14 @@ enum StoreDefect {
     FoldsCase,
     ForgetsBuildMetadata,
     RefusesASecondPut,
-    FailsToDeleteNothing,
-    SortsByText,
-    KeepsDeleted,
+    IgnoresRanges,
+    EndsEarly,
+    TellsOfNothing,
+    ListsTwice,
+    ListsSome,
+    RemembersThePath,
     TakesEmptyForAbsent,
     ForgetsWhen,
-    PagesByOffset,
     IsNotReady,
 }
 
@@ -35,30 +34,12 @@ enum StoreDefect {
 struct BrokenStore {
     inner: MemoryCrateStore,
     defect: StoreDefect,
-    /// How many files there were up to the last of a page.
-    offsets: Arc<Mutex<HashMap<CrateKey, usize>>>,
 }
 
 impl BrokenStore {
     fn new(defect: StoreDefect) -> Self {
         let inner = MemoryCrateStore::new();
-        Self { inner, defect, offsets: Arc::default() }
-    }
-
-    async fn page_by_offset(
-        &self,
-        after: Option<&CrateKey>,
-        limit: NonZeroUsize,
-    ) -> Result<Vec<StoredCrate>, StoreError> {
-        let offset = match after {
-            None => 0,
-            Some(after) => self.offsets.lock().unwrap().get(after).copied().unwrap_or(0),
-        };
-        let all = self.inner.list(None, NonZeroUsize::MAX).await?;
-        let page: Vec<_> = all.into_iter().skip(offset).take(limit.get()).collect();
-        let last = page.last().map(|last| (last.key.clone(), offset + page.len()));
-        self.offsets.lock().unwrap().extend(last);
-        Ok(page)
+        Self { inner, defect }
     }
 
     fn key(&self, key: &CrateKey) -> CrateKey {
@@ -81,58 +62,65 @@ impl CrateStore for BrokenStore {
         match self.defect {
             StoreDefect::TakesEmptyForAbsent if file.is_empty() => Ok(()),
             StoreDefect::KeepsTheLastChunk => {
-                let last = file.chunks().last().cloned().unwrap_or_default();
-                self.inner.put(&key, last.into()).await
+                self.inner.put(&key, pieces(&file).last().cloned().unwrap_or_default().into()).await
             }
             StoreDefect::LeavesAPart => {
-                for count in 1..=file.chunks().len() {
-                    self.inner.put(&key, file.chunks()[..count].to_vec().into()).await?;
+                for count in 1..=pieces(&file).len() {
+                    self.inner.put(&key, pieces(&file)[..count].to_vec().into()).await?;
                     tokio::task::yield_now().await;
                 }
                 self.inner.put(&key, file).await
             }
-            StoreDefect::RefusesASecondPut if self.inner.get(&key).await?.is_some() => {
+            StoreDefect::RefusesASecondPut if self.inner.head(&key).await?.is_some() => {
                 Err(StoreError::Backend { backend: "broken", source: "is there".into() })
+            }
+            StoreDefect::RemembersThePath => {
+                if let BodyPlace::Spool(spool) = file.place() {
+                    std::fs::rename(spool.path(), spool.path().with_extension("taken"))
+                        .map_err(|error| StoreError::failed("broken", error))?;
+                }
+                self.inner.put(&key, file).await
             }
             _ => self.inner.put(&key, file).await,
         }
     }
 
-    async fn get(&self, key: &CrateKey) -> Result<Option<CrateFile>, StoreError> {
-        let mut file = self.inner.get(&self.key(key)).await?;
+    async fn get(
+        &self,
+        key: &CrateKey,
+        range: Option<ByteRange>,
+    ) -> Result<Option<CrateFile>, StoreError> {
+        let range = match (self.defect, range) {
+            (StoreDefect::IgnoresRanges, _) => None,
+            (StoreDefect::EndsEarly, Some(ByteRange::FromTo(first, last))) if last > first => {
+                Some(ByteRange::FromTo(first, last - 1))
+            }
+            _ => range,
+        };
+        let mut file = self.inner.get(&self.key(key), range).await?;
         if let (StoreDefect::ForgetsWhen, Some(file)) = (self.defect, &mut file) {
             file.modified = SystemTime::UNIX_EPOCH;
         }
         Ok(file)
     }
 
-    async fn delete(&self, key: &CrateKey) -> Result<(), StoreError> {
-        let is_absent = self.inner.get(key).await?.is_none();
+    async fn head(&self, key: &CrateKey) -> Result<Option<StoredCrate>, StoreError> {
         match self.defect {
-            StoreDefect::KeepsDeleted => Ok(()),
-            StoreDefect::FailsToDeleteNothing if is_absent => {
-                Err(StoreError::Backend { backend: "broken", source: "is not there".into() })
-            }
-            _ => self.inner.delete(&self.key(key)).await,
+            StoreDefect::TellsOfNothing => Ok(None),
+            _ => self.inner.head(&self.key(key)).await,
         }
     }
 
-    async fn list(
-        &self,
-        after: Option<&CrateKey>,
-        limit: NonZeroUsize,
-    ) -> Result<Vec<StoredCrate>, StoreError> {
-        if self.defect == StoreDefect::PagesByOffset {
-            return self.page_by_offset(after, limit).await;
+    async fn location(&self, key: &CrateKey) -> Result<Option<String>, StoreError> {
+        self.inner.location(key).await
+    }
+
+    fn list(&self) -> StoredCrates<'_> {
+        match self.defect {
+            StoreDefect::ListsTwice => Box::pin(self.inner.list().chain(self.inner.list())),
+            StoreDefect::ListsSome => Box::pin(self.inner.list().skip(1)),
+            _ => self.inner.list(),
         }
-        if self.defect != StoreDefect::SortsByText {
-            return self.inner.list(after, limit).await;
-        }
-        let mut all = self.inner.list(None, NonZeroUsize::MAX).await?;
-        all.sort_by_key(|stored| stored.key.to_string());
-        all.retain(|stored| after.is_none_or(|after| stored.key.to_string() > after.to_string()));
-        all.truncate(limit.get());
-        Ok(all)
     }
 
     async fn ready(&self) -> Result<(), StoreError> {
@@ -145,6 +133,13 @@ impl CrateStore for BrokenStore {
     }
 }
 
+fn pieces(file: &CrateBody) -> &[Bytes] {
+    match file.place() {
+        BodyPlace::Memory(pieces) => pieces,
+        place => panic!("{place:?}"),
+    }
+}
+
 #[test]
 fn of_a_crate_store() {
     use StoreDefect::*;
@@ -154,7 +149,12 @@ fn of_a_crate_store() {
         IsNotReady => a_new_store_is_ready_and_empty;
         TakesEmptyForAbsent => an_empty_file_is_a_file;
         ForgetsWhen => a_file_comes_back_whole;
-        PagesByOffset => a_listing_keeps_up_with_puts;
+        ListsTwice => every_file_is_listed_once, a_listing_keeps_up_with_puts;
+        ListsSome => every_file_is_listed_once, a_file_comes_back_whole;
+        TellsOfNothing => a_file_comes_back_whole;
+        IgnoresRanges => a_part_of_a_file_is_read;
+        EndsEarly => a_part_of_a_file_is_read;
+        RemembersThePath => a_file_from_a_spool_is_kept_when_the_spool_is_gone;
         KeepsTheLastChunk => a_long_file_comes_back_whole;
         LeavesAPart => an_abandoned_put_leaves_the_whole_file_or_none,
             concurrent_puts_of_one_file_all_succeed;
@@ -162,9 +162,6 @@ fn of_a_crate_store() {
         ForgetsBuildMetadata => files_are_told_apart_by_every_part_of_the_key;
         RefusesASecondPut => putting_a_file_again_changes_nothing,
             concurrent_puts_of_one_file_all_succeed;
-        FailsToDeleteNothing => a_deleted_file_is_absent;
-        SortsByText => files_are_listed_in_pages;
-        KeepsDeleted => a_deleted_file_is_absent;
     }
 }
 
