@@ -1,10 +1,13 @@
 //! Bringing all crates of one index over to another, and the users: [`migrate`],
-//! [`migrate_users`].
+//! [`migrate_users`]; and the crate files of one store to another: [`FileMigration`].
+
+mod files;
 
 use std::{num::NonZeroUsize, sync::Arc};
 
 use futures_util::{StreamExt as _, stream};
 
+pub use self::files::{FileCopyError, FileCount, FileMigrateError, FileMigration, MigratedFiles};
 use crate::{
     auth::{TokenStoreError, TokenTransfer},
     index::{self, Index, IndexError, Lookup},
@@ -29,7 +32,8 @@ const ROUNDS: usize = 8;
 ///
 /// `from` may be written to meanwhile; crates that are new then are left to the next run. Nobody
 /// else may write to `to`. The owners in the records keep the ids they have: [`migrate_users`] has
-/// to bring over the users first. Crate files are not concerned. `progress` is told after each crate.
+/// to bring over the users first. Crate files are not concerned: a [`FileMigration`] moves them.
+/// `progress` is told after each crate.
 ///
 /// ```
 /// use std::sync::Arc;

@@ -109,14 +109,39 @@ impl StorageArgs {
 
     /// Opens the crate files that belong to `index`.
     pub(crate) fn open(&self, index: &IndexArgs) -> Result<ObjectCrateStore, Error> {
-        let url = self.url(index)?;
-        let failed = |source| Error::Open { place: url.to_string(), source };
-        match &url {
-            StorageUrl::Folder(path) => {
-                ObjectCrateStore::filesystem(path).map_err(|error| failed(error.into()))
+        open_storage(&self.url(index)?)
+    }
+}
+
+impl StorageUrl {
+    /// Fails if there is nothing to read: opening would make a new one, of a slip in a path.
+    pub(crate) fn must_be_there(&self) -> Result<(), Error> {
+        match self {
+            Self::Folder(path) if !path.is_dir() => {
+                Err(Error::NoFolder { place: self.to_string() })
             }
-            StorageUrl::Bucket(bucket) => Ok(ObjectCrateStore::new(open_bucket(bucket)?)),
+            Self::Folder(_) | Self::Bucket(_) => Ok(()),
         }
+    }
+
+    /// Whether two URLs lead to one place, as far as they tell.
+    pub(crate) fn is_same_place(&self, other: &Self) -> bool {
+        let resolved = |url: &Self| match url {
+            Self::Folder(path) => path.canonicalize().ok(),
+            Self::Bucket(_) => None,
+        };
+        self == other || resolved(self).is_some_and(|path| Some(path) == resolved(other))
+    }
+}
+
+/// Opens a place for crate files.
+pub(crate) fn open_storage(url: &StorageUrl) -> Result<ObjectCrateStore, Error> {
+    let failed = |source| Error::Open { place: url.to_string(), source };
+    match url {
+        StorageUrl::Folder(path) => {
+            ObjectCrateStore::filesystem(path).map_err(|error| failed(error.into()))
+        }
+        StorageUrl::Bucket(bucket) => Ok(ObjectCrateStore::new(open_bucket(bucket)?)),
     }
 }
 

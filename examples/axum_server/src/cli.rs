@@ -41,11 +41,15 @@ pub(crate) enum Command {
     /// Look after the index.
     #[command(subcommand)]
     Index(IndexCommand),
+    /// Look after the crate files.
+    #[command(subcommand)]
+    Storage(StorageCommand),
     /// Copy all crates of an index to another, with all users and their tokens.
     ///
     /// Compares each crate with its source afterwards. It can be interrupted and run again: what is
     /// there already is brought up to date. Crate files stay where they are: name the place by
-    /// --storage to whatever uses the new index. Ends with status 3 if a crate could not be copied.
+    /// --storage to whatever uses the new index, or move them by `storage migrate`. Ends with status 3
+    /// if a crate could not be copied.
     Migrate(MigrateArgs),
     Import(ImportArgs),
     Export(ExportArgs),
@@ -170,6 +174,31 @@ pub(crate) struct MigrateArgs {
     pub(crate) to: UrlText,
     #[command(flatten)]
     pub(crate) data: DataArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StorageCommand {
+    /// Copy all crate files of a place to another.
+    ///
+    /// Holds each against its checksum on the way: a damaged one is told and not copied. It can be
+    /// interrupted and run again, and copies only what is not there. The servers may go on meanwhile,
+    /// but no garbage collection may run on either place: migrate, have every server use the new
+    /// place by --storage, and migrate again for what was published in between. Ends with status 3
+    /// if a file could not be copied.
+    Migrate(StorageMigrateArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StorageMigrateArgs {
+    /// The place to copy from, as --storage of `serve` names it.
+    #[arg(long, value_name = "URL")]
+    pub(crate) from: UrlText,
+    /// The place to copy to; a folder is made if it is not there.
+    #[arg(long, value_name = "URL")]
+    pub(crate) to: UrlText,
+    /// Read every file back, and hold what was there already against its checksum, too.
+    #[arg(long)]
+    pub(crate) verify: bool,
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use registry_core::{
     BoxError, CrateName, IndexError, StoreError,
     auth::TokenStoreError,
     config::ConfigError,
-    migrate::MigrateError,
+    migrate::{FileMigrateError, MigrateError},
     publish::Invalid,
     registry::{ImportError, VerifyError},
 };
@@ -32,10 +32,14 @@ pub(crate) enum Error {
     Bucket { place: String, source: BoxError },
     #[error("there is no index at `{place}`")]
     NotThere { place: String },
+    #[error("there are no crate files at `{place}`: it is no folder")]
+    NoFolder { place: String },
     #[error("`{place}` is both source and target")]
     SamePlace { place: String },
     #[error("{}; what was copied stays: run it again", causes(.0))]
     Migrate(#[source] MigrateError),
+    #[error("{}; what was copied stays: run it again", causes(.0))]
+    MigrateFiles(#[source] FileMigrateError),
     #[error("cannot copy the users: {}", causes(.0))]
     MigrateUsers(#[source] TokenStoreError),
     #[error("cannot check the index: {}", causes(.0))]

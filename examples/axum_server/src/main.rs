@@ -29,6 +29,7 @@ mod progress;
 mod rebuild;
 mod routes;
 mod serve;
+mod storage_migrate;
 mod stream;
 mod token;
 mod uploads;
@@ -41,7 +42,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use self::{
-    cli::{Cli, Command, IndexCommand, TokenCommand},
+    cli::{Cli, Command, IndexCommand, StorageCommand, TokenCommand},
     error::Error,
 };
 
@@ -78,6 +79,7 @@ fn run(command: Command) -> Result<End, Error> {
             Command::Index(IndexCommand::Backup(args)) => backup::run(args).await.map(done),
             Command::Index(IndexCommand::Rebuild(args)) => rebuild::run(args).await.map(done),
             Command::Index(IndexCommand::Line(args)) => index_line::print(args).map(done),
+            Command::Storage(StorageCommand::Migrate(args)) => storage_migrate::run(args).await,
             Command::Import(args) => import::import(args).await,
             Command::Export(args) => export::export(args).await.map(done),
             Command::Migrate(args) => migrate::run(args).await,

@@ -33,6 +33,7 @@ mod self_hosting;
 mod shutdown;
 mod snippet;
 mod static_folder;
+mod storage_migrate;
 mod ten_servers;
 mod verify;
 mod workspace;

@@ -1,0 +1,60 @@
+//! `axum_server storage migrate`.
+
+use std::{fmt, io::Write, sync::Arc};
+
+use registry_core::migrate::{FileCount, FileMigration, MigratedFiles};
+
+use crate::{
+    End,
+    backends::open_storage,
+    cli::StorageMigrateArgs,
+    error::{Error, causes},
+    progress::Progress,
+    url::StorageUrl,
+};
+
+/// Copies every crate file from one place to another.
+pub(crate) async fn run(args: StorageMigrateArgs) -> Result<End, Error> {
+    let url = |flag, text| StorageUrl::parse(text).map_err(|source| Error::Url { flag, source });
+    let (from, to) = (url("--from", &args.from)?, url("--to", &args.to)?);
+    if from.is_same_place(&to) {
+        return Err(Error::SamePlace { place: from.to_string() });
+    }
+    from.must_be_there()?;
+    let (source, target) = (Arc::new(open_storage(&from)?), Arc::new(open_storage(&to)?));
+    let mut migration = FileMigration::new(source, target);
+    if args.verify {
+        migration = migration.with_read_back();
+    }
+
+    let mut progress = Progress::new();
+    let migrated = migration.run(|so_far, failure| {
+        if let Some((key, error)) = failure {
+            progress.note(format_args!("not copied: {key}: {}", causes(error)));
+        }
+        let (done, found) = (Amount(so_far.done()), Amount(so_far.found));
+        progress.show(format_args!("{done} of {found}"));
+    });
+    let migrated = migrated.await.map_err(Error::MigrateFiles)?;
+    let seconds = progress.end().as_secs_f64();
+    let MigratedFiles { copied, same, failed, .. } = migrated;
+    let (seen, copied, same) = (Amount(migrated.done()), Amount(copied), Amount(same));
+    writeln!(
+        std::io::stdout(),
+        "{seen} in `{from}`: {copied} copied to `{to}`, {same} were there, {} not copied; \
+         in {seconds:.1} s",
+        Amount(failed),
+    )
+    .map_err(Error::Print)?;
+    Ok(if failed.files == 0 { End::Well } else { End::WithFindings })
+}
+
+/// Files and what they take, for a reader.
+struct Amount(FileCount);
+
+impl fmt::Display for Amount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const MIB: f64 = (1 << 20) as f64;
+        write!(f, "{} files ({:.1} MiB)", self.0.files, self.0.bytes as f64 / MIB)
+    }
+}

@@ -1,0 +1,196 @@
+//! `axum_server storage migrate`: from any place for crate files to any other, byte for byte.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+use registry_core::{
+    Checksum, CrateName, CrateStore,
+    conformance::run,
+    store::{CrateBody, CrateKey},
+};
+use registry_storage::{ObjectCrateStore, layout::path_of};
+use tempfile::TempDir;
+
+use crate::common::{Place, axum_server, noise, wait_for};
+
+fn key(version: &str, content: &[u8]) -> CrateKey {
+    let (name, version) = (CrateName::new("Hello-World").unwrap(), version.parse().unwrap());
+    CrateKey { name, version, checksum: Checksum::of(content) }
+}
+
+/// Files of so many lengths in a folder.
+fn seed(folder: &Path, lengths: impl IntoIterator<Item = usize>) {
+    run(async {
+        let store = ObjectCrateStore::filesystem(folder).unwrap();
+        for (number, length) in lengths.into_iter().enumerate() {
+            let content = noise(length);
+            let key = key(&format!("1.0.{number}+build"), &content);
+            store.put(&key, CrateBody::from(vec![content.into()])).await.unwrap();
+        }
+    });
+}
+
+/// The paths of all files below a folder, in it.
+fn paths(folder: &Path) -> Vec<String> {
+    fn add(root: &Path, folder: &Path, paths: &mut Vec<String>) {
+        for entry in fs::read_dir(folder).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => add(root, &path, paths),
+                false => paths.push(path.strip_prefix(root).unwrap().to_str().unwrap().to_owned()),
+            }
+        }
+    }
+    let mut paths = Vec::new();
+    add(folder, folder, &mut paths);
+    paths
+}
+
+fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let read = |path: String| (path.clone(), fs::read(folder.join(path)).unwrap());
+    paths(folder).into_iter().map(read).collect()
+}
+
+fn migrate(from: &str, to: &str) -> Command {
+    let mut command = axum_server();
+    command.args(["storage", "migrate", "--from", from, "--to", to]);
+    command
+}
+
+fn url(folder: &Path) -> String {
+    format!("file:{}", folder.display())
+}
+
+#[track_caller]
+fn ends(output: &Output, status: i32) -> (String, String) {
+    let [stdout, stderr] =
+        [&output.stdout, &output.stderr].map(|text| String::from_utf8(text.clone()).unwrap());
+    assert_eq!(output.status.code(), Some(status), "{stdout}{stderr}");
+    (stdout, stderr)
+}
+
+/// The numbers of the summary: files seen, copied, there already, not copied.
+fn counts(summary: &str) -> Vec<usize> {
+    let before = summary.split(" files (").map(|text| text.rsplit(' ').next().unwrap());
+    before.filter_map(|word| word.parse().ok()).collect()
+}
+
+#[test]
+fn files_come_back_byte_for_byte_from_a_journey_through_a_bucket() {
+    let folder = TempDir::new().unwrap();
+    let [start, end] = ["start", "end"].map(|name| folder.path().join(name));
+    seed(&start, (0..20).chain([300_000, 9_000_000]));
+    let expected = files(&start);
+    assert_eq!(expected.len(), 22);
+    // What no server has put there as a crate file stays where it is.
+    for foreign in ["notes", "he/ll/notes.crate", "aside/he/ll/Hello-World/1.0.0.crate"] {
+        let path = start.join(foreign);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "foreign").unwrap();
+    }
+
+    let bucket = Place::bucket();
+    let mut stages = vec![url(&start)];
+    stages.extend(bucket.iter().map(|bucket| format!("{}/crates", bucket.url())));
+    stages.push(url(&end));
+    for stage in stages.windows(2) {
+        let migrate = |flags: &[&str]| {
+            let mut command = migrate(&stage[0], &stage[1]);
+            if let Some(bucket) = &bucket {
+                bucket.prepare(&mut command);
+            }
+            let (summary, told) = ends(&command.args(flags).output().unwrap(), 0);
+            assert_eq!(told, "");
+            counts(&summary)
+        };
+        assert_eq!(migrate(&[]), [22, 22, 0, 0]);
+        assert_eq!(migrate(&[]), [22, 0, 22, 0]);
+        assert_eq!(migrate(&["--verify"]), [22, 0, 22, 0]);
+    }
+    assert!(files(&end) == expected);
+}
+
+#[test]
+fn a_migration_that_is_killed_goes_on_where_it_was() {
+    const FILES: usize = 300;
+    let folder = TempDir::new().unwrap();
+    let [from, to] = ["from", "to"].map(|name| folder.path().join(name));
+    seed(&from, (0..FILES).map(|number| 50_000 + number));
+    let expected = files(&from);
+    let mut command = migrate(&url(&from), &url(&to));
+    let mut process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let is_file = |path: &String| path.ends_with(".crate");
+    let count = || paths(&to).iter().filter(|path| is_file(path)).count();
+    wait_for("some files", || (count() >= 20).then_some(()));
+    process.kill().unwrap();
+    process.wait().unwrap();
+    let whole = || {
+        let mut files = files(&to);
+        files.retain(|path, _| is_file(path));
+        files
+    };
+    let copied = whole();
+    assert!(copied.len() < FILES, "it was killed too late");
+    assert!(copied.iter().all(|(path, content)| expected[path] == *content));
+
+    let (summary, _) = ends(&migrate(&url(&from), &url(&to)).output().unwrap(), 0);
+    let rest = FILES - copied.len();
+    assert_eq!(counts(&summary), [FILES, rest, copied.len(), 0], "{summary}");
+    assert!(whole() == expected);
+}
+
+#[test]
+fn a_damaged_file_is_named_and_not_copied_and_the_others_are() {
+    let folder = TempDir::new().unwrap();
+    let [from, to] = ["from", "to"].map(|name| folder.path().join(name));
+    seed(&from, 0..5);
+    let key = key("1.0.3+build", &noise(3));
+    let damaged = path_of(&key);
+    fs::write(from.join(damaged.as_ref()), "bad").unwrap();
+    let (summary, told) = ends(&migrate(&url(&from), &url(&to)).output().unwrap(), 3);
+    assert_eq!(counts(&summary), [5, 4, 0, 1]);
+    let found = Checksum::of("bad");
+    assert_eq!(
+        told,
+        format!("not copied: {key}: it is damaged in the source: its checksum is {found}\n")
+    );
+    let mut expected = files(&from);
+    expected.remove(damaged.as_ref()).unwrap();
+    assert!(files(&to) == expected);
+
+    // Damage in the target is noticed when it is looked for.
+    fs::write(from.join(damaged.as_ref()), noise(3)).unwrap();
+    fs::write(to.join(path_of(&self::key("1.0.4+build", &noise(4))).as_ref()), "evil").unwrap();
+    let (summary, _) = ends(&migrate(&url(&from), &url(&to)).output().unwrap(), 0);
+    assert_eq!(counts(&summary), [5, 1, 4, 0]);
+    let output = migrate(&url(&from), &url(&to)).arg("--verify").output().unwrap();
+    assert_eq!(counts(&ends(&output, 0).0), [5, 1, 4, 0]);
+    assert!(files(&to) == files(&from));
+}
+
+#[test]
+fn a_migration_of_files_needs_two_places() {
+    let folder = TempDir::new().unwrap();
+    let [here, gone] = ["here", "gone"].map(|name| folder.path().join(name));
+    seed(&here, 0..1);
+    let error = |from: &str, to: &str| ends(&migrate(from, to).output().unwrap(), 1).1;
+    assert_eq!(
+        error(&url(&gone), &url(&here)),
+        format!("error: there are no crate files at `{}`: it is no folder\n", url(&gone))
+    );
+    assert!(!gone.exists());
+    let same = url(&here.join("../here"));
+    assert_eq!(
+        error(&url(&here), &same),
+        format!("error: `{}` is both source and target\n", url(&here))
+    );
+    // What stands where a bucket should may be a secret.
+    let told = error("s3://key:secret@bucket", &url(&here));
+    assert!(told.starts_with("error: --from: ") && !told.contains("secret"), "{told}");
+    let told = error(&url(&here), "gs://key:secret@bucket");
+    assert!(told.starts_with("error: --to: ") && !told.contains("secret"), "{told}");
+}
