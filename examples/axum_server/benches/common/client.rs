@@ -1,25 +1,50 @@
 //! A client that costs little: one connection, kept alive, one request after the other.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufRead, BufReader, BufWriter, Read, Write},
     net::TcpStream,
     time::{Duration, Instant},
 };
 
+/// Size of the buffer that answers are read into. Large, so that reading costs few system calls
+/// and what is measured is the server.
+const BUFFER_BYTES: usize = 256 << 10;
+
 pub(crate) struct Connection(BufReader<TcpStream>);
+
+/// Status and headers of an answer.
+struct Head(Vec<String>);
 
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    head: Vec<String>,
+    head: Head,
     pub(crate) body: Vec<u8>,
 }
 
-impl Answer {
-    pub(crate) fn header(&self, name: &str) -> Option<String> {
-        self.head.iter().find_map(|line| {
+impl Head {
+    fn header(&self, name: &str) -> Option<&str> {
+        self.0.iter().find_map(|line| {
             let (key, value) = line.split_once(':')?;
-            key.eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
+            key.eq_ignore_ascii_case(name).then(|| value.trim())
         })
+    }
+
+    fn status(&self) -> u16 {
+        self.0[0].split(' ').nth(1).unwrap().parse().unwrap()
+    }
+
+    /// How long the body is that follows.
+    fn length(&self) -> u64 {
+        match self.status() {
+            304 => 0,
+            _ => self.header("content-length").map_or(0, |length| length.parse().unwrap()),
+        }
+    }
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.head.header(name)
     }
 }
 
@@ -27,57 +52,78 @@ impl Connection {
     pub(crate) fn open(address: &str) -> Self {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_nodelay(true).unwrap();
-        Self(BufReader::with_capacity(64 << 10, stream))
+        Self(BufReader::with_capacity(BUFFER_BYTES, stream))
     }
 
     pub(crate) fn get(&mut self, path: &str, headers: &[(&str, &str)]) -> Answer {
-        self.request("GET", path, headers, &[])
+        self.send("GET", path, headers, 0);
+        self.answer()
+    }
+
+    /// Reads a body without keeping it; status and length.
+    pub(crate) fn skim(&mut self, path: &str, headers: &[(&str, &str)]) -> (u16, u64) {
+        self.send("GET", path, headers, 0);
+        let head = self.head();
+        let mut left = head.length();
+        while left > 0 {
+            let read = self.0.fill_buf().unwrap().len() as u64;
+            assert_ne!(read, 0, "the server hung up");
+            let part = read.min(left);
+            self.0.consume(part as usize);
+            left -= part;
+        }
+        (head.status(), head.length())
     }
 
     /// Publishes, and says how long it took.
     pub(crate) fn publish(&mut self, token: &str, body: &[u8]) -> Duration {
+        self.publish_from(token, body.len() as u64, |stream| stream.write_all(body).unwrap())
+    }
+
+    /// Publishes a body of which `write` writes each of its `length` bytes.
+    pub(crate) fn publish_from(
+        &mut self,
+        token: &str,
+        length: u64,
+        write: impl FnOnce(&mut dyn Write),
+    ) -> Duration {
         let started = Instant::now();
-        let headers = [("authorization", token)];
-        let answer = self.request("PUT", "/main/api/v1/crates/new", &headers, body);
+        self.send("PUT", "/main/api/v1/crates/new", &[("authorization", token)], length);
+        let mut body = BufWriter::with_capacity(BUFFER_BYTES, self.0.get_ref());
+        write(&mut body);
+        body.flush().unwrap();
+        drop(body);
+        let answer = self.answer();
         assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
         started.elapsed()
     }
 
-    fn request(
-        &mut self,
-        method: &str,
-        path: &str,
-        headers: &[(&str, &str)],
-        body: &[u8],
-    ) -> Answer {
+    /// Sends the head of a request with a body of so many bytes.
+    fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], length: u64) {
         let mut request = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n");
         for (name, value) in headers {
             request += &format!("{name}: {value}\r\n");
         }
-        request += &format!("content-length: {}\r\n\r\n", body.len());
-        let stream = self.0.get_mut();
-        stream.write_all(request.as_bytes()).unwrap();
-        stream.write_all(body).unwrap();
-        self.answer()
+        request += &format!("content-length: {length}\r\n\r\n");
+        self.0.get_mut().write_all(request.as_bytes()).unwrap();
     }
 
     fn answer(&mut self) -> Answer {
+        let head = self.head();
+        let mut body = vec![0; head.length() as usize];
+        self.0.read_exact(&mut body).unwrap();
+        Answer { status: head.status(), head, body }
+    }
+
+    fn head(&mut self) -> Head {
         let mut head = vec![];
         loop {
             let mut line = String::new();
             assert_ne!(self.0.read_line(&mut line).unwrap(), 0, "the server hung up");
             match line.trim_end() {
-                "" => break,
+                "" => return Head(head),
                 line => head.push(line.to_owned()),
             }
         }
-        let status = head[0].split(' ').nth(1).unwrap().parse().unwrap();
-        let mut answer = Answer { status, head, body: vec![] };
-        let length = answer.header("content-length").map_or(0, |length| length.parse().unwrap());
-        if status != 304 {
-            answer.body.resize(length, 0);
-            self.0.read_exact(&mut answer.body).unwrap();
-        }
-        answer
     }
 }

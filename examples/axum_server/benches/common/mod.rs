@@ -1,6 +1,10 @@
 //! What the benchmarks have in common.
 
+#![allow(dead_code, reason = "no benchmark uses all of it")]
+
 pub(crate) mod client;
+pub(crate) mod disk;
+pub(crate) mod noise;
 pub(crate) mod server;
 
 use std::{fmt, time::Duration};

@@ -6,25 +6,18 @@
 
 #[path = "../common/mod.rs"]
 mod common;
-mod floor;
+mod hyper;
 
 use std::{
     path::Path,
     time::{Duration, Instant},
 };
 
-use registry_core::{
-    CrateName, IndexLine,
-    conformance::fixture::{publish_body, publish_body_of},
-};
+use registry_core::{CrateName, IndexLine, conformance::fixture::publish_body};
 
 use self::{
-    common::{
-        Spread,
-        client::{Answer, Connection},
-        server::Server,
-    },
-    floor::Floor,
+    common::{Spread, client::Connection, disk::Floor, noise::NoisyCrate, server::Server},
+    hyper::bare_hyper,
 };
 
 /// How long each read is measured, after a tenth of it to warm up.
@@ -43,7 +36,8 @@ fn main() {
             connection.publish(&token, &publish_body(name, &format!("1.{number}.0")));
         }
     }
-    let big = connection.publish(&token, &big_publish_body("big", 10 << 20));
+    let big = NoisyCrate { name: "big", version: "1.0.0", size: 10 << 20 };
+    let big = connection.publish(&token, &big.publish_body());
     println!("  a crate of 10 MiB, once: {big:.2?}");
     reads(&server.address);
 }
@@ -52,13 +46,13 @@ fn main() {
 /// same weather on this disk.
 fn publishes(connection: &mut Connection, token: &str, folder: &Path) {
     println!("publish, one after the other, durable: SQLite and a folder on disk");
-    let mut floor = Floor::new(folder);
+    let mut floor = Floor::new(folder, "floor");
     let mut measure = |what: &str, names: &mut dyn Iterator<Item = (String, String)>| {
         let (mut times, mut floors) = (vec![], vec![]);
         for (name, version) in names {
             let body = publish_body(&name, &version);
             times.push(connection.publish(token, &body));
-            floors.push(floor.write_fsync_rename(body.len()));
+            floors.push(floor.write_fsync_rename(&body));
         }
         let (time, floor) = (Spread::of(times), Spread::of(floors));
         println!("  {what:>44} {time}");
@@ -79,7 +73,7 @@ fn reads(address: &str) {
     // The server does not keep a connection for as long as one measurement takes.
     let open = || Connection::open(address);
     println!("\nreads, {CONNECTIONS} connections, {DURATION:?} each");
-    let hyper = floor::bare_hyper(1024);
+    let hyper = bare_hyper(1024);
     let limit = rate("bare hyper, 1 KiB", &hyper, "/", &[], None);
     let one = "/main/index/3/o/one";
     let many = "/main/index/tw/oh/twohundred";
@@ -88,15 +82,16 @@ fn reads(address: &str) {
     rate("index file, 200 versions", address, many, &[], Some(limit));
     rate("index file, absent", address, "/main/index/no/ne/none", &[], Some(limit));
     for (what, path) in [("304, 1 version", one), ("304, 200 versions", many)] {
-        let etag = open().get(path, &[]).header("etag").unwrap();
-        rate(what, address, path, &[("if-none-match", &etag)], Some(limit));
+        let answer = open().get(path, &[]);
+        let headers = [("if-none-match", answer.header("etag").unwrap())];
+        rate(what, address, path, &headers, Some(limit));
     }
     let small = download_path(&mut open(), "one", "1.0.0");
     rate("download, small crate", address, &small, &[], Some(limit));
 
     let big = download_path(&mut open(), "big", "1.0.0");
     let size = open().get(&big, &[]).body.len();
-    let hyper = floor::bare_hyper(size);
+    let hyper = bare_hyper(size);
     let limit = rate("bare hyper, 10 MiB from memory", &hyper, "/", &[], None);
     let share = rate("download, 10 MiB crate", address, &big, &[], Some(limit));
     println!(
@@ -126,11 +121,11 @@ fn rate(
                     let mut connection = Connection::open(address);
                     let started = Instant::now();
                     while started.elapsed() < DURATION / 10 {
-                        connection.get(path, headers);
+                        connection.skim(path, headers);
                     }
                     let (started, mut count) = (Instant::now(), 0);
                     while started.elapsed() < DURATION {
-                        let Answer { status, .. } = connection.get(path, headers);
+                        let (status, _) = connection.skim(path, headers);
                         assert!(matches!(status, 200 | 304 | 404), "{status}");
                         count += 1;
                     }
@@ -152,30 +147,4 @@ fn download_path(connection: &mut Connection, name: &str, version: &str) -> Stri
     let line = lines.split(|byte| *byte == b'\n').next().unwrap();
     let line = IndexLine::parse(line.to_vec().into()).unwrap();
     format!("/main/dl/{name}/{version}/{}", line.checksum())
-}
-
-/// A crate whose file has about `size` bytes, which do not compress.
-fn big_publish_body(name: &str, size: usize) -> Vec<u8> {
-    // A xorshift generator: noise without a dependency.
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let noise: Vec<u8> = std::iter::repeat_with(|| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    })
-    .take((size - (64 << 10)) / 8)
-    .flatten()
-    .collect();
-    let manifest = format!("[package]\nname = \"{name}\"\nversion = \"1.0.0\"\n");
-    let gzip = flate2::write::GzEncoder::new(vec![], flate2::Compression::none());
-    let mut tar = tar::Builder::new(gzip);
-    for (path, content) in [("Cargo.toml", manifest.as_bytes()), ("noise", &noise)] {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(content.len() as u64);
-        header.set_mode(0o644);
-        tar.append_data(&mut header, format!("{name}-1.0.0/{path}"), content).unwrap();
-    }
-    let file = tar.into_inner().unwrap().finish().unwrap();
-    publish_body_of(format!(r#"{{"name":"{name}","vers":"1.0.0"}}"#).as_bytes(), &file)
 }

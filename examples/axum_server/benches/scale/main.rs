@@ -13,8 +13,6 @@ mod corpus;
 mod load;
 
 use std::{
-    fs::{self, File},
-    io::{Seek as _, SeekFrom, Write as _},
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
@@ -29,7 +27,7 @@ use tokio::{runtime::Runtime, task::JoinSet};
 
 use self::{
     backend::Backend,
-    common::{Spread, client::Connection, server::Server},
+    common::{Spread, client::Connection, disk::fsync_rate, server::Server},
     corpus::Corpus,
 };
 
@@ -94,7 +92,7 @@ fn measure(
     load::index_files(&server.address, corpus, column);
     load::searches(&server.address, corpus, column);
     publishes(&server.address, &token, column);
-    let (now, most) = memory(server.child.id());
+    let (now, most) = server.memory();
     let megabytes = |bytes: u64| bytes / 1_000_000;
     column.add(
         "resident after all that, MB",
@@ -128,7 +126,7 @@ async fn import(index: &Arc<dyn Index>, corpus: &Arc<Corpus>, owner: &Owner, col
 async fn commits(index: &Arc<dyn Index>, owner: &Owner, folder: &Path, column: &mut Column) {
     let mut rates = vec![];
     for writers in [1, 16] {
-        let disk = fsync_rate(&folder.join("floor"));
+        let disk = fsync_rate(&folder.join("floor"), Duration::from_secs(3));
         let rate = load::commit_rate(index, owner, writers).await;
         column.add(
             &format!("commits/s, {writers} writers"),
@@ -137,25 +135,6 @@ async fn commits(index: &Arc<dyn Index>, owner: &Owner, folder: &Path, column: &
         rates.push(rate);
     }
     column.add("16 writers against one", format!("{:.1} times", rates[1] / rates[0]));
-}
-
-/// How often in a second 4 KiB can be written into a file that has its blocks and be brought to
-/// disk: what a database's log costs at the least.
-fn fsync_rate(path: &Path) -> f64 {
-    const DURATION: Duration = Duration::from_secs(3);
-    const BLOCK: [u8; 4096] = [b'x'; 4096];
-    let mut file = File::create(path).unwrap();
-    let blocks = 256;
-    file.write_all(&BLOCK.repeat(blocks)).unwrap();
-    file.sync_all().unwrap();
-    let (started, mut count) = (Instant::now(), 0);
-    while started.elapsed() < DURATION {
-        file.seek(SeekFrom::Start((count % blocks * BLOCK.len()) as u64)).unwrap();
-        file.write_all(&BLOCK).unwrap();
-        file.sync_data().unwrap();
-        count += 1;
-    }
-    count as f64 / started.elapsed().as_secs_f64()
 }
 
 /// One more version of crates that have few and many, in turn, so that all meet the same weather
@@ -177,17 +156,6 @@ fn publishes(address: &str, token: &str, column: &mut Column) {
         "publish at 5,000 versions against the first",
         format!("{:.2} times", median(SIZES.len() - 1) / median(0)),
     );
-}
-
-/// Resident memory of a process now, and at its highest, in bytes.
-fn memory(process: u32) -> (u64, u64) {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let field = |name: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-        let kilobytes: u64 = line.split_whitespace().next().unwrap().parse().unwrap();
-        kilobytes * 1024
-    };
-    (field("VmRSS:"), field("VmHWM:"))
 }
 
 /// What was measured of one backend.
