@@ -12,23 +12,25 @@ mod archive;
 mod authorization;
 mod index_line;
 mod publish_payload;
+mod range;
 mod record_codec;
 mod route;
 
 pub use self::{
     archive::archive, authorization::authorization, index_line::index_line,
-    publish_payload::publish_payload, record_codec::record_codec, route::route,
+    publish_payload::publish_payload, range::range, record_codec::record_codec, route::route,
 };
 
 /// A property and the name of its target and corpus.
 pub type Property = (&'static str, fn(&[u8]));
 
 /// All properties.
-pub const PROPERTIES: [Property; 6] = [
+pub const PROPERTIES: [Property; 7] = [
     ("archive", archive),
     ("authorization", authorization),
     ("index_line", index_line),
     ("publish_payload", publish_payload),
+    ("range", range),
     ("record_codec", record_codec),
     ("route", route),
 ];

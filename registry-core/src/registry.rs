@@ -5,6 +5,7 @@
 //! the right order, over the backends.
 
 mod builder;
+mod download;
 mod import;
 mod list;
 mod offload;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use self::queue::WriteQueues;
 pub use self::{
     builder::RegistryBuilder,
+    download::Download,
     import::{Import, ImportError, Imported},
     offload::{Inline, Offload},
     publish::{Publish, PublishError, Published},

@@ -67,7 +67,7 @@ async fn what_was_brought_over_is_listed_and_can_be_downloaded() {
     assert_eq!(record.releases()[0].size, file.len() as u64);
     let key = CrateKey { name: name(), version: Version::new(1, 0, 0), checksum: text.checksum() };
     let download = registry.download(&anyone, &key).await.unwrap();
-    assert_eq!(download.bytes().await.unwrap(), file);
+    assert_eq!(download.open(None).await.unwrap().bytes().await.unwrap(), file);
     assert_eq!(registry.verify().await.unwrap(), []);
 }
 

@@ -257,7 +257,7 @@ async fn a_private_registry_answers_nobody_without_a_credential() {
     assert!(missing(registry.owners(&nobody, &canonical).await.unwrap_err()));
     let key = registry.crate_key(&bob, &canonical, &version).await.unwrap();
     assert!(missing(registry.download(&nobody, &key).await.unwrap_err()));
-    assert!(registry.download(&bob, &key).await.is_ok());
+    assert!(registry.download(&bob, &key).await.unwrap().open(None).await.is_ok());
 }
 
 /// Only alice sees anything.

@@ -57,6 +57,19 @@
 //!
 //! `HEAD` is answered wherever `GET` is. [`route::parse`] is the whole of it, as a function.
 //!
+//! # Downloads
+//!
+//! A crate file is sent whole, with its length, its checksum as a strong `ETag`, and leave to keep it
+//! for ever. Who asks for one part of it by `Range: bytes=…` gets that as 206, on condition of
+//! `If-Range` if it names the tag; who asks for several parts, or for another unit, gets the whole.
+//! Cargo never asks for a part. `HEAD` and `If-None-Match` are answered without opening the file.
+//!
+//! If the crate store has a URL of its own for a file ([`CrateStore::location`]), `GET` is answered
+//! with 302 and that URL, once it is certain that the caller may read: the file itself then does not
+//! pass through the server. `HEAD` is answered as ever, since URLs are signed for `GET` alone.
+//!
+//! [`CrateStore::location`]: registry_core::CrateStore::location
+//!
 //! # Lists
 //!
 //! The crates are listed with `prefix=…` for how their names begin, `status=…` for those that have
@@ -105,6 +118,7 @@ mod log;
 mod me;
 mod publish;
 mod query;
+pub mod range;
 mod request_body;
 mod request_id;
 mod respond;

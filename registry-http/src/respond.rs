@@ -3,7 +3,10 @@
 use bytes::Bytes;
 use http::{
     HeaderValue, Response, StatusCode,
-    header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+    header::{
+        ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER,
+        WWW_AUTHENTICATE,
+    },
 };
 use registry_core::{
     BoxError, CanonicalName, CrateName, Echo, Login, RegistryConfig,
@@ -67,6 +70,8 @@ pub(crate) enum Error {
     RequestBody(#[source] BoxError),
     #[error(transparent)]
     SearchQuery(#[from] SearchQueryError),
+    #[error("the crate file has {size} bytes, and none in the range asked for")]
+    NotInFile { size: u64 },
     #[error("{detail}")]
     BadRequest { detail: String },
     #[error(transparent)]
@@ -99,6 +104,8 @@ enum Tell {
     Challenge,
     /// The methods there are.
     Allow(String),
+    /// How many bytes there are.
+    Size(u64),
     /// That it may try again after so many seconds. The cause is nobody else's business.
     Later { text: Option<&'static str>, seconds: u32 },
     /// That something broke.
@@ -128,6 +135,7 @@ impl Error {
             Self::Auth(_) => (S::SERVICE_UNAVAILABLE, BACKEND),
             // Never 410 or 451: newer cargos give up on the whole resolution then.
             Self::UnknownCrate { .. } | Self::UnknownVersion { .. } => (S::NOT_FOUND, Tell::Cause),
+            Self::NotInFile { size } => (S::RANGE_NOT_SATISFIABLE, Tell::Size(*size)),
             Self::UnknownUser { .. } => (S::BAD_REQUEST, Tell::Cause),
             Self::ContentEncoding => (S::UNSUPPORTED_MEDIA_TYPE, Tell::Cause),
             Self::TooLarge { .. } => (S::PAYLOAD_TOO_LARGE, Tell::Cause),
@@ -177,7 +185,7 @@ impl Error {
         let detail = match &tell {
             Tell::Later { text: Some(text), .. } => (*text).to_owned(),
             Tell::Later { text: None, .. } | Tell::Nothing => internal(),
-            Tell::Cause | Tell::Challenge | Tell::Allow(_) => self.to_string(),
+            Tell::Cause | Tell::Challenge | Tell::Allow(_) | Tell::Size(_) => self.to_string(),
         };
         let mut response = match shape {
             Shape::Api => full(status, JSON, errors(&detail)),
@@ -197,6 +205,10 @@ impl Error {
             Tell::Allow(allow) => {
                 let allow = HeaderValue::try_from(allow);
                 headers.insert(ALLOW, allow.expect("method names and commas"));
+            }
+            Tell::Size(size) => {
+                let nothing = HeaderValue::try_from(format!("bytes */{size}"));
+                headers.insert(CONTENT_RANGE, nothing.expect("a number"));
             }
             Tell::Later { seconds, .. } => {
                 headers.insert(RETRY_AFTER, seconds.into());

@@ -172,10 +172,10 @@ impl RegistryService {
             Route::Download(name, version, checksum) => {
                 let (version, checksum) = (version.clone(), *checksum);
                 let key = CrateKey { name: name.clone(), version, checksum };
-                download::by_checksum(registry, &caller, &key, name, headers, id).await
+                download::by_checksum(registry, &caller, &key, name, parts, id).await
             }
             Route::DownloadByVersion(name, version) => {
-                download::by_version(registry, &caller, name, version, headers, id).await
+                download::by_version(registry, &caller, name, version, parts, id).await
             }
             Route::Search => crates::search(registry, &caller, query).await,
             Route::Versions(name) => listing::versions(registry, &caller, name, query).await,

@@ -191,5 +191,6 @@ async fn lines(registry: &Registry, name: &CrateName) -> Vec<String> {
 async fn download(registry: &Registry, name: &CanonicalName, version: &Version) -> Bytes {
     let anonymous = Caller::anonymous();
     let key: CrateKey = registry.crate_key(&anonymous, name, version).await.unwrap();
-    registry.download(&anonymous, &key).await.unwrap().bytes().await.unwrap()
+    let download = registry.download(&anonymous, &key).await.unwrap();
+    download.open(None).await.unwrap().bytes().await.unwrap()
 }

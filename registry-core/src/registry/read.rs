@@ -9,7 +9,7 @@ use crate::{
     owner::Owners,
     record::CrateRecord,
     search::{SearchPage, SearchQuery},
-    store::{CrateFile, CrateKey, StoreError},
+    store::{CrateKey, StoreError},
 };
 
 impl Registry {
@@ -68,17 +68,6 @@ impl Registry {
         Ok(CrateKey { name: record.name().clone(), version: version.clone(), checksum })
     }
 
-    /// Opens a crate file. The key says which bytes, so the index is not asked.
-    ///
-    /// # Errors
-    /// [`ReadError::UnknownVersion`] if there is no such file.
-    pub async fn download(&self, caller: &Caller, key: &CrateKey) -> Result<CrateFile, ReadError> {
-        let name = key.name.canonical();
-        self.may_read(caller, &name).await?;
-        let file = self.parts.crates.get(key, None).await?;
-        file.ok_or_else(|| ReadError::unknown_version(&name, &key.version))
-    }
-
     /// Finds crates by words.
     ///
     /// # Errors
@@ -122,7 +111,11 @@ impl Registry {
     }
 
     /// A crate that may not be seen is a crate that does not exist, in the same words.
-    async fn may_read(&self, caller: &Caller, name: &CanonicalName) -> Result<(), ReadError> {
+    pub(super) async fn may_read(
+        &self,
+        caller: &Caller,
+        name: &CanonicalName,
+    ) -> Result<(), ReadError> {
         match self.authorize(caller, &Action::Read(name), &Owners::default()).await {
             Err(AuthError::Forbidden { .. }) => Err(ReadError::UnknownCrate { name: name.clone() }),
             other => Ok(other?),
@@ -160,7 +153,7 @@ pub enum ReadError {
 }
 
 impl ReadError {
-    fn unknown_version(name: &CanonicalName, version: &Version) -> Self {
+    pub(super) fn unknown_version(name: &CanonicalName, version: &Version) -> Self {
         Self::UnknownVersion { name: name.clone(), version: version.clone() }
     }
 }

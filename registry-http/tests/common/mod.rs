@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use registry_core::{
-    Login, Registry, RegistryConfig,
+    CrateStore, Login, Registry, RegistryConfig,
     auth::{Token, TokenAuthenticator, TokenStore as _},
     conformance::fixture,
     memory::{MemoryCrateStore, MemoryIndex, MemoryTokens},
@@ -42,12 +42,21 @@ impl Fixture {
         configure: impl FnOnce(RegistryConfig) -> RegistryConfig,
         build: impl FnOnce(RegistryBuilder) -> RegistryBuilder,
     ) -> Self {
+        Self::over(configure, build, |crates| crates).await
+    }
+
+    /// With a layer over the crate store.
+    pub async fn over<S: CrateStore>(
+        configure: impl FnOnce(RegistryConfig) -> RegistryConfig,
+        build: impl FnOnce(RegistryBuilder) -> RegistryBuilder,
+        layer: impl FnOnce(MemoryCrateStore) -> S,
+    ) -> Self {
         let (index, crates) = (MemoryIndex::new(), MemoryCrateStore::new());
         let tokens = MemoryTokens::new();
         let alice = token(&tokens, "alice").await;
         let bob = token(&tokens, "bob").await;
         let config = configure(RegistryConfig::new(BASE).unwrap());
-        let builder = Registry::builder(config, index.clone(), crates.clone())
+        let builder = Registry::builder(config, index.clone(), layer(crates.clone()))
             .authenticator(TokenAuthenticator::new(tokens));
         let service = RegistryService::new(build(builder).build());
         Self { service, index, crates, alice, bob }
