@@ -11,7 +11,8 @@
 //! ```
 //!
 //! Any other store of that library is taken by [`ObjectCrateStore::new`], if it is durable when its
-//! `put` returns. [`layout`] says under which path a file lies.
+//! `put` returns. [`layout`] says under which path a file lies. [`layer`] has what can be put around
+//! any store: meters, a second store.
 //!
 //! # Features
 //!
@@ -21,6 +22,7 @@
 
 #[cfg(feature = "fs")]
 mod folder;
+pub mod layer;
 pub mod layout;
 mod object;
 
