@@ -52,7 +52,7 @@ mod body;
 mod file;
 mod upkeep;
 
-use std::{fmt, pin::Pin, sync::Arc, time::SystemTime};
+use std::{error::Error, fmt, io, pin::Pin, sync::Arc, time::SystemTime};
 
 use async_trait::async_trait;
 use futures_core::Stream;
@@ -200,8 +200,55 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// The error of a store that failed.
+    /// The error of a store that failed: [`StoreError::Full`] if anywhere in the chain of causes the
+    /// operating system says that there is no room.
     pub fn failed(backend: &'static str, source: impl Into<BoxError>) -> Self {
-        Self::Backend { backend, source: source.into() }
+        let source = source.into();
+        if is_full(source.as_ref()) {
+            Self::Full { backend, source }
+        } else {
+            Self::Backend { backend, source }
+        }
+    }
+}
+
+fn is_full(error: &(dyn Error + 'static)) -> bool {
+    if let Some(error) = error.downcast_ref::<io::Error>() {
+        let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
+        // The error inside one of these is not its source.
+        if full.contains(&error.kind()) || error.get_ref().is_some_and(|inner| is_full(inner)) {
+            return true;
+        }
+    }
+    error.source().is_some_and(is_full)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("failed")]
+    struct Failed(#[source] BoxError);
+
+    #[test]
+    fn a_full_disk_is_found_in_the_chain_of_causes() {
+        let is_full = |error: BoxError| match StoreError::failed("x", error) {
+            StoreError::Full { backend: "x", .. } => true,
+            StoreError::Backend { backend: "x", .. } => false,
+            other => panic!("{other:?}"),
+        };
+        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        assert!(is_full(full().into()));
+        assert!(is_full(io::Error::from(io::ErrorKind::QuotaExceeded).into()));
+        assert!(is_full(Failed(full().into()).into()));
+        assert!(is_full(io::Error::other(io::Error::other(full())).into()));
+        assert!(is_full(Failed(Failed(full().into()).into()).into()));
+        assert!(!is_full(Failed(io::Error::from(io::ErrorKind::PermissionDenied).into()).into()));
+        #[cfg(target_os = "linux")]
+        {
+            const ENOSPC: i32 = 28;
+            assert!(is_full(io::Error::from_raw_os_error(ENOSPC).into()));
+        }
     }
 }

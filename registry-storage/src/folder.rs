@@ -1,5 +1,7 @@
 //! A store in the file system: its folder, and how its files are read.
 
+mod put;
+
 use std::{
     fs,
     io::{self, Read as _, Seek as _},
@@ -10,6 +12,8 @@ use std::{
 
 use bytes::Bytes;
 use futures_core::Stream;
+
+pub(crate) use self::put::Folder;
 
 /// A write takes no longer; a staged file that is older was left behind by a crash.
 const LEFT_BEHIND: Duration = Duration::from_secs(60 * 60);

@@ -25,6 +25,7 @@ mod folder;
 pub mod layer;
 pub mod layout;
 mod object;
+mod parts;
 
 /// The library that [`ObjectCrateStore::new`] takes a store of.
 pub use object_store;

@@ -1,6 +1,4 @@
 use std::{
-    error::Error,
-    io,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -19,7 +17,12 @@ use registry_core::{
     store::{BodyPlace, ByteRange, CrateBody, CrateFile, CrateKey, StoredCrate, StoredCrates},
 };
 
-use crate::layout::{key_at, path_of};
+#[cfg(feature = "fs")]
+use crate::folder::{self, Folder};
+use crate::{
+    layout::{key_at, path_of},
+    parts::Parts,
+};
 
 /// Written to by [`CrateStore::ready`]; not the path of any key.
 const PROBE: &str = "ready";
@@ -32,6 +35,10 @@ const PROBE: &str = "ready";
 pub struct ObjectCrateStore {
     backend: &'static str,
     store: Arc<dyn ObjectStore>,
+    /// The folder that the store is, into which files are put past it.
+    #[cfg(feature = "fs")]
+    folder: Option<Arc<Folder>>,
+    parts: Parts,
 }
 
 impl ObjectCrateStore {
@@ -42,20 +49,37 @@ impl ObjectCrateStore {
     /// A file is passed on as it is read, so that a download takes as long as its reader: give a
     /// client of a bucket a `read_timeout`, and a `timeout` that no download comes to. By default
     /// the latter is 30 seconds, and cuts off whoever is slower.
+    ///
+    /// A body that is spooled in a file needs a tokio runtime around its put. Above 8 MiB it is put
+    /// in parts, of which four are in memory at a time, those of all bodies together. An upload in
+    /// parts that fails or is dropped is aborted; one that a crash cuts short leaves parts, which
+    /// nobody sees, but the owner of the bucket pays for: have a lifecycle rule remove them
+    /// (`AbortIncompleteMultipartUpload` of S3).
     pub fn new(store: Arc<dyn ObjectStore>) -> Self {
-        Self { backend: "object store", store }
+        Self::of("object store", store)
     }
 
     /// Keeps crate files until the last clone is gone.
     pub fn memory() -> Self {
-        Self { backend: "memory", store: Arc::new(InMemory::new()) }
+        Self::of("memory", Arc::new(InMemory::new()))
+    }
+
+    fn of(backend: &'static str, store: Arc<dyn ObjectStore>) -> Self {
+        Self {
+            backend,
+            store,
+            #[cfg(feature = "fs")]
+            folder: None,
+            parts: Parts::default(),
+        }
     }
 
     /// Keeps crate files below the folder `path`, which is made if it is not there, for its owner
     /// alone.
     ///
     /// A file is written beside its place, brought to disk and then renamed, so that no crash
-    /// leaves a part of one. What a crash left of a write more than an hour ago is removed now;
+    /// leaves a part of one; a body that is spooled in a file of the same file system is renamed
+    /// without being copied, and belongs to the store from then on. What a crash left of a write more than an hour ago is removed now;
     /// that reads every folder, so it takes the longer the more crates there are. Blocks meanwhile.
     ///
     /// Reads and writes by `tokio::task::spawn_blocking`, so it needs a tokio runtime around it.
@@ -67,12 +91,13 @@ impl ObjectCrateStore {
     pub fn filesystem(path: impl AsRef<std::path::Path>) -> Result<Self, StoreError> {
         const BACKEND: &str = "filesystem";
         let path = path.as_ref();
-        crate::folder::create(path).map_err(|error| failed(BACKEND, error))?;
-        crate::folder::clean(path, std::time::SystemTime::now())
-            .map_err(|error| failed(BACKEND, error))?;
+        folder::create(path).map_err(|error| StoreError::failed(BACKEND, error))?;
+        folder::clean(path, std::time::SystemTime::now())
+            .map_err(|error| StoreError::failed(BACKEND, error))?;
         let store = object_store::local::LocalFileSystem::new_with_prefix(path)
-            .map_err(|error| failed(BACKEND, error))?;
-        Ok(Self { backend: BACKEND, store: Arc::new(store.with_fsync(true)) })
+            .map_err(|error| StoreError::failed(BACKEND, error))?;
+        let folder = Some(Arc::new(Folder::new(path.into())));
+        Ok(Self { folder, ..Self::of(BACKEND, Arc::new(store.with_fsync(true))) })
     }
 
     async fn meta(&self, path: &Path) -> Result<Option<ObjectMeta>, StoreError> {
@@ -83,8 +108,8 @@ impl ObjectCrateStore {
         }
     }
 
-    fn failed(&self, error: object_store::Error) -> StoreError {
-        failed(self.backend, error)
+    fn failed(&self, error: impl Into<BoxError>) -> StoreError {
+        StoreError::failed(self.backend, error)
     }
 }
 
@@ -93,12 +118,24 @@ impl CrateStore for ObjectCrateStore {
     /// Writes in any case: a file that is already there may belong to a put that has not yet
     /// brought it to disk, and its age is what a garbage collection goes by.
     async fn put(&self, key: &CrateKey, file: CrateBody) -> Result<(), StoreError> {
-        let payload: PutPayload = match file.place() {
-            BodyPlace::Memory(chunks) => chunks.iter().cloned().collect(),
-            _ => file.to_bytes().map_err(|error| failed(self.backend, error))?.into(),
-        };
-        self.store.put(&path_of(key), payload).await.map_err(|error| self.failed(error))?;
-        Ok(())
+        let path = path_of(key);
+        #[cfg(feature = "fs")]
+        if let Some(folder) = &self.folder {
+            let folder = folder.clone();
+            let put = move || folder.put(path.as_ref(), &file);
+            // A blocking thread that has begun goes on to the end, even if nobody waits any more.
+            let done = tokio::task::spawn_blocking(put).await;
+            return done
+                .map_err(std::io::Error::from)
+                .flatten()
+                .map_err(|error| self.failed(error));
+        }
+        if let BodyPlace::Memory(chunks) = file.place() {
+            let put = self.store.put(&path, chunks.iter().cloned().collect()).await;
+            return put.map(drop).map_err(|error| self.failed(error));
+        }
+        let put = self.parts.put(&*self.store, &path, file).await;
+        put.map_err(|error| self.failed(error))
     }
 
     /// A part of a file takes two requests, the first of them for its length.
@@ -168,38 +205,17 @@ fn chunks_of(backend: &'static str, found: GetResult) -> Chunks {
     match found.payload {
         object_store::GetResultPayload::File(file, _) => {
             let chunks = crate::folder::read(file, found.range);
-            chunks.map_err(move |error| failed(backend, error)).boxed()
+            chunks.map_err(move |error| StoreError::failed(backend, error)).boxed()
         }
         object_store::GetResultPayload::Stream(chunks) => {
-            chunks.map_err(move |error| failed(backend, error)).boxed()
+            chunks.map_err(move |error| StoreError::failed(backend, error)).boxed()
         }
     }
 }
 
 #[cfg(not(feature = "fs"))]
 fn chunks_of(backend: &'static str, found: GetResult) -> Chunks {
-    found.into_stream().map_err(move |error| failed(backend, error)).boxed()
-}
-
-fn failed(backend: &'static str, error: impl Into<BoxError>) -> StoreError {
-    let source = error.into();
-    if is_full(source.as_ref()) {
-        StoreError::Full { backend, source }
-    } else {
-        StoreError::Backend { backend, source }
-    }
-}
-
-/// Whether the operating system said that there is no room, anywhere in the chain of causes.
-fn is_full(error: &(dyn Error + 'static)) -> bool {
-    if let Some(error) = error.downcast_ref::<io::Error>() {
-        let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
-        // The error inside one of these is not its source.
-        if full.contains(&error.kind()) || error.get_ref().is_some_and(|inner| is_full(inner)) {
-            return true;
-        }
-    }
-    error.source().is_some_and(is_full)
+    found.into_stream().map_err(move |error| StoreError::failed(backend, error)).boxed()
 }
 
 /// The bytes of a file; an error where a store ends before the length it told.
@@ -227,7 +243,7 @@ impl<S: Stream<Item = Result<Bytes, StoreError>> + Unpin> Stream for WholeFile<S
         self.missing = missing.unwrap_or(0);
         Poll::Ready(match missing {
             Some(_) => chunk,
-            None => Some(Err(failed(self.backend, OtherLength))),
+            None => Some(Err(StoreError::failed(self.backend, OtherLength))),
         })
     }
 }

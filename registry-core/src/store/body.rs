@@ -5,7 +5,7 @@ use std::{
     fs::File,
     io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex},
 };
 
 use bytes::{Buf, Bytes};
@@ -106,12 +106,14 @@ impl fmt::Debug for CrateBody {
 pub struct SpooledFile {
     file: File,
     path: PathBuf,
+    /// What came of bringing it to disk, once somebody has asked for it.
+    synced: Mutex<Option<Result<(), io::ErrorKind>>>,
 }
 
 impl SpooledFile {
     /// Takes over the file that lies at `path`, opened for reading and completely written.
     pub fn new(file: File, path: PathBuf) -> Self {
-        Self { file, path }
+        Self { file, path, synced: Mutex::new(None) }
     }
 
     /// Where the file lies, unless a store has renamed it.
@@ -122,6 +124,24 @@ impl SpooledFile {
     /// The open file. Its cursor belongs to nobody: read by [`SpooledFile::read_at`].
     pub fn file(&self) -> &File {
         &self.file
+    }
+
+    /// Brings the file to disk, if that has not been done. Blocks.
+    ///
+    /// # Errors
+    /// [`io::Error`] if the operating system says so, now or when it was first asked: it tells of
+    /// lost bytes only once, and another try would find nothing wrong.
+    pub fn sync(&self) -> io::Result<()> {
+        let mut synced = self.synced.lock().expect("nobody panics while holding it");
+        match *synced {
+            Some(Ok(())) => Ok(()),
+            Some(Err(kind)) => Err(kind.into()),
+            None => {
+                let done = self.file.sync_all();
+                *synced = Some(done.as_ref().copied().map_err(io::Error::kind));
+                done
+            }
+        }
     }
 
     /// Reads from `offset` on; how many bytes, 0 at the end. Blocks.

@@ -73,26 +73,6 @@ async fn a_file_that_is_being_written_is_not_listed() {
     assert!(staged.exists());
 }
 
-#[test]
-fn a_full_disk_is_found_in_the_chain_of_causes() {
-    let full = || io::Error::from(io::ErrorKind::StorageFull);
-    let generic = |source: BoxError| object_store::Error::Generic { store: "x", source };
-    let backend = |error: object_store::Error| failed("x", error);
-    assert!(matches!(backend(generic(full().into())), StoreError::Full { backend: "x", .. }));
-    let inside = io::Error::other(io::Error::other(full()));
-    assert!(matches!(backend(generic(inside.into())), StoreError::Full { .. }));
-    let deep = generic(generic(full().into()).into());
-    assert!(matches!(backend(deep), StoreError::Full { .. }));
-    let other = io::Error::from(io::ErrorKind::PermissionDenied);
-    assert!(matches!(backend(generic(other.into())), StoreError::Backend { backend: "x", .. }));
-    #[cfg(target_os = "linux")]
-    {
-        const ENOSPC: i32 = 28;
-        let full = io::Error::from_raw_os_error(ENOSPC);
-        assert!(matches!(backend(generic(full.into())), StoreError::Full { .. }));
-    }
-}
-
 #[tokio::test]
 async fn a_file_of_another_length_ends_with_an_error() {
     let read = async |size, chunks: &'static [&'static str]| {
