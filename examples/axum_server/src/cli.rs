@@ -84,6 +84,13 @@ pub(crate) struct ServeArgs {
     /// Refuse every write, and tell clients of no web API.
     #[arg(long, env = "REGISTRY_READ_ONLY", value_parser = BoolishValueParser::new())]
     pub(crate) read_only: bool,
+    /// For how many seconds requests under way may go on when the server is told to stop.
+    ///
+    /// What has not ended then is cut off; a publish has taken place whole by then, or not at all.
+    /// Whatever stops the server has to wait longer before it kills it.
+    #[arg(long, value_name = "SECONDS", env = "REGISTRY_DRAIN", default_value_t = 30)]
+    #[arg(value_parser = value_parser!(u64).range(..=3_600))]
+    pub(crate) drain: u64,
 }
 
 #[derive(Debug, Args)]

@@ -47,8 +47,6 @@ const MAX_HEADERS: usize = 64;
 /// database and the files of others need.
 const MAX_CONNECTIONS: usize = 480;
 const _: () = assert!(2 * MAX_CONNECTIONS + 64 <= 1024);
-/// How long requests in flight have to finish when the server is told to stop.
-const DRAIN: Duration = Duration::from_secs(30);
 
 /// Serves until SIGTERM or Ctrl-C.
 pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
@@ -83,7 +81,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
 
     let stop = stop_signal()?;
     print_welcome(address, registry.config(), &TokenPlace::of(&args.index)?);
-    run(listener, routes::router(registry), stop).await;
+    run(listener, routes::router(registry), stop, Duration::from_secs(args.drain)).await;
     Ok(())
 }
 
@@ -132,7 +130,13 @@ fn stop_signal() -> Result<impl Future<Output = ()>, Error> {
     })
 }
 
-async fn run(listener: TcpListener, router: Router, stop: impl Future<Output = ()>) {
+/// Serves until `stop`, and from then on at most for `drain` what is under way.
+async fn run(
+    listener: TcpListener,
+    router: Router,
+    stop: impl Future<Output = ()>,
+    drain: Duration,
+) {
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let connections = GracefulShutdown::new();
     let mut stop = std::pin::pin!(stop);
@@ -165,8 +169,8 @@ async fn run(listener: TcpListener, router: Router, stop: impl Future<Output = (
     // From here on, connecting is refused.
     drop(listener);
     tracing::info!("stopping");
-    if tokio::time::timeout(DRAIN, connections.shutdown()).await.is_err() {
-        tracing::warn!(after = ?DRAIN, "requests in flight were cut off");
+    if tokio::time::timeout(drain, connections.shutdown()).await.is_err() {
+        tracing::warn!(after = ?drain, "requests in flight were cut off");
     }
 }
 
