@@ -11,6 +11,7 @@ mod command_line;
 mod common;
 mod crash;
 mod dependencies;
+mod disk;
 mod export;
 mod features;
 mod hostile;

@@ -13,6 +13,8 @@ pub(crate) struct Server {
     folder: TempDir,
     place: Option<Place>,
     flags: Vec<String>,
+    /// The program under which it runs, with its arguments.
+    under: Vec<String>,
     process: Child,
     address: String,
     starts: usize,
@@ -25,7 +27,12 @@ impl Server {
 
     /// Starts with further flags behind `serve`.
     pub(crate) fn start_with(flags: &[&str]) -> Self {
-        Self::start_as(None, flags)
+        Self::start_as(None, &[], flags)
+    }
+
+    /// Starts under another program, which becomes the server, and with further flags.
+    pub(crate) fn start_under(under: &[&str], flags: &[&str]) -> Self {
+        Self::start_as(None, under, flags)
     }
 
     /// Starts with its index somewhere else than in the data folder.
@@ -35,15 +42,16 @@ impl Server {
 
     /// Starts with its index somewhere else, and with further flags behind `serve`.
     pub(crate) fn start_at_with(place: &Place, flags: &[&str]) -> Self {
-        Self::start_as(Some(place.clone()), flags)
+        Self::start_as(Some(place.clone()), &[], flags)
     }
 
-    fn start_as(place: Option<Place>, flags: &[&str]) -> Self {
+    fn start_as(place: Option<Place>, under: &[&str], flags: &[&str]) -> Self {
         let folder = TempDir::new().unwrap();
-        let flags: Vec<String> = flags.iter().map(|&flag| flag.into()).collect();
-        let process = spawn(folder.path(), place.as_ref(), &flags, 0);
+        let [under, flags] =
+            [under, flags].map(|words| words.iter().map(|&it| it.into()).collect::<Vec<String>>());
+        let process = spawn(folder.path(), place.as_ref(), &under, &flags, 0);
         let address = String::new();
-        let mut server = Self { folder, place, flags, process, address, starts: 0 };
+        let mut server = Self { folder, place, flags, under, process, address, starts: 0 };
         server.await_address();
         server
     }
@@ -150,7 +158,8 @@ impl Server {
     /// Starts again on the same data, and on another port: somebody may have taken the last one.
     pub(crate) fn restart(&mut self) {
         self.starts += 1;
-        self.process = spawn(self.folder.path(), self.place.as_ref(), &self.flags, self.starts);
+        let (folder, place) = (self.folder.path(), self.place.as_ref());
+        self.process = spawn(folder, place, &self.under, &self.flags, self.starts);
         self.await_address();
     }
 }
@@ -188,15 +197,28 @@ fn on_data<'a>(
     command
 }
 
-fn spawn(folder: &Path, place: Option<&Place>, flags: &[String], start: usize) -> Child {
+fn spawn(
+    folder: &Path,
+    place: Option<&Place>,
+    under: &[String],
+    flags: &[String],
+    start: usize,
+) -> Child {
     let output = |name| File::create_new(output_file(folder, start, name)).unwrap();
-    on_data(folder, place, ["serve", "--listen", "127.0.0.1:0"])
-        .args(flags)
-        .stdin(Stdio::null())
-        .stdout(output("stdout"))
-        .stderr(output("stderr"))
-        .spawn()
-        .unwrap()
+    let mut command = on_data(folder, place, ["serve", "--listen", "127.0.0.1:0"]);
+    command.args(flags);
+    if let [program, arguments @ ..] = under {
+        let mut outer = Command::new(program);
+        outer.args(arguments).arg(command.get_program()).args(command.get_args());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => outer.env(name, value),
+                None => outer.env_remove(name),
+            };
+        }
+        command = outer;
+    }
+    command.stdin(Stdio::null()).stdout(output("stdout")).stderr(output("stderr")).spawn().unwrap()
 }
 
 fn output_file(folder: &Path, start: usize, name: &str) -> PathBuf {
