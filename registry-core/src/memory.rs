@@ -228,6 +228,13 @@ impl CrateUpkeep for MemoryCrateStore {
         Box::pin(stream::iter(all))
     }
 
+    async fn open_aside(&self, entry: &AsideCrate) -> Result<Option<CrateFile>, StoreError> {
+        let Ok(number) = entry.id.parse::<u64>() else { return Ok(None) };
+        let files = lock(&self.0);
+        let found = files.aside.get(&number);
+        Ok(found.map(|(entry, bytes)| CrateFile::from_bytes(bytes, None, entry.since)))
+    }
+
     async fn put_back(&self, entry: &AsideCrate) -> Result<(), StoreError> {
         let mut files = lock(&self.0);
         if let Some((entry, bytes)) = files.remove_aside(entry) {

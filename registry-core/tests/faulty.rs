@@ -18,6 +18,9 @@ registry_core::index_conformance!(index, volatile: async || {
 registry_core::crate_store_conformance!(crate_store, volatile: async || {
     FaultyCrateStore::new(MemoryCrateStore::new(), Faults::none())
 });
+registry_core::crate_upkeep_conformance!(crate_upkeep, volatile: async || {
+    FaultyCrateStore::new(MemoryCrateStore::new(), Faults::none())
+});
 
 struct Scene {
     memory: MemoryIndex,

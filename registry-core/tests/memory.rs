@@ -19,6 +19,10 @@ registry_core::crate_store_conformance!(crate_store, durable: async || {
     let store = MemoryCrateStore::new();
     async move || store.clone()
 });
+registry_core::crate_upkeep_conformance!(crate_upkeep, durable: async || {
+    let store = MemoryCrateStore::new();
+    async move || store.clone()
+});
 registry_core::token_store_conformance!(token_store, durable: async || {
     let tokens = MemoryTokens::new();
     async move || tokens.clone()

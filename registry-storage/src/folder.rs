@@ -50,7 +50,11 @@ pub(crate) fn clean(path: &Path, now: SystemTime) -> io::Result<()> {
         let entry = entry?;
         let kind = entry.file_type()?;
         if kind.is_dir() {
-            clean(&entry.path(), now)?;
+            match clean(&entry.path(), now) {
+                // The folder of what was aside goes with it, whoever purges it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                cleaned => cleaned?,
+            }
         } else if kind.is_file() && is_staged(&entry.file_name().to_string_lossy()) {
             clean_staged(&entry, now)?;
         }

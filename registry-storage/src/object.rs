@@ -1,3 +1,5 @@
+mod upkeep;
+
 use std::{
     pin::Pin,
     sync::Arc,
@@ -17,6 +19,7 @@ use registry_core::{
     store::{BodyPlace, ByteRange, CrateBody, CrateFile, CrateKey, StoredCrate, StoredCrates},
 };
 
+use self::upkeep::Search;
 #[cfg(feature = "fs")]
 use crate::folder::{self, Folder};
 use crate::{
@@ -35,7 +38,7 @@ const PROBE: &str = "ready";
 pub struct ObjectCrateStore {
     backend: &'static str,
     store: Arc<dyn ObjectStore>,
-    /// The folder that the store is, into which files are put past it.
+    /// The folder that the store is, into which files are put past it; there a rename is one step.
     #[cfg(feature = "fs")]
     folder: Option<Arc<Folder>>,
     parts: Parts,
@@ -97,7 +100,9 @@ impl ObjectCrateStore {
         let store = object_store::local::LocalFileSystem::new_with_prefix(path)
             .map_err(|error| StoreError::failed(BACKEND, error))?;
         let folder = Some(Arc::new(Folder::new(path.into())));
-        Ok(Self { folder, ..Self::of(BACKEND, Arc::new(store.with_fsync(true))) })
+        // The folders of what was aside go with it.
+        let store = store.with_fsync(true).with_automatic_cleanup(true);
+        Ok(Self { folder, ..Self::of(BACKEND, Arc::new(store)) })
     }
 
     async fn meta(&self, path: &Path) -> Result<Option<ObjectMeta>, StoreError> {
@@ -106,6 +111,36 @@ impl ObjectCrateStore {
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(self.failed(error)),
         }
+    }
+
+    /// Opens what is at a path, or a part of it.
+    async fn open(
+        &self,
+        path: &Path,
+        range: Option<ByteRange>,
+    ) -> Result<Option<CrateFile>, StoreError> {
+        let mut options = GetOptions::new();
+        if let Some(range) = range {
+            let Some(meta) = self.meta(path).await? else { return Ok(None) };
+            let within = range.within(meta.size);
+            if within.is_empty() {
+                let (size, modified) = (meta.size, meta.last_modified.into());
+                let body = Box::pin(futures_util::stream::empty());
+                return Ok(Some(CrateFile { size, range: within, modified, body }));
+            }
+            options = options.with_range(Some(GetRange::Bounded(within)));
+        }
+        let found = match self.store.get_opts(path, options).await {
+            Ok(found) => found,
+            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(self.failed(error)),
+        };
+        let (size, range) = (found.meta.size, found.range.clone());
+        let modified = found.meta.last_modified.into();
+        let backend = self.backend;
+        let chunks = chunks_of(backend, found);
+        let body = Box::pin(WholeFile { backend, missing: range.end - range.start, chunks });
+        Ok(Some(CrateFile { size, range, modified, body }))
     }
 
     fn failed(&self, error: impl Into<BoxError>) -> StoreError {
@@ -138,44 +173,31 @@ impl CrateStore for ObjectCrateStore {
         put.map_err(|error| self.failed(error))
     }
 
-    /// A part of a file takes two requests, the first of them for its length.
+    /// A part of a file takes two requests, the first of them for its length; a file that is not
+    /// in its place takes two or three more.
     async fn get(
         &self,
         key: &CrateKey,
         range: Option<ByteRange>,
     ) -> Result<Option<CrateFile>, StoreError> {
-        let path = path_of(key);
-        let mut options = GetOptions::new();
-        if let Some(range) = range {
-            let Some(meta) = self.meta(&path).await? else { return Ok(None) };
-            let within = range.within(meta.size);
-            if within.is_empty() {
-                let (size, modified) = (meta.size, meta.last_modified.into());
-                let body = Box::pin(futures_util::stream::empty());
-                return Ok(Some(CrateFile { size, range: within, modified, body }));
+        let mut search = Search::of(key);
+        while let Some(path) = self.next_path(&mut search).await? {
+            if let Some(file) = self.open(&path, range).await? {
+                return Ok(Some(file));
             }
-            options = options.with_range(Some(GetRange::Bounded(within)));
         }
-        let found = match self.store.get_opts(&path, options).await {
-            Ok(found) => found,
-            Err(object_store::Error::NotFound { .. }) => return Ok(None),
-            Err(error) => return Err(self.failed(error)),
-        };
-        let (size, range) = (found.meta.size, found.range.clone());
-        let modified = found.meta.last_modified.into();
-        let backend = self.backend;
-        let chunks = chunks_of(backend, found);
-        let body = Box::pin(WholeFile { backend, missing: range.end - range.start, chunks });
-        Ok(Some(CrateFile { size, range, modified, body }))
+        Ok(None)
     }
 
     async fn head(&self, key: &CrateKey) -> Result<Option<StoredCrate>, StoreError> {
-        let meta = self.meta(&path_of(key)).await?;
-        Ok(meta.map(|meta| StoredCrate {
-            key: key.clone(),
-            size: meta.size,
-            modified: meta.last_modified.into(),
-        }))
+        let mut search = Search::of(key);
+        while let Some(path) = self.next_path(&mut search).await? {
+            if let Some(ObjectMeta { size, last_modified, .. }) = self.meta(&path).await? {
+                let modified = last_modified.into();
+                return Ok(Some(StoredCrate { key: key.clone(), size, modified }));
+            }
+        }
+        Ok(None)
     }
 
     async fn location(&self, _: &CrateKey) -> Result<Option<String>, StoreError> {

@@ -8,6 +8,11 @@ registry_core::crate_store_conformance!(metered, durable: async || {
     async move || MeteredCrateStore::new(inner.clone(), |_| {})
 });
 
+registry_core::crate_upkeep_conformance!(metered_upkeep, durable: async || {
+    let inner = MemoryCrateStore::new();
+    async move || MeteredCrateStore::new(inner.clone(), |_| {})
+});
+
 registry_core::crate_store_conformance!(mirrored_in_memory, durable: async || {
     let (first, second) = (MemoryCrateStore::new(), MemoryCrateStore::new());
     async move || MirroredCrateStore::new(first.clone(), second.clone())

@@ -60,21 +60,21 @@ pub fn share(store: impl CrateStore) -> Arc<dyn CrateStore> {
 }
 
 /// A file of its own for each name and version, with its key.
-fn file(name: &str, version_text: &str) -> (CrateKey, Bytes) {
+pub(super) fn file(name: &str, version_text: &str) -> (CrateKey, Bytes) {
     let bytes = Bytes::from(format!("the file of {name} {version_text}"));
     (key(name, version_text, &bytes), bytes)
 }
 
-fn key(name: &str, version_text: &str, bytes: &Bytes) -> CrateKey {
+pub(super) fn key(name: &str, version_text: &str, bytes: &Bytes) -> CrateKey {
     let (name, version) = (CrateName::new(name).unwrap(), version(version_text));
     CrateKey { name, version, checksum: Checksum::of(bytes) }
 }
 
-async fn put(store: &dyn CrateStore, (key, bytes): &(CrateKey, Bytes)) {
+pub(super) async fn put(store: &dyn CrateStore, (key, bytes): &(CrateKey, Bytes)) {
     store.put(key, CrateBody::from(bytes.clone())).await.unwrap();
 }
 
-async fn read(store: &dyn CrateStore, key: &CrateKey) -> Option<Bytes> {
+pub(super) async fn read(store: &dyn CrateStore, key: &CrateKey) -> Option<Bytes> {
     let file = store.get(key, None).await.unwrap()?;
     let size = file.size;
     let bytes = file.bytes().await.unwrap();
@@ -83,7 +83,7 @@ async fn read(store: &dyn CrateStore, key: &CrateKey) -> Option<Bytes> {
 }
 
 /// Whole and listed once.
-async fn assert_stored(store: &dyn CrateStore, (key, bytes): &(CrateKey, Bytes)) {
+pub(super) async fn assert_stored(store: &dyn CrateStore, (key, bytes): &(CrateKey, Bytes)) {
     // Not by `assert_eq`, which would print megabytes.
     assert!(read(store, key).await.as_ref() == Some(bytes), "{key} is not what was put");
     let told = store.head(key).await.unwrap().map(|stored| (stored.key, stored.size));
@@ -92,14 +92,14 @@ async fn assert_stored(store: &dyn CrateStore, (key, bytes): &(CrateKey, Bytes))
     assert_eq!(listed, [(key.clone(), bytes.len() as u64)]);
 }
 
-async fn assert_absent(store: &dyn CrateStore, key: &CrateKey) {
+pub(super) async fn assert_absent(store: &dyn CrateStore, key: &CrateKey) {
     assert!(store.get(key, None).await.unwrap().is_none(), "{key} is there");
     assert_eq!(store.head(key).await.unwrap(), None);
     assert!(list(store).await.iter().all(|(listed, _)| listed != key), "{key} is listed");
 }
 
 /// All files with their lengths, in the order of their keys.
-async fn list(store: &dyn CrateStore) -> Vec<(CrateKey, u64)> {
+pub(super) async fn list(store: &dyn CrateStore) -> Vec<(CrateKey, u64)> {
     let listed: Vec<_> = store.list().try_collect().await.unwrap();
     let mut files: Vec<_> = listed.into_iter().map(|stored| (stored.key, stored.size)).collect();
     files.sort();
@@ -151,7 +151,7 @@ pub async fn a_long_file_comes_back_whole(bench: Bench<dyn CrateStore>) {
 }
 
 /// 5 MiB that repeat nowhere, in uneven pieces, some of them empty.
-fn long_file() -> (CrateKey, Bytes, CrateBody) {
+pub(super) fn long_file() -> (CrateKey, Bytes, CrateBody) {
     let bytes: Bytes =
         (0..5 * 1024 * 1024 / 4_u32).flat_map(u32::to_le_bytes).collect::<Vec<_>>().into();
     let (mut chunks, mut rest) = (Vec::new(), bytes.clone());

@@ -54,8 +54,8 @@ use crate::{
     name::CanonicalName,
     record::{Change, CrateRecord},
     store::{
-        ByteRange, CrateBody, CrateFile, CrateKey, CrateStore, StoreError, StoredCrate,
-        StoredCrates,
+        AsideCrate, AsideCrates, AsideReason, ByteRange, CrateBody, CrateFile, CrateKey,
+        CrateStore, CrateUpkeep, StoreError, StoredCrate, StoredCrates,
     },
 };
 
@@ -298,5 +298,31 @@ impl<S: CrateStore> CrateStore for FaultyCrateStore<S> {
 
     async fn ready(&self) -> Result<(), StoreError> {
         self.call(self.inner.ready()).await
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: CrateUpkeep> CrateUpkeep for FaultyCrateStore<S> {
+    async fn set_aside(&self, key: &CrateKey, reason: AsideReason) -> Result<(), StoreError> {
+        self.call(self.inner.set_aside(key, reason)).await
+    }
+
+    /// One call, which fails before the first entry.
+    fn list_aside(&self) -> AsideCrates<'_> {
+        let listing = self.call(async { Ok(self.inner.list_aside()) });
+        Box::pin(stream::once(listing).try_flatten())
+    }
+
+    async fn open_aside(&self, entry: &AsideCrate) -> Result<Option<CrateFile>, StoreError> {
+        self.call(self.inner.open_aside(entry)).await
+    }
+
+    async fn put_back(&self, entry: &AsideCrate) -> Result<(), StoreError> {
+        self.call(self.inner.put_back(entry)).await
+    }
+
+    async fn purge(&self, entry: &AsideCrate) -> Result<(), StoreError> {
+        self.call(self.inner.purge(entry)).await
     }
 }

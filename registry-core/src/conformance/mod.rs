@@ -45,6 +45,7 @@
 //! top of a backend.
 
 pub mod crate_store;
+pub mod crate_upkeep;
 pub mod faulty;
 pub mod fixture;
 pub mod index;

@@ -5,7 +5,7 @@ use std::{pin::Pin, sync::Arc, time::SystemTime};
 use async_trait::async_trait;
 use futures_core::Stream;
 
-use super::{CrateKey, CrateStore, StoreError};
+use super::{CrateFile, CrateKey, CrateStore, StoreError};
 
 /// A store whose files can be taken away, in two steps: put aside first, and removed for good
 /// later.
@@ -25,9 +25,13 @@ pub trait CrateUpkeep: CrateStore {
     /// listed exactly once.
     fn list_aside(&self) -> AsideCrates<'_>;
 
+    /// Opens a file that is aside, for whatever reason it is; `None` if it is gone already.
+    async fn open_aside(&self, entry: &AsideCrate) -> Result<Option<CrateFile>, StoreError>;
+
     /// Puts a file back in its place, unless one is there already, and then ends the entry.
     ///
-    /// One that is gone already is no error.
+    /// One that is gone already is no error. If it fails, or is dropped or cut short by a crash, the
+    /// file is in its place, or aside, or both.
     async fn put_back(&self, entry: &AsideCrate) -> Result<(), StoreError>;
 
     /// Removes a file that is aside for good. One that is gone already is no error.
@@ -72,6 +76,10 @@ impl<S: CrateUpkeep + ?Sized> CrateUpkeep for Arc<S> {
 
     fn list_aside(&self) -> AsideCrates<'_> {
         (**self).list_aside()
+    }
+
+    async fn open_aside(&self, entry: &AsideCrate) -> Result<Option<CrateFile>, StoreError> {
+        (**self).open_aside(entry).await
     }
 
     async fn put_back(&self, entry: &AsideCrate) -> Result<(), StoreError> {

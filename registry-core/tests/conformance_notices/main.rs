@@ -2,6 +2,7 @@
 //! test of that promise.
 
 mod crate_store;
+mod crate_upkeep;
 mod index;
 mod record_store;
 mod token_store;

@@ -83,6 +83,8 @@ pub enum Operation {
     SetAside,
     /// [`CrateUpkeep::list_aside`].
     ListAside,
+    /// [`CrateUpkeep::open_aside`], with the body of the file.
+    OpenAside,
     /// [`CrateUpkeep::put_back`].
     PutBack,
     /// [`CrateUpkeep::purge`].
@@ -158,6 +160,39 @@ impl<S> MeteredCrateStore<S> {
             Err(error) => measured.end(Outcome::of_error(error), 0),
         }
         result
+    }
+
+    /// A call that opens a file, measured to the end of the file.
+    async fn measure_file(
+        &self,
+        operation: Operation,
+        opening: impl Future<Output = Result<Option<CrateFile>, StoreError>> + Send,
+    ) -> Result<Option<CrateFile>, StoreError> {
+        let mut call = self.begin(operation);
+        call.wait();
+        let found = opening.await;
+        call.pause();
+        match found {
+            Ok(Some(file)) => {
+                let CrateFile { size, range, modified, body } = file;
+                let body = Box::pin(Measured {
+                    stream: body,
+                    call: Some(call),
+                    weigh: |chunk: &Bytes| chunk.len() as u64,
+                    all: Some(range.end - range.start).filter(|all| *all > 0),
+                    outcome: Outcome::Found,
+                });
+                Ok(Some(CrateFile { size, range, modified, body }))
+            }
+            Ok(None) => {
+                call.end(Outcome::Absent, 0);
+                Ok(None)
+            }
+            Err(error) => {
+                call.end(Outcome::of_error(&error), 0);
+                Err(error)
+            }
+        }
     }
 }
 
@@ -250,31 +285,7 @@ impl<S: CrateStore> CrateStore for MeteredCrateStore<S> {
         key: &CrateKey,
         range: Option<ByteRange>,
     ) -> Result<Option<CrateFile>, StoreError> {
-        let mut call = self.begin(Operation::Get);
-        call.wait();
-        let found = self.inner.get(key, range).await;
-        call.pause();
-        match found {
-            Ok(Some(file)) => {
-                let CrateFile { size, range, modified, body } = file;
-                let body = Box::pin(Measured {
-                    stream: body,
-                    call: Some(call),
-                    weigh: |chunk: &Bytes| chunk.len() as u64,
-                    all: Some(range.end - range.start).filter(|all| *all > 0),
-                    outcome: Outcome::Found,
-                });
-                Ok(Some(CrateFile { size, range, modified, body }))
-            }
-            Ok(None) => {
-                call.end(Outcome::Absent, 0);
-                Ok(None)
-            }
-            Err(error) => {
-                call.end(Outcome::of_error(&error), 0);
-                Err(error)
-            }
-        }
+        self.measure_file(Operation::Get, self.inner.get(key, range)).await
     }
 
     async fn head(&self, key: &CrateKey) -> Result<Option<StoredCrate>, StoreError> {
@@ -316,6 +327,10 @@ impl<S: CrateUpkeep> CrateUpkeep for MeteredCrateStore<S> {
             all: None,
             outcome: Outcome::Succeeded,
         })
+    }
+
+    async fn open_aside(&self, entry: &AsideCrate) -> Result<Option<CrateFile>, StoreError> {
+        self.measure_file(Operation::OpenAside, self.inner.open_aside(entry)).await
     }
 
     async fn put_back(&self, entry: &AsideCrate) -> Result<(), StoreError> {

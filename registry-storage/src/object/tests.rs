@@ -1,4 +1,8 @@
-use registry_core::{CrateName, version::parse_version};
+use registry_core::{
+    CrateName,
+    store::{AsideReason, CrateUpkeep as _},
+    version::parse_version,
+};
 
 use super::*;
 
@@ -71,6 +75,29 @@ async fn a_file_that_is_being_written_is_not_listed() {
     put(&store, "serde", "1.0.0").await;
     assert_eq!(list(&store).await, [(key, 3)]);
     assert!(staged.exists());
+}
+
+#[cfg(feature = "fs")]
+#[tokio::test]
+async fn a_file_that_is_aside_lies_below_its_path_and_its_folders_go_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = ObjectCrateStore::filesystem(folder.path()).unwrap();
+    let key = put(&store, "serde", "1.0.0").await;
+    store.set_aside(&key, AsideReason::Damaged).await.unwrap();
+    let below = folder.path().join(format!("aside/se/rd/serde/1.0.0-{CHECKSUM}.crate"));
+    let entries: Vec<_> = store.list_aside().try_collect().await.unwrap();
+    let names: Vec<_> = std::fs::read_dir(&below)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(entries.iter().map(|entry| &*entry.id).collect::<Vec<_>>(), names);
+    // Of others, and so neither listed nor in the way.
+    std::fs::write(below.join("README"), "not ours").unwrap();
+    assert_eq!(store.list_aside().try_collect::<Vec<_>>().await.unwrap(), entries);
+    std::fs::remove_file(below.join("README")).unwrap();
+    store.purge(&entries[0]).await.unwrap();
+    assert!(!folder.path().join("aside").exists());
+    assert!(store.get(&key, None).await.unwrap().is_none());
 }
 
 #[tokio::test]

@@ -125,9 +125,11 @@ async fn upkeep_is_measured_too() {
     store.set_aside(&abc, AsideReason::Damaged).await.unwrap();
     store.get(&abc, None).await.unwrap_err();
     let aside: Vec<_> = store.list_aside().try_collect().await.unwrap();
+    store.open_aside(&aside[0]).await.unwrap().unwrap().bytes().await.unwrap();
     store.put_back(&aside[0]).await.unwrap();
+    assert!(store.open_aside(&aside[0]).await.unwrap().is_none());
     store.purge(&aside[0]).await.unwrap();
-    use Outcome::{Quarantined, Succeeded};
+    use Outcome::{Absent, Found, Quarantined, Succeeded};
     assert_eq!(
         seen.take(),
         [
@@ -135,7 +137,9 @@ async fn upkeep_is_measured_too() {
             (Operation::SetAside, Succeeded, 1, 0),
             (Operation::Get, Quarantined, 1, 0),
             (Operation::ListAside, Succeeded, 2, 0),
+            (Operation::OpenAside, Found, 2, 3),
             (Operation::PutBack, Succeeded, 1, 0),
+            (Operation::OpenAside, Absent, 1, 0),
             (Operation::Purge, Succeeded, 1, 0),
         ]
     );
