@@ -1,6 +1,7 @@
 mod upkeep;
 
 use std::{
+    fmt,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -12,7 +13,7 @@ use futures_core::Stream;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
 use object_store::{
     GetOptions, GetRange, GetResult, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutPayload,
-    memory::InMemory, path::Path,
+    path::Path,
 };
 use registry_core::{
     BoxError, CrateStore, StoreError,
@@ -34,7 +35,7 @@ const PROBE: &str = "ready";
 ///
 /// Files of others in the same place are neither listed nor touched. Clones are handles on one
 /// store.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ObjectCrateStore {
     backend: &'static str,
     store: Arc<dyn ObjectStore>,
@@ -42,6 +43,15 @@ pub struct ObjectCrateStore {
     #[cfg(feature = "fs")]
     folder: Option<Arc<Folder>>,
     parts: Parts,
+    #[cfg(any(feature = "aws", feature = "gcp", feature = "azure"))]
+    signer: Option<Arc<dyn object_store::signer::Signer>>,
+}
+
+/// The name of the store: what it prints of itself may hold its credentials.
+impl fmt::Debug for ObjectCrateStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ObjectCrateStore({})", self.store)
+    }
 }
 
 impl ObjectCrateStore {
@@ -63,8 +73,9 @@ impl ObjectCrateStore {
     }
 
     /// Keeps crate files until the last clone is gone.
+    #[cfg(feature = "memory")]
     pub fn memory() -> Self {
-        Self::of("memory", Arc::new(InMemory::new()))
+        Self::of("memory", Arc::new(object_store::memory::InMemory::new()))
     }
 
     fn of(backend: &'static str, store: Arc<dyn ObjectStore>) -> Self {
@@ -74,6 +85,8 @@ impl ObjectCrateStore {
             #[cfg(feature = "fs")]
             folder: None,
             parts: Parts::default(),
+            #[cfg(any(feature = "aws", feature = "gcp", feature = "azure"))]
+            signer: None,
         }
     }
 
@@ -82,8 +95,9 @@ impl ObjectCrateStore {
     ///
     /// A file is written beside its place, brought to disk and then renamed, so that no crash
     /// leaves a part of one; a body that is spooled in a file of the same file system is renamed
-    /// without being copied, and belongs to the store from then on. What a crash left of a write more than an hour ago is removed now;
-    /// that reads every folder, so it takes the longer the more crates there are. Blocks meanwhile.
+    /// without being copied, and belongs to the store from then on. What a crash left of a write
+    /// more than an hour ago is removed now; that reads every folder, so it takes the longer the
+    /// more crates there are. Blocks meanwhile.
     ///
     /// Reads and writes by `tokio::task::spawn_blocking`, so it needs a tokio runtime around it.
     /// Symbolic links are followed: nobody else may be able to write to the folder.
@@ -103,6 +117,18 @@ impl ObjectCrateStore {
         // The folders of what was aside go with it.
         let store = store.with_fsync(true).with_automatic_cleanup(true);
         Ok(Self { folder, ..Self::of(BACKEND, Arc::new(store)) })
+    }
+
+    #[cfg(any(feature = "aws", feature = "gcp", feature = "azure"))]
+    pub(crate) fn of_bucket(backend: &'static str, bucket: &crate::Bucket) -> Self {
+        Self { signer: Some(bucket.signer()), ..Self::of(backend, bucket.store()) }
+    }
+
+    /// Makes URLs that lead past the registry to a file in a bucket, at the path that
+    /// [`path_of`] gives; `None` of a store that was not opened as a bucket.
+    #[cfg(any(feature = "aws", feature = "gcp", feature = "azure"))]
+    pub fn signer(&self) -> Option<Arc<dyn object_store::signer::Signer>> {
+        self.signer.clone()
     }
 
     async fn meta(&self, path: &Path) -> Result<Option<ObjectMeta>, StoreError> {

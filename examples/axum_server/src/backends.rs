@@ -1,18 +1,12 @@
 //! The backends that the command line chooses: where index, tokens and crate files are.
 
 use std::{
+    fmt,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
-use object_store::{
-    ClientConfigKey, ObjectStore, RetryConfig,
-    aws::{AmazonS3Builder, AmazonS3ConfigKey},
-    azure::{AzureConfigKey, MicrosoftAzureBuilder},
-    gcp::{GoogleCloudStorageBuilder, GoogleConfigKey},
-    prefix::PrefixStore,
-};
 use registry_core::{
     Index,
     auth::TokenTransfer,
@@ -25,13 +19,13 @@ use registry_index::{
     postgres::{Listener, PostgresDatabase},
     sqlite::{SqliteDatabase, SqliteOpenError},
 };
-use registry_storage::ObjectCrateStore;
+use registry_storage::{Bucket, ObjectCrateStore, OpenError, StorageOptions, StorageUrl};
 
 use crate::{
     cli::{IndexArgs, StorageArgs},
     error::{Error, causes},
     routes::REGISTRY,
-    url::{BucketUrl, IndexUrl, Provider, StorageUrl},
+    url::{IndexUrl, UrlText, storage_beside},
 };
 
 /// The database in the data folder: the index, unless it is said to be elsewhere, and its tokens.
@@ -39,14 +33,6 @@ const DATABASE: &str = "index.sqlite";
 
 /// What a server keeps of its index in memory: every index file fits, even the longest.
 const CACHE_BYTES: u64 = 64 << 20;
-
-/// How long a request to a bucket is repeated: less than a client waits for its answer.
-const RETRY: Duration = Duration::from_secs(20);
-
-/// How long a bucket may say nothing, and how long a request to it may take in all: that is up to
-/// who downloads the file, for it is passed on as it is read. By default it is cut off after 30 s.
-const PATIENCE: [(ClientConfigKey, &str); 2] =
-    [(ClientConfigKey::ReadTimeout, "20 seconds"), (ClientConfigKey::Timeout, "1 hour")];
 
 impl IndexArgs {
     /// Where the index is.
@@ -100,48 +86,69 @@ impl StorageArgs {
     /// Where the crate files that belong to `index` are.
     pub(crate) fn url(&self, index: &IndexArgs) -> Result<StorageUrl, Error> {
         match &self.storage {
-            Some(text) => {
-                StorageUrl::parse(text).map_err(|source| Error::Url { flag: "--storage", source })
-            }
-            None => Ok(StorageUrl::beside(&index.url()?, &index.data.folder)),
+            Some(text) => storage_url("--storage", text),
+            None => Ok(storage_beside(&index.url()?, &index.data.folder)),
         }
+    }
+
+    /// What is said of that place besides.
+    pub(crate) fn options(&self) -> Result<StorageOptions, Error> {
+        storage_options("--storage-option", &self.storage_options)
     }
 
     /// Opens the crate files that belong to `index`.
     pub(crate) fn open(&self, index: &IndexArgs) -> Result<ObjectCrateStore, Error> {
-        open_storage(&self.url(index)?)
+        open_storage(&self.url(index)?, &self.options()?)
     }
 }
 
-impl StorageUrl {
-    /// Fails if there is nothing to read: opening would make a new one, of a slip in a path.
-    pub(crate) fn must_be_there(&self) -> Result<(), Error> {
-        match self {
-            Self::Folder(path) if !path.is_dir() => {
-                Err(Error::NoFolder { place: self.to_string() })
-            }
-            Self::Folder(_) | Self::Bucket(_) => Ok(()),
-        }
-    }
+/// The place that a flag names.
+pub(crate) fn storage_url(flag: &'static str, text: &UrlText) -> Result<StorageUrl, Error> {
+    text.expose().parse().map_err(|source| Error::StorageUrl { flag, source })
+}
 
-    /// Whether two URLs lead to one place, as far as they tell.
-    pub(crate) fn is_same_place(&self, other: &Self) -> bool {
-        let resolved = |url: &Self| match url {
-            Self::Folder(path) => path.canonicalize().ok(),
-            Self::Bucket(_) => None,
-        };
-        self == other || resolved(self).is_some_and(|path| Some(path) == resolved(other))
+/// The settings that the uses of a flag give.
+pub(crate) fn storage_options(
+    flag: &'static str,
+    texts: &[UrlText],
+) -> Result<StorageOptions, Error> {
+    let options = texts.iter().map(|text| text.expose().parse::<StorageOptions>());
+    let options = options.collect::<Result<Vec<_>, _>>();
+    let options = options.map_err(|source| Error::StorageOption { flag, source })?;
+    Ok(options.into_iter().flatten().collect())
+}
+
+/// Fails if there is nothing to read: opening would make a new one, of a slip in a path.
+pub(crate) fn storage_must_be_there(url: &StorageUrl) -> Result<(), Error> {
+    match url {
+        StorageUrl::Folder(path) if !path.is_dir() => {
+            Err(Error::NoFolder { place: url.to_string() })
+        }
+        _ => Ok(()),
     }
+}
+
+/// Whether two URLs lead to one place for crate files, as far as they tell.
+pub(crate) fn same_storage(one: &StorageUrl, other: &StorageUrl) -> bool {
+    let resolved = |url: &StorageUrl| match url {
+        StorageUrl::Folder(path) => path.canonicalize().ok(),
+        _ => None,
+    };
+    one == other || resolved(one).is_some_and(|path| Some(path) == resolved(other))
 }
 
 /// Opens a place for crate files.
-pub(crate) fn open_storage(url: &StorageUrl) -> Result<ObjectCrateStore, Error> {
-    let failed = |source| Error::Open { place: url.to_string(), source };
-    match url {
-        StorageUrl::Folder(path) => {
-            ObjectCrateStore::filesystem(path).map_err(|error| failed(error.into()))
-        }
-        StorageUrl::Bucket(bucket) => Ok(ObjectCrateStore::new(open_bucket(bucket)?)),
+pub(crate) fn open_storage(
+    url: &StorageUrl,
+    options: &StorageOptions,
+) -> Result<ObjectCrateStore, Error> {
+    ObjectCrateStore::open(url, options).map_err(|error| cannot_open(url, error))
+}
+
+fn cannot_open(url: &impl fmt::Display, error: OpenError) -> Error {
+    match error {
+        OpenError::Settings { source } => Error::Bucket { place: url.to_string(), source },
+        error => Error::Open { place: url.to_string(), source: error.into() },
     }
 }
 
@@ -237,7 +244,8 @@ pub(crate) async fn open_index(url: &IndexUrl, data: &Path) -> Result<OpenIndex,
     match url {
         IndexUrl::Sqlite(path) => Ok(OpenIndex::Sqlite(open_sqlite(path.clone())?)),
         IndexUrl::Bucket(bucket) => {
-            let store = open_bucket(bucket)?;
+            let opened = Bucket::open(bucket, &StorageOptions::new());
+            let store = opened.map_err(|error| cannot_open(url, error))?.store();
             let failed = |error| match error {
                 ObjectOpenError::Failed { source, .. } => {
                     Error::Bucket { place: url.to_string(), source }
@@ -265,68 +273,4 @@ fn open_sqlite(path: PathBuf) -> Result<SqliteDatabase, Error> {
         }
         (error, _) => Error::Open { place: path.display().to_string(), source: error.into() },
     })
-}
-
-/// Opens a bucket, or a part of one, with what the environment says of it: credentials, region and
-/// endpoint are in the variables that each provider's own tools read.
-fn open_bucket(url: &BucketUrl) -> Result<Arc<dyn ObjectStore>, Error> {
-    let built = build_bucket(url);
-    let store =
-        built.map_err(|error| Error::Bucket { place: url.to_string(), source: error.into() })?;
-    Ok(Arc::new(PrefixStore::new(store, url.prefix.clone())))
-}
-
-fn build_bucket(url: &BucketUrl) -> object_store::Result<Arc<dyn ObjectStore>> {
-    let bucket = url.bucket.as_str();
-    Ok(match url.provider {
-        Provider::S3 => Arc::new(s3(bucket).build()?),
-        Provider::Google => Arc::new(google(bucket).build()?),
-        Provider::Azure => Arc::new(azure(bucket).build()?),
-    })
-}
-
-fn retry() -> RetryConfig {
-    RetryConfig { retry_timeout: RETRY, ..RetryConfig::default() }
-}
-
-fn s3(bucket: &str) -> AmazonS3Builder {
-    let builder = AmazonS3Builder::from_env().with_bucket_name(bucket).with_retry(retry());
-    PATIENCE.into_iter().fold(builder, |builder, (key, value)| {
-        builder.with_config(AmazonS3ConfigKey::Client(key), value)
-    })
-}
-
-fn google(bucket: &str) -> GoogleCloudStorageBuilder {
-    let builder = GoogleCloudStorageBuilder::from_env().with_bucket_name(bucket);
-    PATIENCE.into_iter().fold(builder.with_retry(retry()), |builder, (key, value)| {
-        builder.with_config(GoogleConfigKey::Client(key), value)
-    })
-}
-
-fn azure(bucket: &str) -> MicrosoftAzureBuilder {
-    let builder = MicrosoftAzureBuilder::from_env().with_container_name(bucket);
-    PATIENCE.into_iter().fold(builder.with_retry(retry()), |builder, (key, value)| {
-        builder.with_config(AzureConfigKey::Client(key), value)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Measured in minutes, so that nothing shorter than a look at the settings would show it.
-    #[test]
-    fn a_slow_download_is_not_cut_off_by_the_client_of_a_bucket() {
-        use ClientConfigKey::{ReadTimeout, Timeout};
-        let of_s3 = |key| s3("b").get_config_value(&AmazonS3ConfigKey::Client(key));
-        let of_google = |key| google("b").get_config_value(&GoogleConfigKey::Client(key));
-        let of_azure = |key| azure("b").get_config_value(&AzureConfigKey::Client(key));
-        for found in [
-            [of_s3(Timeout), of_s3(ReadTimeout)],
-            [of_google(Timeout), of_google(ReadTimeout)],
-            [of_azure(Timeout), of_azure(ReadTimeout)],
-        ] {
-            assert_eq!(found, ["1 hour", "20 seconds"].map(|text| Some(text.to_owned())));
-        }
-    }
 }

@@ -117,9 +117,20 @@ pub(crate) struct IndexArgs {
 pub(crate) struct StorageArgs {
     /// Where the crate files are; default: file:DIR/crates, or with an index in a bucket, beside it.
     ///
-    /// file:DIR, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://CONTAINER/PREFIX.
+    /// file:DIR, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX, or memory:, of
+    /// which nothing is left when the program ends.
     #[arg(long, value_name = "URL", env = "REGISTRY_STORAGE", hide_env_values = true)]
     pub(crate) storage: Option<UrlText>,
+    /// A setting of the bucket that --storage names; counts for more than the environment.
+    ///
+    /// Such as aws_region=eu-central-1, aws_server_side_encryption=aws:kms or timeout=10m; max_retries
+    /// and retry_timeout; all keys: https://docs.rs/object_store/0.14/object_store, AmazonS3ConfigKey,
+    /// GoogleConfigKey, AzureConfigKey and ClientConfigKey. Give one flag for each, or several
+    /// settings with `;` between them. Who can list processes sees flags: keep secrets in the
+    /// environment.
+    #[arg(long = "storage-option", value_name = "KEY=VALUE")]
+    #[arg(env = "REGISTRY_STORAGE_OPTIONS", hide_env_values = true)]
+    pub(crate) storage_options: Vec<UrlText>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -203,6 +214,12 @@ pub(crate) struct StorageMigrateArgs {
     /// The place to copy to; a folder is made if it is not there.
     #[arg(long, value_name = "URL")]
     pub(crate) to: UrlText,
+    /// A setting of the bucket to copy from, as --storage-option of `serve` has it.
+    #[arg(long = "from-option", value_name = "KEY=VALUE")]
+    pub(crate) from_options: Vec<UrlText>,
+    /// A setting of the bucket to copy to.
+    #[arg(long = "to-option", value_name = "KEY=VALUE")]
+    pub(crate) to_options: Vec<UrlText>,
     /// Read every file back, and hold what was there already against its checksum, too.
     #[arg(long)]
     pub(crate) verify: bool,

@@ -10,6 +10,7 @@ use registry_core::{
     publish::Invalid,
     registry::{ImportError, VerifyError},
 };
+use registry_storage::OptionError;
 use semver::Version;
 
 use crate::url::UrlError;
@@ -22,11 +23,15 @@ pub(crate) enum Error {
     DataFolder { folder: PathBuf, source: io::Error },
     #[error("{flag}: {source}")]
     Url { flag: &'static str, source: UrlError },
+    #[error("{flag}: {source}")]
+    StorageUrl { flag: &'static str, source: registry_storage::UrlError },
+    #[error("{flag}: {source}")]
+    StorageOption { flag: &'static str, source: OptionError },
     #[error("cannot open `{place}`: {}", causes(.source.as_ref()))]
     Open { place: String, source: BoxError },
     #[error(
-        "cannot open `{place}`: {}; credentials, region and endpoint are taken from the \
-         environment: `--help` names the variables",
+        "cannot open `{place}`: {}; credentials, region and endpoint are taken from options and \
+         the environment: `--help` names them",
         causes(.source.as_ref())
     )]
     Bucket { place: String, source: BoxError },

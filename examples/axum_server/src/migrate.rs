@@ -14,7 +14,7 @@ use crate::{
     cli::MigrateArgs,
     error::{Error, causes},
     progress::Progress,
-    url::{IndexUrl, StorageUrl},
+    url::{IndexUrl, storage_beside},
 };
 
 /// Copies every crate from one index to another.
@@ -52,8 +52,8 @@ pub(crate) async fn run(args: MigrateArgs) -> Result<End, Error> {
         failed.len(),
     )
     .map_err(Error::Print)?;
-    let expected = StorageUrl::beside(&to, &args.data.folder);
-    if expected != StorageUrl::beside(&from, &args.data.folder) {
+    let expected = storage_beside(&to, &args.data.folder);
+    if expected != storage_beside(&from, &args.data.folder) {
         // A server on the new index that does not find them would serve lines without files.
         let place = format_args!("the crate files are where they were, and not in `{expected}`");
         writeln!(std::io::stdout(), "{place}: say so by --storage").map_err(Error::Print)?;

@@ -18,6 +18,7 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use registry_core::{Registry, RegistryConfig, auth::TokenAuthenticator};
+use registry_storage::StorageUrl;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
@@ -54,7 +55,11 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
         RegistryConfig::new(url)?;
     }
     // Before anything is made: a mistyped URL leaves nothing behind.
-    args.storage.url(&args.index)?;
+    let storage = args.storage.url(&args.index)?;
+    args.storage.options()?;
+    if storage == StorageUrl::Memory {
+        tracing::warn!("crate files are in memory: when this ends, what the index names is gone");
+    }
     let opened = args.index.open().await?;
     let crates = args.storage.open(&args.index)?;
     let cannot_listen = |source| Error::Listen { address: args.listen.clone(), source };

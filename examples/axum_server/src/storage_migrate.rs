@@ -6,22 +6,23 @@ use registry_core::migrate::{FileCount, FileMigration, MigratedFiles};
 
 use crate::{
     End,
-    backends::open_storage,
+    backends::{open_storage, same_storage, storage_must_be_there, storage_options, storage_url},
     cli::StorageMigrateArgs,
     error::{Error, causes},
     progress::Progress,
-    url::StorageUrl,
 };
 
 /// Copies every crate file from one place to another.
 pub(crate) async fn run(args: StorageMigrateArgs) -> Result<End, Error> {
-    let url = |flag, text| StorageUrl::parse(text).map_err(|source| Error::Url { flag, source });
-    let (from, to) = (url("--from", &args.from)?, url("--to", &args.to)?);
-    if from.is_same_place(&to) {
+    let (from, to) = (storage_url("--from", &args.from)?, storage_url("--to", &args.to)?);
+    let from_options = storage_options("--from-option", &args.from_options)?;
+    let to_options = storage_options("--to-option", &args.to_options)?;
+    if same_storage(&from, &to) {
         return Err(Error::SamePlace { place: from.to_string() });
     }
-    from.must_be_there()?;
-    let (source, target) = (Arc::new(open_storage(&from)?), Arc::new(open_storage(&to)?));
+    storage_must_be_there(&from)?;
+    let source = Arc::new(open_storage(&from, &from_options)?);
+    let target = Arc::new(open_storage(&to, &to_options)?);
     let mut migration = FileMigration::new(source, target);
     if args.verify {
         migration = migration.with_read_back();

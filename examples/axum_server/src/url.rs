@@ -7,8 +7,8 @@ use std::{
     str::FromStr,
 };
 
-use object_store::path::Path as ObjectPath;
 use registry_core::Echo;
+use registry_storage::{BucketUrl, Provider, StorageUrl};
 use url::Url;
 
 /// A URL as it was given. It may hold a password, so it is never printed: not by `Debug`, and not
@@ -30,8 +30,13 @@ impl fmt::Debug for UrlText {
 }
 
 impl UrlText {
+    /// The whole text, to read it.
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+
     /// Scheme and rest.
-    fn split(&self, kind: Kind) -> Result<(&str, &str), UrlError> {
+    fn split(&self) -> Result<(&str, &str), UrlError> {
         let scheme = |text: &str| {
             text.starts_with(|c: char| c.is_ascii_alphabetic())
                 && text.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
@@ -39,8 +44,8 @@ impl UrlText {
         match self.0.split_once(':') {
             Some((name, rest)) if scheme(name) => Ok((name, rest)),
             // What is in front of a colon may be anything; without one there is no password.
-            Some(_) => Err(UrlError::NoScheme { text: "…".into(), kind }),
-            None => Err(UrlError::NoScheme { text: self.0.as_str().into(), kind }),
+            Some(_) => Err(UrlError::NoScheme { text: "…".into() }),
+            None => Err(UrlError::NoScheme { text: self.0.as_str().into() }),
         }
     }
 }
@@ -60,12 +65,15 @@ pub(crate) enum IndexUrl {
 
 impl IndexUrl {
     pub(crate) fn parse(text: &UrlText) -> Result<Self, UrlError> {
-        let (scheme, rest) = text.split(Kind::Index)?;
+        let (scheme, rest) = text.split()?;
         Ok(match scheme {
             "sqlite" => Self::Sqlite(path(scheme, rest)?),
             "file" => Self::Folder(path(scheme, rest)?),
             "postgres" | "postgresql" => Self::Postgres(PostgresUrl::parse(&text.0)?),
-            _ => Self::Bucket(BucketUrl::parse(scheme, rest, Kind::Index)?),
+            _ => match Provider::of_scheme(scheme) {
+                Some(provider) => Self::Bucket(BucketUrl::parse(provider, rest)?),
+                None => return Err(UrlError::Scheme { scheme: scheme.into() }),
+            },
         })
     }
 }
@@ -81,39 +89,11 @@ impl fmt::Display for IndexUrl {
     }
 }
 
-/// Where crate files are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum StorageUrl {
-    /// `file:DIR`
-    Folder(PathBuf),
-    /// `s3://BUCKET/PREFIX` and the like
-    Bucket(BucketUrl),
-}
-
-impl StorageUrl {
-    pub(crate) fn parse(text: &UrlText) -> Result<Self, UrlError> {
-        let (scheme, rest) = text.split(Kind::Storage)?;
-        Ok(match scheme {
-            "file" => Self::Folder(path(scheme, rest)?),
-            _ => Self::Bucket(BucketUrl::parse(scheme, rest, Kind::Storage)?),
-        })
-    }
-
-    /// Where the crate files of an index are, if nothing is said of them.
-    pub(crate) fn beside(index: &IndexUrl, data: &Path) -> Self {
-        match index {
-            IndexUrl::Bucket(bucket) => Self::Bucket(bucket.child("crates")),
-            _ => Self::Folder(data.join("crates")),
-        }
-    }
-}
-
-impl fmt::Display for StorageUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Folder(path) => write!(f, "file:{}", path.display()),
-            Self::Bucket(bucket) => bucket.fmt(f),
-        }
+/// Where the crate files of an index are, if nothing is said of them.
+pub(crate) fn storage_beside(index: &IndexUrl, data: &Path) -> StorageUrl {
+    match index {
+        IndexUrl::Bucket(bucket) => StorageUrl::Bucket(bucket.child("crates")),
+        _ => StorageUrl::Folder(data.join("crates")),
     }
 }
 
@@ -124,76 +104,6 @@ fn path(scheme: &str, rest: &str) -> Result<PathBuf, UrlError> {
         return Err(UrlError::NoPath { scheme: scheme.into() });
     }
     Ok(path.into())
-}
-
-/// Who keeps a bucket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Provider {
-    /// Amazon S3, and whatever speaks as it does.
-    S3,
-    /// Google Cloud Storage.
-    Google,
-    /// Azure Blob Storage.
-    Azure,
-}
-
-impl Provider {
-    pub(crate) fn scheme(self) -> &'static str {
-        match self {
-            Self::S3 => "s3",
-            Self::Google => "gs",
-            Self::Azure => "az",
-        }
-    }
-}
-
-/// A bucket, or a part of one. Credentials are not in it: they come from the environment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct BucketUrl {
-    pub(crate) provider: Provider,
-    pub(crate) bucket: String,
-    pub(crate) prefix: ObjectPath,
-}
-
-impl BucketUrl {
-    fn parse(scheme: &str, rest: &str, kind: Kind) -> Result<Self, UrlError> {
-        let provider = [Provider::S3, Provider::Google, Provider::Azure]
-            .into_iter()
-            .find(|provider| provider.scheme() == scheme)
-            .ok_or_else(|| UrlError::Scheme { scheme: scheme.into(), kind })?;
-        let scheme = provider.scheme();
-        let rest = rest.strip_prefix("//").ok_or(UrlError::NoBucket { scheme })?;
-        let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-        if bucket.is_empty() {
-            return Err(UrlError::NoBucket { scheme });
-        }
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-        if !bucket.chars().all(plain) {
-            return Err(UrlError::Bucket { scheme });
-        }
-        let prefix = prefix.trim_end_matches('/');
-        let prefix = ObjectPath::parse(prefix).map_err(|source| UrlError::Prefix {
-            scheme,
-            bucket: bucket.into(),
-            source,
-        })?;
-        Ok(Self { provider, bucket: bucket.into(), prefix })
-    }
-
-    /// A part of this.
-    fn child(&self, name: &str) -> Self {
-        Self { prefix: self.prefix.clone().join(name), ..self.clone() }
-    }
-}
-
-impl fmt::Display for BucketUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}", self.provider.scheme(), self.bucket)?;
-        if !self.prefix.as_ref().is_empty() {
-            write!(f, "/{}", self.prefix)?;
-        }
-        Ok(())
-    }
 }
 
 /// A PostgreSQL database. Prints as user, host and database: options may be secrets, too, and so
@@ -231,52 +141,20 @@ impl fmt::Debug for PostgresUrl {
     }
 }
 
-/// What a URL is to lead to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Index,
-    Storage,
-}
+const ALLOWED: &str = "sqlite:PATH, file:DIR, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, \
+                       az://CONTAINER/PREFIX or postgres://USER@HOST/DATABASE";
 
-impl Kind {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Index => "an index",
-            Self::Storage => "a place for crate files",
-        }
-    }
-
-    fn allowed(self) -> &'static str {
-        match self {
-            Self::Index => {
-                "sqlite:PATH, file:DIR, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, \
-                 az://CONTAINER/PREFIX or postgres://USER@HOST/DATABASE"
-            }
-            Self::Storage => {
-                "file:DIR, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://CONTAINER/PREFIX"
-            }
-        }
-    }
-}
-
-/// A text names no place to keep a registry in.
+/// A text names no place to keep an index in.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UrlError {
-    #[error("`{}` does not say what kind of place it is: use {}", Echo(text), kind.allowed())]
-    NoScheme { text: Box<str>, kind: Kind },
-    #[error("`{}:` is not the scheme of {}: use {}", Echo(scheme), kind.name(), kind.allowed())]
-    Scheme { scheme: Box<str>, kind: Kind },
+    #[error("`{}` does not say what kind of place it is: use {ALLOWED}", Echo(text))]
+    NoScheme { text: Box<str> },
+    #[error("`{}:` is not the scheme of an index: use {ALLOWED}", Echo(scheme))]
+    Scheme { scheme: Box<str> },
     #[error("there is no path behind `{scheme}:`")]
     NoPath { scheme: Box<str> },
-    #[error("there is no bucket in the URL: write {scheme}://BUCKET or {scheme}://BUCKET/PREFIX")]
-    NoBucket { scheme: &'static str },
-    #[error(
-        "the name of the bucket behind `{scheme}://` has other characters than letters, digits, \
-         `-`, `_` and `.`: endpoint and credentials come from environment variables"
-    )]
-    Bucket { scheme: &'static str },
-    #[error("what follows `{scheme}://{bucket}/` cannot be a prefix: {source}")]
-    Prefix { scheme: &'static str, bucket: Box<str>, source: object_store::path::Error },
+    #[error(transparent)]
+    Bucket(#[from] registry_storage::UrlError),
     #[error("the URL of the PostgreSQL database cannot be read: {0}")]
     Postgres(url::ParseError),
 }
@@ -289,12 +167,8 @@ mod tests {
         IndexUrl::parse(&text.parse().unwrap())
     }
 
-    fn storage(text: &str) -> Result<StorageUrl, UrlError> {
-        StorageUrl::parse(&text.parse().unwrap())
-    }
-
     fn bucket(provider: Provider, bucket: &str, prefix: &str) -> BucketUrl {
-        BucketUrl { provider, bucket: bucket.into(), prefix: ObjectPath::from(prefix) }
+        BucketUrl::new(provider, bucket, prefix).unwrap()
     }
 
     #[test]
@@ -310,9 +184,6 @@ mod tests {
         ] {
             assert_eq!(index(text).unwrap(), expected, "{text}");
         }
-        assert_eq!(storage("file:crates").unwrap(), StorageUrl::Folder("crates".into()));
-        let place = bucket(Provider::S3, "b", "crates");
-        assert_eq!(storage("s3://b/crates").unwrap(), StorageUrl::Bucket(place));
     }
 
     #[test]
@@ -325,7 +196,7 @@ mod tests {
             ("s3://b", "s3://b/crates"),
             ("gs://b/p", "gs://b/p/crates"),
         ] {
-            let beside = StorageUrl::beside(&index(text).unwrap(), data);
+            let beside = storage_beside(&index(text).unwrap(), data);
             assert_eq!(beside.to_string(), expected, "{text}");
         }
     }
@@ -354,17 +225,12 @@ mod tests {
             (
                 "s3://key:secret@b/p",
                 "the name of the bucket behind `s3://` has other characters than letters, digits, \
-                 `-`, `_` and `.`: endpoint and credentials come from environment variables"
+                 `-`, `_` and `.`: endpoint and credentials come from options or the environment"
                     .into(),
             ),
         ] {
             assert_eq!(index(text).unwrap_err().to_string(), expected, "{text}");
         }
-        assert_eq!(
-            storage("postgres://u:p@h/d").unwrap_err().to_string(),
-            "`postgres:` is not the scheme of a place for crate files: use file:DIR, \
-             s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://CONTAINER/PREFIX"
-        );
         let error = index("s3://b/a//b").unwrap_err().to_string();
         assert!(error.starts_with("what follows `s3://b/` cannot be a prefix: "), "{error}");
     }

@@ -281,8 +281,8 @@ fn who_cannot_reach_a_bucket_is_told_where_credentials_come_from() {
         assert_eq!((output.status.code(), output.stdout), (Some(1), Vec::new()));
         let error = String::from_utf8(output.stderr).unwrap();
         assert!(error.starts_with(&format!("error: cannot open `{url}`: ")), "{error}");
-        let hint = "; credentials, region and endpoint are taken from the environment: \
-                    `--help` names the variables\n";
+        let hint = "; credentials, region and endpoint are taken from options and the \
+                    environment: `--help` names them\n";
         assert!(error.ends_with(hint), "{error}");
     }
 }

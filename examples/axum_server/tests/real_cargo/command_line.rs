@@ -217,7 +217,7 @@ fn a_url_that_leads_nowhere_is_told_what_is_allowed() {
     assert_eq!(
         error("--storage", "sqlite:crates"),
         "--storage: `sqlite:` is not the scheme of a place for crate files: use file:DIR, \
-         s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://CONTAINER/PREFIX"
+         s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX or memory:"
     );
     assert_eq!(
         error("--index", "s3://"),
