@@ -140,7 +140,7 @@ impl ObjectCrateStore {
     }
 
     /// Opens what is at a path, or a part of it.
-    async fn open(
+    async fn open_at(
         &self,
         path: &Path,
         range: Option<ByteRange>,
@@ -208,7 +208,7 @@ impl CrateStore for ObjectCrateStore {
     ) -> Result<Option<CrateFile>, StoreError> {
         let mut search = Search::of(key);
         while let Some(path) = self.next_path(&mut search).await? {
-            if let Some(file) = self.open(&path, range).await? {
+            if let Some(file) = self.open_at(&path, range).await? {
                 return Ok(Some(file));
             }
         }

@@ -153,7 +153,7 @@ impl CrateUpkeep for ObjectCrateStore {
     }
 
     async fn open_aside(&self, entry: &AsideCrate) -> Result<Option<CrateFile>, StoreError> {
-        self.open(&path_aside(entry), None).await
+        self.open_at(&path_aside(entry), None).await
     }
 
     async fn put_back(&self, entry: &AsideCrate) -> Result<(), StoreError> {
