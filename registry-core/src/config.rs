@@ -1,7 +1,11 @@
 //! The index root document, and the addresses under which clients know the registry.
 
+mod dl;
+
 use bytes::Bytes;
 use serde::Serialize;
+
+pub use self::dl::{DlError, DlTemplate};
 
 /// Where clients find a registry, and what they must bring: the content of `config.json`.
 ///
@@ -25,7 +29,7 @@ use serde::Serialize;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RegistryConfig {
     api: String,
-    dl: String,
+    dl: DlTemplate,
     auth_required: bool,
     read_only: bool,
     index_aliases: Vec<String>,
@@ -62,7 +66,9 @@ impl RegistryConfig {
         }
         Ok(Self {
             api: base.into(),
-            dl: format!("{base}/dl/{{crate}}/{{version}}/{{sha256-checksum}}"),
+            dl: format!("{base}/dl/{{crate}}/{{version}}/{{sha256-checksum}}")
+                .parse()
+                .expect("a plain URL with markers in its path"),
             auth_required: false,
             read_only: false,
             index_aliases: Vec::new(),
@@ -90,16 +96,14 @@ impl RegistryConfig {
     /// Sends clients elsewhere for crate files. Default: this service, with the checksum in the
     /// path, so that a download needs no look into the index.
     ///
-    /// May contain `{crate}`, `{version}`, `{prefix}`, `{lowerprefix}` and `{sha256-checksum}`;
-    /// without any of them, cargo appends `/{crate}/{version}/download`, which this service answers
-    /// below `<base>/api/v1/crates`.
+    /// Without markers in it, cargo asks for paths that this service answers below
+    /// `<base>/api/v1/crates`.
+    ///
+    /// If every read needs a token, cargo sends it to that place, too, whoever's it is. Source:
+    /// Cargo book, "Registry Index", Index Configuration.
     #[must_use]
-    pub fn with_dl(mut self, dl: impl Into<String>) -> Self {
-        self.dl = dl.into();
-        if !self.dl.contains('{') {
-            // Cargo would append a second slash, and mean another path.
-            self.dl.truncate(self.dl.trim_end_matches('/').len());
-        }
+    pub fn with_dl(mut self, dl: DlTemplate) -> Self {
+        self.dl = dl;
         self
     }
 
@@ -162,7 +166,7 @@ impl RegistryConfig {
             auth_required: bool,
         }
         let json = ConfigJson {
-            dl: &self.dl,
+            dl: self.dl.as_str(),
             api: (!self.read_only).then_some(&*self.api),
             auth_required: self.auth_required,
         };
@@ -184,9 +188,9 @@ mod tests {
 
     #[test]
     fn a_public_registry_says_nothing_of_authentication() {
-        let config =
-            RegistryConfig::new("http://[::1]:80/a/b///").unwrap().with_dl("https://cdn/{crate}");
-        assert_eq!(config.to_json(), r#"{"dl":"https://cdn/{crate}","api":"http://[::1]:80/a/b"}"#);
+        let config = RegistryConfig::new("http://[::1]:80/a/b///").unwrap();
+        let config = config.with_dl("https://cdn/crates/".parse().unwrap());
+        assert_eq!(config.to_json(), r#"{"dl":"https://cdn/crates","api":"http://[::1]:80/a/b"}"#);
         assert_eq!(config.login_url(), "http://[::1]:80/a/b/me");
     }
 
@@ -200,15 +204,6 @@ mod tests {
             private,
             format!(r#"{},"auth-required":true}}"#, json.strip_suffix('}').unwrap())
         );
-    }
-
-    #[test]
-    fn a_place_for_files_ends_as_cargo_goes_on() {
-        let dl = |dl: &str| RegistryConfig::new("http://h").unwrap().with_dl(dl).to_json();
-        for url in ["https://cdn/crates", "https://cdn/crates/", "https://cdn/crates//"] {
-            assert_eq!(dl(url), r#"{"dl":"https://cdn/crates","api":"http://h"}"#);
-        }
-        assert_eq!(dl("https://cdn/{crate}/"), r#"{"dl":"https://cdn/{crate}/","api":"http://h"}"#);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, builder::BoolishValueParser, value_parser};
-use registry_core::owner::Login;
+use registry_core::{config::DlTemplate, owner::Login};
 
 use crate::{export::ExportArgs, import::ImportArgs, index_line::IndexLineArgs, url::UrlText};
 
@@ -71,6 +71,14 @@ pub(crate) struct ServeArgs {
     /// Lockfiles hold it: a registry keeps its URL for as long as it is used.
     #[arg(long, value_name = "URL", env = "REGISTRY_PUBLIC_URL")]
     pub(crate) public_url: Option<String>,
+    /// Where clients find crate files, if not at this server: a CDN, or a bucket.
+    ///
+    /// A URL with {crate}, {version}, {prefix}, {lowerprefix} or {sha256-checksum} in it, which cargo
+    /// fills in. To the crate files of --storage it is
+    /// URL/{lowerprefix}/{crate}/{version}-{sha256-checksum}.crate, but for versions with `+` in them.
+    /// What is read there is not checked by this server; with --private, cargo sends its token there.
+    #[arg(long, value_name = "TEMPLATE", env = "REGISTRY_DL")]
+    pub(crate) dl: Option<DlTemplate>,
     /// For how many seconds another server's writes to the same index may go unseen.
     ///
     /// 0 asks the index at each read whether anything has changed. This server's own writes, and

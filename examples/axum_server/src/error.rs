@@ -5,7 +5,7 @@ use std::{io, path::PathBuf};
 use registry_core::{
     BoxError, CrateName, IndexError, StoreError,
     auth::TokenStoreError,
-    config::ConfigError,
+    config::{ConfigError, DlError},
     migrate::{FileMigrateError, MigrateError},
     publish::Invalid,
     registry::{ImportError, VerifyError},
@@ -70,6 +70,8 @@ pub(crate) enum Error {
     Signals(#[source] io::Error),
     #[error(transparent)]
     PublicUrl(#[from] ConfigError),
+    #[error(transparent)]
+    Dl(#[from] DlError),
     #[error("cannot make a token: {}", causes(.0))]
     Token(#[source] TokenStoreError),
     #[error("cannot get random numbers from the operating system: {0}")]

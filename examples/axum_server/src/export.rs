@@ -51,7 +51,7 @@ pub(crate) async fn export(args: ExportArgs) -> Result<(), Error> {
     let mut progress = Progress::new();
     let base_url = args.base_url.trim_end_matches('/');
     let config = RegistryConfig::new(base_url)?
-        .with_dl(format!("{base_url}/{CRATES}/{{crate}}/{{crate}}-{{version}}.crate"))
+        .with_dl(format!("{base_url}/{CRATES}/{{crate}}/{{crate}}-{{version}}.crate").parse()?)
         .with_read_only(true);
     args.index.url()?.must_be_there()?;
     let index = args.index.open().await?.index();

@@ -68,9 +68,15 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
 
     let public_url = args.public_url.unwrap_or_else(|| local_url(address));
     let base_url = format!("{}/{REGISTRY}", public_url.trim_end_matches('/'));
-    let config = RegistryConfig::new(&base_url)?
+    let mut config = RegistryConfig::new(&base_url)?
         .with_auth_required(args.private)
         .with_read_only(args.read_only);
+    if let Some(dl) = args.dl {
+        if args.private {
+            tracing::warn!(%dl, "with --private, clients send their tokens there, too");
+        }
+        config = config.with_dl(dl);
+    }
     if let OpenIndex::Folder(folder, _) = &opened
         && !config.is_read_only()
     {

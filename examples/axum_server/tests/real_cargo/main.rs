@@ -12,6 +12,8 @@ mod common;
 mod crash;
 mod dependencies;
 mod disk;
+mod dl;
+mod downloads;
 mod export;
 mod features;
 mod hostile;
