@@ -13,7 +13,7 @@
 //!
 //! Any other store of that library is taken by [`ObjectCrateStore::new`], if it is durable when its
 //! `put` returns. [`layout`] says under which path a file lies. [`layer`] has what can be put around
-//! any store: meters, a second store.
+//! any store: a cache on a disk nearby, a second store, a meter.
 //!
 //! # Features
 //!
@@ -24,6 +24,7 @@
 //! | `aws` | | crate files in a bucket of Amazon S3, or of a server of its kind |
 //! | `gcp` | | crate files in a bucket of Google Cloud Storage |
 //! | `azure` | | crate files in a container of Azure Blob Storage |
+//! | `cache` | | `CachedCrateStore`, which keeps what was read from a distant store in a folder |
 
 #[cfg(any(feature = "aws", feature = "gcp", feature = "azure"))]
 mod bucket;
