@@ -182,6 +182,15 @@ pub enum StoreError {
         #[source]
         source: BoxError,
     },
+    /// It cannot be written to for now. Reads go on; writes may be tried again later.
+    #[error("crate store {backend} is read-only")]
+    ReadOnly {
+        /// The kind of store.
+        backend: &'static str,
+        /// What the store said.
+        #[source]
+        source: BoxError,
+    },
     /// The file was found damaged and put aside. It can be read again once it has been repaired.
     #[error("the file of crate `{}` version `{}` is damaged and was put aside", key.name, key.version)]
     Quarantined {
@@ -200,27 +209,32 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// The error of a store that failed: [`StoreError::Full`] if anywhere in the chain of causes the
-    /// operating system says that there is no room.
+    /// The error of a store that failed: [`StoreError::Full`] or [`StoreError::ReadOnly`] if anywhere
+    /// in the chain of causes the operating system says so.
     pub fn failed(backend: &'static str, source: impl Into<BoxError>) -> Self {
+        use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
         let source = source.into();
-        if is_full(source.as_ref()) {
-            Self::Full { backend, source }
-        } else {
-            Self::Backend { backend, source }
+        match obstacle(source.as_ref()) {
+            Some(StorageFull | QuotaExceeded) => Self::Full { backend, source },
+            Some(ReadOnlyFilesystem) => Self::ReadOnly { backend, source },
+            _ => Self::Backend { backend, source },
         }
     }
 }
 
-fn is_full(error: &(dyn Error + 'static)) -> bool {
+/// What the operating system said that keeps a store from being written to, but not from being read.
+fn obstacle(error: &(dyn Error + 'static)) -> Option<io::ErrorKind> {
+    use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
     if let Some(error) = error.downcast_ref::<io::Error>() {
-        let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
+        if matches!(error.kind(), QuotaExceeded | ReadOnlyFilesystem | StorageFull) {
+            return Some(error.kind());
+        }
         // The error inside one of these is not its source.
-        if full.contains(&error.kind()) || error.get_ref().is_some_and(|inner| is_full(inner)) {
-            return true;
+        if let Some(found) = error.get_ref().and_then(|inner| obstacle(inner)) {
+            return Some(found);
         }
     }
-    error.source().is_some_and(is_full)
+    error.source().and_then(obstacle)
 }
 
 #[cfg(test)]
@@ -235,6 +249,7 @@ mod tests {
     fn a_full_disk_is_found_in_the_chain_of_causes() {
         let is_full = |error: BoxError| match StoreError::failed("x", error) {
             StoreError::Full { backend: "x", .. } => true,
+            StoreError::ReadOnly { backend: "x", .. } => false,
             StoreError::Backend { backend: "x", .. } => false,
             other => panic!("{other:?}"),
         };
@@ -250,5 +265,13 @@ mod tests {
             const ENOSPC: i32 = 28;
             assert!(is_full(io::Error::from_raw_os_error(ENOSPC).into()));
         }
+    }
+
+    #[test]
+    fn a_read_only_disk_is_neither_full_nor_broken() {
+        let error = Failed(io::Error::from(io::ErrorKind::ReadOnlyFilesystem).into());
+        let error = StoreError::failed("x", error);
+        assert!(matches!(error, StoreError::ReadOnly { backend: "x", .. }), "{error:?}");
+        assert_eq!(error.to_string(), "crate store x is read-only");
     }
 }

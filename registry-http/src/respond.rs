@@ -121,6 +121,8 @@ impl Error {
         const BACKEND: Tell = Tell::Later { text: None, seconds: 5 };
         const BUSY: Tell = Tell::Later { text: Some("server is busy, try again"), seconds: 1 };
         const FULL: Tell = Tell::Later { text: Some("registry storage is full"), seconds: 60 };
+        const READ_ONLY: Tell =
+            Tell::Later { text: Some("registry storage is read-only"), seconds: 60 };
 
         match self {
             Self::NoRoute(NoRoute::MethodNotAllowed { allow }) => {
@@ -157,6 +159,7 @@ impl Error {
             Self::Index(IndexError::Full { .. }) | Self::Store(StoreError::Full { .. }) => {
                 (S::SERVICE_UNAVAILABLE, FULL)
             }
+            Self::Store(StoreError::ReadOnly { .. }) => (S::SERVICE_UNAVAILABLE, READ_ONLY),
             Self::Index(_) | Self::Store(_) => (S::SERVICE_UNAVAILABLE, BACKEND),
             Self::Internal(_) | Self::Panic { .. } => (S::INTERNAL_SERVER_ERROR, Tell::Nothing),
         }

@@ -30,6 +30,7 @@ enum Fault {
     Unknown,
     Store,
     StoreFull,
+    StoreReadOnly,
     StoreRead,
     Authenticator,
     Panic,
@@ -61,6 +62,7 @@ impl Faults {
         match *self.0.lock().unwrap() {
             Some(Fault::Store) => Err(StoreError::Backend { backend, source: cause() }),
             Some(Fault::StoreFull) => Err(StoreError::Full { backend, source: cause() }),
+            Some(Fault::StoreReadOnly) => Err(StoreError::ReadOnly { backend, source: cause() }),
             _ => Ok(()),
         }
     }
@@ -210,6 +212,7 @@ async fn call(registry: &Fixture, method: &Method, path: &str) -> Answer {
 
 const INTERNAL: &str = "internal error (request req-1)";
 const FULL: &str = "registry storage is full";
+const READ_ONLY: &str = "registry storage is read-only";
 const BUSY: &str = "server is busy, try again";
 
 #[tokio::test]
@@ -238,6 +241,7 @@ async fn each_failure_has_its_text_and_status_and_is_over_when_it_is_over() {
         (Fault::Store, &get, by_version, 503, INTERNAL, "5"),
         (Fault::Store, &put, new, 503, INTERNAL, "5"),
         (Fault::StoreFull, &put, new, 503, FULL, "60"),
+        (Fault::StoreReadOnly, &put, new, 503, READ_ONLY, "60"),
         (Fault::Authenticator, &get, "/index/3/f/foo", 503, INTERNAL, "5"),
         (Fault::Authenticator, &put, new, 503, INTERNAL, "5"),
         (Fault::Panic, &get, "/index/3/f/foo", 500, INTERNAL, ""),

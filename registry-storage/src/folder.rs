@@ -62,15 +62,19 @@ pub(crate) fn clean(path: &Path, now: SystemTime) -> io::Result<()> {
     Ok(())
 }
 
-/// Other processes write, rename and clean in the same folder: a file may be gone by now.
+/// Other processes write, rename and clean in the same folder: a file may be gone by now. One that
+/// cannot be removed is in nobody's way.
 fn clean_staged(entry: &fs::DirEntry, now: SystemTime) -> io::Result<()> {
     let modified = entry.metadata().and_then(|metadata| metadata.modified());
     let removed = modified.and_then(|modified| {
         let age = now.duration_since(modified).unwrap_or_default();
         if age > LEFT_BEHIND { fs::remove_file(entry.path()) } else { Ok(()) }
     });
+    use io::ErrorKind::{NotFound, PermissionDenied, ReadOnlyFilesystem};
     match removed {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) if matches!(error.kind(), NotFound | PermissionDenied | ReadOnlyFilesystem) => {
+            Ok(())
+        }
         removed => removed,
     }
 }

@@ -10,7 +10,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_core::Stream;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream, stream::BoxStream};
 use object_store::{
     GetOptions, GetRange, GetResult, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutPayload,
     path::Path,
@@ -99,6 +99,8 @@ impl ObjectCrateStore {
     /// more than an hour ago is removed now; that reads every folder, so it takes the longer the
     /// more crates there are. Blocks meanwhile.
     ///
+    /// If the folder goes away, as with a disk that is taken away, every call fails until it is back.
+    ///
     /// Reads and writes by `tokio::task::spawn_blocking`, so it needs a tokio runtime around it.
     /// Symbolic links are followed: nobody else may be able to write to the folder.
     ///
@@ -131,6 +133,26 @@ impl ObjectCrateStore {
         self.signer.clone()
     }
 
+    /// Fails if it is a folder and that is gone: then nothing is known of the files in it.
+    async fn must_be_there(&self) -> Result<(), StoreError> {
+        #[cfg(feature = "fs")]
+        if let Some(folder) = self.folder.clone() {
+            let looked = tokio::task::spawn_blocking(move || folder.must_be_there()).await;
+            let looked = looked.map_err(std::io::Error::from).flatten();
+            return looked.map_err(|error| self.failed(error));
+        }
+        Ok(())
+    }
+
+    /// A listing that fails at its end if the folder has gone: on the way, that is no error to it.
+    fn complete<T>(
+        &self,
+        listing: impl Stream<Item = Result<T, StoreError>>,
+    ) -> impl Stream<Item = Result<T, StoreError>> {
+        let end = async { self.must_be_there().await.map(|()| stream::empty()) };
+        listing.chain(stream::once(end).try_flatten())
+    }
+
     async fn meta(&self, path: &Path) -> Result<Option<ObjectMeta>, StoreError> {
         match self.store.head(path).await {
             Ok(meta) => Ok(Some(meta)),
@@ -151,7 +173,7 @@ impl ObjectCrateStore {
             let within = range.within(meta.size);
             if within.is_empty() {
                 let (size, modified) = (meta.size, meta.last_modified.into());
-                let body = Box::pin(futures_util::stream::empty());
+                let body = Box::pin(stream::empty());
                 return Ok(Some(CrateFile { size, range: within, modified, body }));
             }
             options = options.with_range(Some(GetRange::Bounded(within)));
@@ -232,14 +254,16 @@ impl CrateStore for ObjectCrateStore {
 
     fn list(&self) -> StoredCrates<'_> {
         let objects = self.store.list(None).map_err(|error| self.failed(error));
-        Box::pin(objects.try_filter_map(async |object| {
+        let files = objects.try_filter_map(async |object| {
             let modified = object.last_modified.into();
             let stored = |key| StoredCrate { key, size: object.size, modified };
             Ok(key_at(&object.location).map(stored))
-        }))
+        });
+        Box::pin(self.complete(files))
     }
 
     async fn ready(&self) -> Result<(), StoreError> {
+        self.must_be_there().await?;
         let payload = PutPayload::from_static(b"ready\n");
         let put = self.store.put(&Path::from(PROBE), payload).await;
         put.map(drop).map_err(|error| self.failed(error))

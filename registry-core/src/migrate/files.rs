@@ -64,8 +64,8 @@ impl FileMigration {
     /// file is not in the target if it is not.
     ///
     /// # Errors
-    /// [`FileMigrateError`] if one of the two fails as a whole, or the target is full. What was
-    /// copied stays.
+    /// [`FileMigrateError`] if one of the two fails as a whole, or the target is full or read-only.
+    /// What was copied stays.
     pub async fn run(
         &self,
         mut report: impl FnMut(&MigratedFiles, Option<(&CrateKey, &FileCopyError)>) + Send,
@@ -148,9 +148,9 @@ impl FileMigration {
                 Ok(_) => Ok(FileCopyError::Source(error)),
                 Err(_) => Err(FileMigrateError::Source(error)),
             },
-            FileCopyError::Target(error @ StoreError::Full { .. }) => {
-                Err(FileMigrateError::Target(error))
-            }
+            FileCopyError::Target(
+                error @ (StoreError::Full { .. } | StoreError::ReadOnly { .. }),
+            ) => Err(FileMigrateError::Target(error)),
             FileCopyError::Target(error) => match self.to.ready().await {
                 Ok(()) => Ok(FileCopyError::Target(error)),
                 Err(_) => Err(FileMigrateError::Target(error)),
@@ -260,7 +260,7 @@ pub enum FileMigrateError {
     /// The source failed.
     #[error("the source of the migration failed")]
     Source(#[source] StoreError),
-    /// The target failed, or is full.
+    /// The target failed, or is full or read-only.
     #[error("the target of the migration failed")]
     Target(#[source] StoreError),
 }

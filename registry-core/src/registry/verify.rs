@@ -118,8 +118,8 @@ impl Registry {
             Ok(Some(false)) => Ok(Some(Problem::DamagedFile { name, version })),
             Ok(None) => Ok(Some(Problem::MissingFile { name, version })),
             Err(error) => match self.parts.crates.ready().await {
-                // One that is full may be read from as ever.
-                Ok(()) | Err(StoreError::Full { .. }) => {
+                // One that cannot be written to may be read from as ever.
+                Ok(()) | Err(StoreError::Full { .. } | StoreError::ReadOnly { .. }) => {
                     let reason = causes(&error);
                     Ok(Some(Problem::UnreadableFile { name, version, reason }))
                 }

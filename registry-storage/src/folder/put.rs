@@ -33,8 +33,22 @@ impl Folder {
         Self { root, lasting: Mutex::default() }
     }
 
+    /// Fails if the folder is not there, as that of a disk that was taken away. Blocks.
+    ///
+    /// What is not found in it is not known to be absent then, and nothing is to be written: a new
+    /// folder in its stead would be one without all the other files.
+    pub(crate) fn must_be_there(&self) -> io::Result<()> {
+        match fs::metadata(&self.root) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(io::Error::new(error.kind(), Gone(self.root.clone())))
+            }
+            found => found.map(drop),
+        }
+    }
+
     /// Puts a file at `path`, in place of what is there; on disk when this returns. Blocks.
     pub(crate) fn put(&self, path: &str, body: &CrateBody) -> io::Result<()> {
+        self.must_be_there()?;
         let place = self.root.join(path);
         match body.place() {
             BodyPlace::Spool(spool) if move_in(spool, &place)? => {}
@@ -63,6 +77,10 @@ impl Folder {
         Ok(())
     }
 }
+
+#[derive(Debug, thiserror::Error)]
+#[error("the folder `{}` is gone", .0.display())]
+struct Gone(PathBuf);
 
 /// Renames a spooled file to its place; false if that is on another file system, or was done
 /// before, so that its bytes have to be copied.

@@ -103,6 +103,8 @@ pub enum Outcome {
     Succeeded,
     /// [`StoreError::Full`].
     Full,
+    /// [`StoreError::ReadOnly`].
+    ReadOnly,
     /// [`StoreError::Quarantined`].
     Quarantined,
     /// Any other error, also one in the middle of a stream.
@@ -115,6 +117,7 @@ impl Outcome {
     fn of_error(error: &StoreError) -> Self {
         match error {
             StoreError::Full { .. } => Self::Full,
+            StoreError::ReadOnly { .. } => Self::ReadOnly,
             StoreError::Quarantined { .. } => Self::Quarantined,
             _ => Self::Failed,
         }

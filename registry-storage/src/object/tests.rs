@@ -115,3 +115,28 @@ async fn a_file_of_another_length_ends_with_an_error() {
     assert!(matches!(read(4, &["ab", "c"]).await, Err(StoreError::Backend { .. })));
     assert!(matches!(read(2, &["ab", "c"]).await, Err(StoreError::Backend { .. })));
 }
+
+#[cfg(feature = "fs")]
+#[tokio::test]
+async fn nothing_is_known_of_a_folder_that_is_gone_and_nothing_is_made_in_its_stead() {
+    let root = tempfile::tempdir().unwrap();
+    let [path, elsewhere] = ["crates", "elsewhere"].map(|name| root.path().join(name));
+    let store = ObjectCrateStore::filesystem(&path).unwrap();
+    let key = put(&store, "serde", "1.0.0").await;
+    std::fs::rename(&path, &elsewhere).unwrap();
+    for error in [
+        store.put(&key, Bytes::from("abc").into()).await.unwrap_err(),
+        store.get(&key, None).await.unwrap_err(),
+        store.get(&key, Some(ByteRange::From(1))).await.unwrap_err(),
+        store.head(&key).await.unwrap_err(),
+        store.list().try_next().await.unwrap_err(),
+        store.list_aside().try_next().await.unwrap_err(),
+        store.ready().await.unwrap_err(),
+    ] {
+        let StoreError::Backend { source, .. } = &error else { panic!("{error:?}") };
+        assert_eq!(source.to_string(), format!("the folder `{}` is gone", path.display()));
+    }
+    assert!(!path.exists());
+    std::fs::rename(&elsewhere, &path).unwrap();
+    assert_eq!(list(&store).await, [(key, 3)]);
+}

@@ -63,7 +63,9 @@ impl ObjectCrateStore {
                 search.step = Step::InPlaceAgain { is_quarantined: !aside.is_empty() };
                 Ok(Some(path_of(key)))
             }
-            Step::InPlaceAgain { is_quarantined: false } => Ok(None),
+            Step::InPlaceAgain { is_quarantined: false } => {
+                self.must_be_there().await.map(|()| None)
+            }
             Step::InPlaceAgain { is_quarantined: true } => {
                 Err(StoreError::Quarantined { key: key.clone().into() })
             }
@@ -149,7 +151,7 @@ impl CrateUpkeep for ObjectCrateStore {
     }
 
     fn list_aside(&self) -> AsideCrates<'_> {
-        self.list_aside_below(&Path::from(layout::ASIDE))
+        Box::pin(self.complete(self.list_aside_below(&Path::from(layout::ASIDE))))
     }
 
     async fn open_aside(&self, entry: &AsideCrate) -> Result<Option<CrateFile>, StoreError> {

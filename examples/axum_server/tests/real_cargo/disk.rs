@@ -9,6 +9,7 @@ use std::{
     os::unix::fs::{MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     process::Command,
+    time::{Duration, SystemTime},
 };
 
 use tempfile::TempDir;
@@ -38,6 +39,10 @@ impl Disk {
 
     fn command(&self, program: &str, arguments: &[&str]) -> bool {
         Command::new(program).args(arguments).arg(self.0.path()).output().unwrap().status.success()
+    }
+
+    fn remount(&self, how: &str) {
+        assert!(self.command("mount", &["-o", &format!("remount,{how}")]));
     }
 
     fn path(&self) -> PathBuf {
@@ -178,6 +183,79 @@ fn a_full_disk_under_the_index_refuses_publishes_until_there_is_room() {
             assert_eq!(client.publish(&file.frame()).status, 200);
             assert_served(&server, file);
         }
+    }
+}
+
+#[test]
+fn a_disk_that_turns_read_only_refuses_publishes_until_it_is_writable() {
+    let Some(disk) = Disk::mount() else { return };
+    let mut server = start_at(&disk.path());
+    let client = server.client_of("alice");
+    let there = CrateFile::library("there", "1.0.0", b"");
+    assert_eq!(client.publish(&there.frame()).status, 200);
+    // What a crash has left is no reason not to start, if it cannot be removed.
+    let stale = files(&disk.path())[0].with_extension("crate#1");
+    let file = fs::File::create_new(stale).unwrap();
+    file.set_modified(SystemTime::now() - Duration::from_secs(2 * 60 * 60)).unwrap();
+    drop(file);
+    let before = files(&disk.path());
+
+    disk.remount("ro");
+    for file in two_files("1.0.0") {
+        assert_refused(&client.publish(&file.frame()), "registry storage is read-only");
+        assert_absent(&server, &file);
+        assert_served(&server, &there);
+    }
+    assert_eq!(files(&disk.path()), before);
+    assert!(server.log().contains("Read-only file system"), "{}", server.log());
+
+    // It can be started there as well.
+    server.terminate();
+    server.wait();
+    server.restart();
+    assert_served(&server, &there);
+
+    disk.remount("rw");
+    let client = server.client_of("alice");
+    for file in two_files("1.0.0") {
+        assert_eq!(client.publish(&file.frame()).status, 200);
+        assert_served(&server, &file);
+    }
+}
+
+#[test]
+fn a_folder_that_is_gone_is_an_error_and_nothing_is_made_in_its_stead() {
+    let folder = TempDir::new().unwrap();
+    let [storage, elsewhere] = ["storage", "elsewhere"].map(|name| folder.path().join(name));
+    let server = start_at(&storage);
+    let client = server.client_of("alice");
+    let there = CrateFile::library("there", "1.0.0", b"");
+    assert_eq!(client.publish(&there.frame()).status, 200);
+
+    fs::rename(&storage, &elsewhere).unwrap();
+    for file in two_files("1.0.0") {
+        assert_later(&client.publish(&file.frame()));
+        assert!(!server.client().get(&file.index_path()).text().contains(&file.checksum()));
+    }
+    // Not a 404, after which nobody would ask again.
+    assert_later(&server.client().get(&there.download_path()));
+    assert!(!storage.exists());
+    let gone = format!("the folder `{}` is gone", storage.display());
+    assert!(server.log().contains(&gone), "{}", server.log());
+
+    fs::rename(&elsewhere, &storage).unwrap();
+    assert_served(&server, &there);
+    for file in two_files("1.0.0") {
+        assert_eq!(client.publish(&file.frame()).status, 200);
+        assert_served(&server, &file);
+    }
+
+    // Lost for good: what is published from now on is there.
+    fs::remove_dir_all(&storage).unwrap();
+    fs::create_dir(&storage).unwrap();
+    for file in two_files("1.1.0") {
+        assert_eq!(client.publish(&file.frame()).status, 200);
+        assert_served(&server, &file);
     }
 }
 

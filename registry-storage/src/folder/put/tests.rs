@@ -8,8 +8,9 @@ const PATH: &str = "1/a/1.0.0.crate";
 
 fn folder() -> (tempfile::TempDir, Folder) {
     let root = tempfile::tempdir().unwrap();
-    let folder = Folder::new(root.path().join("crates"));
-    (root, folder)
+    let path = root.path().join("crates");
+    create(&path).unwrap();
+    (root, Folder::new(path))
 }
 
 fn spooled(path: &Path, content: &[u8]) -> CrateBody {
@@ -118,11 +119,19 @@ fn what_fails_leaves_nothing() {
 }
 
 #[test]
-fn a_folder_that_is_removed_is_made_again() {
+fn a_folder_that_is_removed_is_made_again_below_that_of_the_store() {
     let (root, folder) = folder();
     let body = CrateBody::from(Bytes::from("abc"));
     folder.put(PATH, &body).unwrap();
-    fs::remove_dir_all(root.path().join("crates")).unwrap();
+    fs::remove_dir_all(root.path().join("crates/1")).unwrap();
     folder.put(PATH, &body).unwrap();
     assert_eq!(files(root.path()), [root.path().join("crates").join(PATH)]);
+
+    fs::remove_dir_all(root.path().join("crates")).unwrap();
+    let spooled = spooled(&root.path().join("spool"), b"abc");
+    for body in [body, spooled] {
+        let error = folder.put(PATH, &body).unwrap_err();
+        assert!(error.get_ref().is_some_and(|error| error.is::<Gone>()), "{error:?}");
+    }
+    assert!(!root.path().join("crates").exists());
 }
