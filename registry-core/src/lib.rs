@@ -75,6 +75,7 @@
 //! | `conformance` | suites for backends of one's own, wrappers that fail on demand, fixtures (with tokio, to run them) |
 
 pub mod auth;
+mod causes;
 pub mod checksum;
 pub mod codec;
 pub mod config;
@@ -95,6 +96,7 @@ pub mod publish;
 pub mod record;
 pub mod record_store;
 pub mod registry;
+pub mod scrub;
 pub mod search;
 pub mod store;
 pub mod version;

@@ -49,6 +49,7 @@
 //! ```
 
 mod body;
+mod check;
 mod file;
 mod upkeep;
 
@@ -58,6 +59,7 @@ use async_trait::async_trait;
 use futures_core::Stream;
 use semver::Version;
 
+pub(crate) use self::check::{Checked, Digest, check};
 pub use self::{
     body::{BodyPlace, CrateBody, SpooledFile},
     file::{ByteRange, CrateFile, CrateStream},

@@ -1,4 +1,7 @@
-use std::{ops::AddAssign, sync::Arc};
+use std::{
+    ops::{AddAssign, SubAssign},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
@@ -226,6 +229,14 @@ impl AddAssign<u64> for FileCount {
     fn add_assign(&mut self, bytes: u64) {
         self.files += 1;
         self.bytes += bytes;
+    }
+}
+
+/// One file less, of so many bytes.
+impl SubAssign<u64> for FileCount {
+    fn sub_assign(&mut self, bytes: u64) {
+        self.files = self.files.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(bytes);
     }
 }
 

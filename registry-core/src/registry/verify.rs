@@ -5,11 +5,11 @@ use semver::Version;
 
 use super::Registry;
 use crate::{
-    checksum::ChecksumHasher,
+    causes::causes,
     index::{IndexError, Lookup, Stored},
     name::{CanonicalName, CrateName},
     record::{CrateRecord, ReleaseRecord},
-    store::{CrateKey, StoreError},
+    store::{self, Checked, CrateKey, StoreError},
 };
 
 /// How many crates are checked at the same time: most of the time goes by waiting for what they
@@ -113,47 +113,10 @@ impl Registry {
         release: &ReleaseRecord,
     ) -> Result<Option<Problem>, VerifyError> {
         let (name, version) = (name.clone(), release.version().clone());
-        match self.is_whole(&name, release).await {
-            Ok(Some(true)) => Ok(None),
-            Ok(Some(false)) => Ok(Some(Problem::DamagedFile { name, version })),
-            Ok(None) => Ok(Some(Problem::MissingFile { name, version })),
-            Err(error) => match self.parts.crates.ready().await {
-                // One that cannot be written to may be read from as ever.
-                Ok(()) | Err(StoreError::Full { .. } | StoreError::ReadOnly { .. }) => {
-                    let reason = causes(&error);
-                    Ok(Some(Problem::UnreadableFile { name, version, reason }))
-                }
-                Err(_) => Err(error.into()),
-            },
-        }
+        let key = CrateKey { name, version, checksum: release.line.checksum() };
+        let checked = store::check(&*self.parts.crates, &key, Some(release.size)).await?;
+        Ok(Problem::of_file(&key, checked))
     }
-
-    /// Whether the file of a release has the checksum and the size that were published; `None` if
-    /// there is no file.
-    async fn is_whole(
-        &self,
-        name: &CrateName,
-        release: &ReleaseRecord,
-    ) -> Result<Option<bool>, StoreError> {
-        let (version, checksum) = (release.version().clone(), release.line.checksum());
-        let key = CrateKey { name: name.clone(), version, checksum };
-        let Some(mut file) = self.parts.crates.get(&key, None).await? else {
-            return Ok(None);
-        };
-        let (mut hasher, mut size) = (ChecksumHasher::new(), 0);
-        while let Some(chunk) = file.next_chunk().await {
-            let chunk = chunk?;
-            size += chunk.len() as u64;
-            hasher.update(&chunk);
-        }
-        Ok(Some((hasher.finish(), size) == (checksum, release.size)))
-    }
-}
-
-/// An error and what caused it.
-fn causes(error: &(dyn std::error::Error + 'static)) -> Box<str> {
-    let chain = std::iter::successors(Some(error), |error| error.source());
-    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ").into()
 }
 
 /// A promise that is broken.
@@ -204,6 +167,14 @@ pub enum Problem {
         /// The version.
         version: Version,
     },
+    /// A file was damaged, and has been put aside.
+    #[error("the file of crate `{name}` version `{version}` is damaged and was put aside")]
+    QuarantinedFile {
+        /// The crate.
+        name: CrateName,
+        /// The version.
+        version: Version,
+    },
     /// A file cannot be read to its end.
     #[error("the file of crate `{name}` version `{version}` cannot be read: {reason}")]
     UnreadableFile {
@@ -214,6 +185,22 @@ pub enum Problem {
         /// What the store said, with its causes.
         reason: Box<str>,
     },
+}
+
+impl Problem {
+    /// What is the matter with a file that a line names, if anything is.
+    pub(crate) fn of_file(key: &CrateKey, checked: Checked) -> Option<Self> {
+        let (name, version) = (key.name.clone(), key.version.clone());
+        Some(match checked {
+            Checked::Whole => return None,
+            Checked::Damaged => Self::DamagedFile { name, version },
+            Checked::Missing => Self::MissingFile { name, version },
+            Checked::Quarantined => Self::QuarantinedFile { name, version },
+            Checked::Unreadable(error) => {
+                Self::UnreadableFile { name, version, reason: causes(&error) }
+            }
+        })
+    }
 }
 
 /// A backend failed while everything was being checked.
