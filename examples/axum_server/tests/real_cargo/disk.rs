@@ -14,7 +14,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::common::{Answer, CrateFile, Place, Server, noise};
+use crate::common::{Answer, CrateFile, Place, Server, axum_server, noise, under};
 
 /// A file system of a few MiB in memory, until it is dropped.
 struct Disk(TempDir);
@@ -73,6 +73,14 @@ impl Drop for Disk {
 
 fn is_root() -> bool {
     fs::metadata("/proc/self").unwrap().uid() == 0
+}
+
+/// Under what a program has no right but those of its user: root may read and write everything.
+fn plain() -> &'static [&'static str] {
+    match is_root() {
+        true => &["setpriv", "--bounding-set=-dac_override,-dac_read_search"],
+        false => &[],
+    }
 }
 
 fn at(path: &Path) -> [String; 2] {
@@ -263,10 +271,7 @@ fn a_folder_that_is_gone_is_an_error_and_nothing_is_made_in_its_stead() {
 fn a_folder_without_permission_is_an_error_until_there_is_one() {
     let folder = TempDir::new().unwrap();
     let storage = folder.path().join("storage");
-    // Root may do everything, unless this is taken away.
-    let plain = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"];
-    let plain: &[&str] = if is_root() { &plain } else { &[] };
-    let server = Server::start_under(plain, &at(&storage).each_ref().map(String::as_str));
+    let server = Server::start_under(plain(), &at(&storage).each_ref().map(String::as_str));
     let client = server.client_of("alice");
     let there = CrateFile::library("there", "1.0.0", b"");
     assert_eq!(client.publish(&there.frame()).status, 200);
@@ -295,4 +300,56 @@ fn a_folder_without_permission_is_an_error_until_there_is_one() {
         assert_eq!(client.publish(&file.frame()).status, 200);
         assert_served(&server, &file);
     }
+}
+
+#[test]
+fn a_migration_to_a_disk_that_fills_up_ends_and_goes_on_when_there_is_room() {
+    let Some(disk) = Disk::mount() else { return };
+    let folder = TempDir::new().unwrap();
+    let from = folder.path().join("crates");
+    let server = start_at(&from);
+    let client = server.client_of("alice");
+    for version in ["1.0.0", "1.1.0", "1.2.0", "1.3.0"] {
+        let file = CrateFile::library("large", version, &noise(900_000));
+        assert_eq!(client.publish(&file.frame()).status, 200);
+    }
+    let [from, to] = [&from, &disk.path()].map(|path| format!("file:{}", path.display()));
+    let migrate = || {
+        let mut command = axum_server();
+        command.args(["storage", "migrate", "--from", &from, "--to", &to]).output().unwrap()
+    };
+    fs::create_dir(disk.path()).unwrap();
+    fs::write(disk.filler(), vec![b'.'; 2_000_000]).unwrap();
+    let output = migrate();
+    let told = String::from_utf8(output.stderr).unwrap();
+    let expected = "error: the target of the migration failed: crate store filesystem is full: \
+                    No space left on device (os error 28); what was copied stays: run it again\n";
+    assert_eq!((output.status.code(), told.as_str()), (Some(1), expected));
+    assert!(files(&disk.path()).iter().all(|file| file.extension().unwrap() == "crate"));
+
+    disk.free();
+    let output = migrate();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(files(&disk.path()).len(), 4);
+}
+
+#[test]
+fn a_start_without_permission_says_so() {
+    let folder = TempDir::new().unwrap();
+    let storage = folder.path().join("storage");
+    fs::create_dir(&storage).unwrap();
+    fs::set_permissions(&storage, fs::Permissions::from_mode(0o000)).unwrap();
+    let mut command = under(plain(), axum_server());
+    command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(folder.path().join("data"));
+    let output = command.args(at(&storage)).output().unwrap();
+    assert_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        format!(
+            "error: cannot open `file:{}`: crate store filesystem failed: \
+             Permission denied (os error 13)\n",
+            storage.display()
+        )
+    );
+    assert_eq!(output.status.code(), Some(1));
+    fs::set_permissions(&storage, fs::Permissions::from_mode(0o700)).unwrap();
 }

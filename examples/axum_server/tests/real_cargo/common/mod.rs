@@ -18,7 +18,7 @@ pub(crate) use self::{
     old_registry::{Import, OldRegistry, index_line},
     package::Package,
     place::Place,
-    server::{Server, axum_server},
+    server::{Server, axum_server, under},
     static_server::StaticServer,
 };
 

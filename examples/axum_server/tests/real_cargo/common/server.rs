@@ -221,6 +221,20 @@ fn spawn(
     command.stdin(Stdio::null()).stdout(output("stdout")).stderr(output("stderr")).spawn().unwrap()
 }
 
+/// The same under another program, which is given with its arguments, and becomes it.
+pub(crate) fn under(program: &[&str], command: Command) -> Command {
+    let [program, arguments @ ..] = program else { return command };
+    let mut outer = Command::new(program);
+    outer.args(arguments).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => outer.env(name, value),
+            None => outer.env_remove(name),
+        };
+    }
+    outer
+}
+
 fn output_file(folder: &Path, start: usize, name: &str) -> PathBuf {
     folder.join(format!("{start}.{name}"))
 }
