@@ -15,7 +15,7 @@ use registry_core::{
 use registry_storage::{ObjectCrateStore, layout::path_of};
 use tempfile::TempDir;
 
-use crate::common::{Place, axum_server, noise, wait_for};
+use crate::common::{CrateFile, Place, Server, axum_server, noise, wait_for};
 
 fn key(version: &str, content: &[u8]) -> CrateKey {
     let (name, version) = (CrateName::new("Hello-World").unwrap(), version.parse().unwrap());
@@ -170,6 +170,33 @@ fn a_damaged_file_is_named_and_not_copied_and_the_others_are() {
     let output = migrate(&url(&from), &url(&to)).arg("--verify").output().unwrap();
     assert_eq!(counts(&ends(&output, 0).0), [5, 1, 4, 0]);
     assert!(files(&to) == files(&from));
+}
+
+#[test]
+fn a_registry_goes_on_while_its_files_move() {
+    let folder = TempDir::new().unwrap();
+    let place = Place::sqlite(&folder);
+    let [old, new] = ["old", "new"].map(|name| url(&folder.path().join(name)));
+    let migrate = || counts(&ends(&migrate(&old, &new).output().unwrap(), 0).0);
+    let [first, between, last] =
+        ["1.0.0", "1.1.0", "1.2.0"].map(|version| CrateFile::library("hello", version, b""));
+
+    let server = Server::start_at_with(&place, &["--storage", &old]);
+    let token = server.token("alice");
+    let publish = |server: &Server, file: &CrateFile| {
+        server.client().with_token(&token).publish(&file.frame()).status
+    };
+    assert_eq!(publish(&server, &first), 200);
+    assert_eq!(migrate(), [1, 1, 0, 0]);
+    assert_eq!(publish(&server, &between), 200);
+    let server = Server::start_at_with(&place, &["--storage", &new]);
+    assert_eq!(migrate(), [2, 1, 1, 0]);
+    assert_eq!(publish(&server, &last), 200);
+    for file in [first, between, last] {
+        assert!(server.client().get(&file.download_path()).body == file.bytes);
+    }
+    let verify = server.command(["index", "verify"]).args(["--storage", &new]).output().unwrap();
+    assert!(ends(&verify, 0).0.ends_with(": 0 problems\n"));
 }
 
 #[test]
