@@ -1,0 +1,60 @@
+//! The promises of `CrateStore` and `CrateUpkeep`, kept in buckets.
+//!
+//! `REGISTRY_TEST_S3` names an S3 server as `http://HOST:PORT/BUCKET`; its keys are in the usual
+//! variables beside it.
+#![cfg(feature = "aws")]
+
+mod common;
+
+use registry_storage::{ObjectCrateStore, StorageOptions, StorageUrl};
+
+use crate::common::{http, unused};
+
+/// Options that lead to an S3 server, and its bucket.
+fn server(service: &str) -> (StorageOptions, &str) {
+    let (endpoint, bucket) = service.rsplit_once('/').unwrap();
+    let options = StorageOptions::new().with("aws_endpoint", endpoint).with("allow_http", "true");
+    (options, bucket)
+}
+
+/// A part of the bucket, of which nobody else knows.
+fn part(service: &str) -> (StorageUrl, StorageOptions) {
+    let (options, bucket) = server(service);
+    (format!("s3://{bucket}/{}/crates", unused()).parse().unwrap(), options)
+}
+
+/// A bucket of its own.
+async fn whole(service: &str) -> (StorageUrl, StorageOptions) {
+    let (options, _) = server(service);
+    let (endpoint, _) = service.rsplit_once('/').unwrap();
+    let bucket = format!("test-{}", unused());
+    let address = endpoint.strip_prefix("http://").unwrap();
+    let status = http(address, &format!("PUT /{bucket}")).await;
+    assert_eq!(status, 200);
+    (format!("s3://{bucket}").parse().unwrap(), options)
+}
+
+registry_core::crate_store_conformance!(s3_prefix, durable if "REGISTRY_TEST_S3":
+async |service: String| {
+    let (url, options) = part(&service);
+    async move || ObjectCrateStore::open(&url, &options).unwrap()
+});
+
+registry_core::crate_store_conformance!(s3_bucket, durable if "REGISTRY_TEST_S3":
+async |service: String| {
+    let (url, options) = whole(&service).await;
+    async move || ObjectCrateStore::open(&url, &options).unwrap()
+});
+
+registry_core::crate_upkeep_conformance!(s3_upkeep, durable if "REGISTRY_TEST_S3":
+async |service: String| {
+    let (url, options) = part(&service);
+    async move || ObjectCrateStore::open(&url, &options).unwrap()
+});
+
+registry_core::registry_conformance!(s3_registry, durable if "REGISTRY_TEST_S3":
+async |service: String| {
+    let (url, options) = part(&service);
+    let index = registry_core::memory::MemoryIndex::new();
+    async move || (index.clone(), ObjectCrateStore::open(&url, &options).unwrap())
+});
