@@ -29,8 +29,7 @@ async fn whole(service: &str) -> (StorageUrl, StorageOptions) {
     let (endpoint, _) = service.rsplit_once('/').unwrap();
     let bucket = format!("test-{}", unused());
     let address = endpoint.strip_prefix("http://").unwrap();
-    let status = http(address, &format!("PUT /{bucket}")).await;
-    assert_eq!(status, 200);
+    http(address, &format!("PUT /{bucket}")).await;
     (format!("s3://{bucket}").parse().unwrap(), options)
 }
 
