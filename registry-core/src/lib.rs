@@ -83,6 +83,7 @@ pub mod config;
 pub mod conformance;
 mod echo;
 pub mod entry;
+pub mod gc;
 pub mod index;
 mod index_file;
 pub mod listing;

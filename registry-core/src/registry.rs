@@ -5,9 +5,11 @@
 //! the right order, over the backends.
 
 mod builder;
+mod clock;
 mod download;
 mod import;
 mod list;
+mod new_files;
 mod offload;
 mod owners;
 mod publish;
@@ -17,9 +19,8 @@ mod verify;
 mod write;
 mod yank;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use self::queue::WriteQueues;
 pub use self::{
     builder::RegistryBuilder,
     download::Download,
@@ -30,6 +31,7 @@ pub use self::{
     verify::{Problem, VerifyError},
     write::WriteError,
 };
+use self::{clock::Clock, queue::WriteQueues};
 use crate::{
     auth::{Action, AuthError, Authenticator, Authorizer, Caller, Credential},
     config::RegistryConfig,
@@ -62,6 +64,8 @@ struct Parts {
     search: Arc<dyn Search>,
     offload: Arc<dyn Offload>,
     writers: WriteQueues,
+    file_age_limit: Duration,
+    clock: Clock,
 }
 
 impl Registry {

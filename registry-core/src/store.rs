@@ -51,6 +51,7 @@
 mod body;
 mod check;
 mod file;
+mod renew;
 mod upkeep;
 
 use std::{error::Error, fmt, io, pin::Pin, sync::Arc, time::SystemTime};
@@ -59,11 +60,14 @@ use async_trait::async_trait;
 use futures_core::Stream;
 use semver::Version;
 
-pub(crate) use self::check::{Checked, Digest, check};
 pub use self::{
     body::{BodyPlace, CrateBody, SpooledFile},
     file::{ByteRange, CrateFile, CrateStream},
     upkeep::{AsideCrate, AsideCrates, AsideReason, CrateUpkeep},
+};
+pub(crate) use self::{
+    check::{Checked, Digest, check, of_one_file},
+    renew::renew,
 };
 use crate::{BoxError, checksum::Checksum, name::CrateName};
 

@@ -270,6 +270,7 @@ impl From<WriteError> for Error {
             WriteError::ReadOnly => Self::ReadOnly,
             WriteError::Contended { name } => Self::Contended { name },
             WriteError::Index(error) => Self::Index(error),
+            WriteError::Store(error) => Self::Store(error),
             other => Self::Internal(other.into()),
         }
     }

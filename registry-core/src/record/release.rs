@@ -77,6 +77,11 @@ impl ReleaseState {
         matches!(self, Self::Published | Self::Yanked)
     }
 
+    /// Whether its file is kept, handed out or not.
+    pub fn keeps_file(self) -> bool {
+        !matches!(self, Self::Disposed | Self::Deleted)
+    }
+
     /// Whether its file is handed out.
     pub fn is_downloadable(self) -> bool {
         matches!(self, Self::Published | Self::Yanked | Self::Unlisted)

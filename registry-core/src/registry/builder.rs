@@ -1,8 +1,8 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
-use super::{Inline, Offload, Parts, Registry, queue::WriteQueues};
+use super::{Inline, Offload, Parts, Registry, clock::Clock, queue::WriteQueues};
 use crate::{
     auth::{AuthError, Authenticator, Authorizer, Credential, OwnersMayWrite, Principal},
     config::RegistryConfig,
@@ -20,6 +20,10 @@ use crate::{
 pub struct RegistryBuilder(Parts);
 
 impl RegistryBuilder {
+    /// What [`RegistryBuilder::file_age_limit`] is if nothing else is said: 30 minutes, half the
+    /// least that a garbage collection should be given.
+    pub const FILE_AGE_LIMIT: Duration = Duration::from_secs(30 * 60);
+
     pub(super) fn new(
         config: RegistryConfig,
         index: Arc<dyn Index>,
@@ -38,6 +42,8 @@ impl RegistryBuilder {
             observers: Vec::new(),
             offload: Arc::new(Inline),
             writers: WriteQueues::default(),
+            file_age_limit: Self::FILE_AGE_LIMIT,
+            clock: Clock::default(),
         })
     }
 
@@ -87,6 +93,24 @@ impl RegistryBuilder {
     #[must_use]
     pub fn offload(mut self, offload: impl Offload) -> Self {
         self.0.offload = Arc::new(offload);
+        self
+    }
+
+    /// How long after a file was stored a line that names it may be committed. Default:
+    /// [`RegistryBuilder::FILE_AGE_LIMIT`].
+    ///
+    /// A file that is older than a third of that when its line is about to be committed is stored
+    /// again first. A garbage collection over the same store has to be told twice that much, or
+    /// more: [`gc`](crate::gc) says why. Source: ours.
+    #[must_use]
+    pub fn file_age_limit(mut self, limit: Duration) -> Self {
+        self.0.file_age_limit = limit;
+        self
+    }
+
+    #[cfg(test)]
+    pub(super) fn clock(mut self, clock: Clock) -> Self {
+        self.0.clock = clock;
         self
     }
 

@@ -2,7 +2,7 @@ use std::{collections::HashSet, io, time::SystemTime};
 
 use semver::Version;
 
-use super::{Registry, WriteError, offload, write::Right};
+use super::{Registry, WriteError, new_files::NewFiles, offload, write::Right};
 use crate::{
     checksum::Checksum,
     entry::IndexLine,
@@ -64,6 +64,7 @@ impl Registry {
             owner,
             here: releases.iter().map(|release| release.version().into()).collect(),
             lines: SourceLines::new(name, record),
+            files: self.new_files(),
             newest: None,
         })
     }
@@ -78,6 +79,7 @@ pub struct Import {
     /// The versions that were here at the beginning.
     here: HashSet<UniqueVersion>,
     lines: SourceLines,
+    files: NewFiles,
     /// The highest version so far that is new and not yanked, with what its file says.
     newest: Option<(Version, About)>,
 }
@@ -116,7 +118,9 @@ impl Import {
         }
         let version = line.version().clone();
         let key = CrateKey { name, version: version.clone(), checksum: expected };
-        parts.crates.put(&key, file.clone()).await?;
+        self.files.put(key, file.clone()).await?;
+        // However many there are, they are not all held until the end.
+        self.files.let_go();
         if !line.yanked() && self.newest.as_ref().is_none_or(|(newest, _)| *newest < version) {
             // Read at once, so that no file is held until the end.
             let about = self.read_about(&line, file.clone()).await?;
@@ -138,12 +142,12 @@ impl Import {
         if self.lines.is_empty() {
             return Ok(Imported { change: None, lines: Vec::new() });
         }
-        let Self { registry, owner, lines, newest, .. } = self;
+        let Self { registry, owner, lines, files, newest, .. } = self;
         let at = SystemTime::now().into();
         let stamp = Stamp { by: owner.login.clone(), at, request: None };
         let mut outcomes = Vec::new();
         let change = registry
-            .transition(Right::Administrator, &lines.name(), |record| {
+            .transition(Right::Administrator, &lines.name(), files, |record| {
                 let (transition, decided) = lines.merge(record, &owner, newest.as_ref(), &stamp)?;
                 outcomes = decided;
                 Ok(transition)

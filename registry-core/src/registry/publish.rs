@@ -112,11 +112,12 @@ impl Publish {
             version: entry.version.clone(),
             checksum: release.checksum(),
         };
-        parts.crates.put(&key, release.file().clone()).await?;
+        let mut files = registry.new_files();
+        files.put(key, release.file().clone()).await?;
 
         let action = Action::Publish(&name, &entry.version, Some(release.checksum()));
         let change = registry
-            .transition(Right::Of(&caller, &action), &name, |record| {
+            .transition(Right::Of(&caller, &action), &name, files, |record| {
                 let about = release.about().clone();
                 let (published, request) = (published.clone(), caller.request.clone());
                 match record {

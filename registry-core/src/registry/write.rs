@@ -1,4 +1,4 @@
-use super::Registry;
+use super::{Registry, new_files::NewFiles};
 use crate::{
     auth::{Action, AuthError, Caller},
     index::{IndexError, Stored},
@@ -6,6 +6,7 @@ use crate::{
     observer::Event,
     owner::{Login, Owners},
     record::{Change, CrateRecord, Refusal, Transition},
+    store::StoreError,
 };
 
 impl Registry {
@@ -16,11 +17,13 @@ impl Registry {
     /// gives the next one, or `None` if it is already as wished.
     ///
     /// Authorization and decision are made on the very record that the commit replaces; the
-    /// commit is the moment at which the change becomes real.
+    /// commit is the moment at which the change becomes real. `files` are those that the next
+    /// record names and this one did not.
     pub(super) async fn transition(
         &self,
         right: Right<'_>,
         name: &CanonicalName,
+        mut files: NewFiles,
         mut decide: impl FnMut(Option<&CrateRecord>) -> Result<Option<Transition>, Refusal> + Send,
     ) -> Result<Option<Change>, WriteError> {
         self.check_writable()?;
@@ -31,7 +34,7 @@ impl Registry {
             let record = stored.as_ref().map(|stored| &stored.record);
             let shown = |change: &Change| record.is_some_and(|record| record.shows(change));
             if let Some((change, _)) = unknown.take_if(|(change, _)| shown(change)) {
-                return Ok(Some(self.committed(change)));
+                return self.committed(change, files).await.map(Some);
             }
             match right {
                 Right::Of(caller, action) => {
@@ -42,9 +45,10 @@ impl Registry {
             let Some((next, change)) = decide(record)? else {
                 return Ok(None);
             };
+            files.make_young().await?;
             let revision = stored.as_ref().map(|stored| &stored.revision);
             match self.parts.index.commit(revision, &change, &next).await {
-                Ok(_) => return Ok(Some(self.committed(change))),
+                Ok(_) => return self.committed(change, files).await.map(Some),
                 Err(IndexError::Conflict { .. }) => {}
                 // Whether it was written shows when the record is loaded again: at once, or after
                 // the conflict that the next commit runs into.
@@ -69,7 +73,7 @@ impl Registry {
     ) -> Result<(), WriteError> {
         // An absent crate ends in `authorize_on`.
         let decide = move |record: Option<&CrateRecord>| record.map_or(Ok(None), &decide);
-        self.transition(Right::Of(caller, action), name, decide).await?;
+        self.transition(Right::Of(caller, action), name, self.new_files(), decide).await?;
         Ok(())
     }
 
@@ -105,11 +109,12 @@ impl Registry {
         }
     }
 
-    fn committed(&self, change: Change) -> Change {
+    async fn committed(&self, change: Change, mut files: NewFiles) -> Result<Change, WriteError> {
         for observer in &self.parts.observers {
             observer.observe(&Event::Committed(&change));
         }
-        change
+        files.make_sure().await?;
+        Ok(change)
     }
 }
 
@@ -153,6 +158,10 @@ pub enum WriteError {
         /// The crate.
         name: CanonicalName,
     },
+    /// The crate store failed when a file that had become old was to be stored again. If the change
+    /// was committed before that, which took long, it is there.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The index failed. After [`IndexError::OutcomeUnknown`] the change may have taken place.
     #[error(transparent)]
     Index(#[from] IndexError),

@@ -67,7 +67,13 @@ pub(crate) async fn check(
 }
 
 /// The failure of one file, if it is no more than that.
-async fn of_one_file(store: &dyn CrateStore, error: StoreError) -> Result<StoreError, StoreError> {
+///
+/// # Errors
+/// The same, if the store fails as a whole.
+pub(crate) async fn of_one_file(
+    store: &dyn CrateStore,
+    error: StoreError,
+) -> Result<StoreError, StoreError> {
     match store.ready().await {
         // One that cannot be written to may be read from as ever.
         Ok(()) | Err(StoreError::Full { .. } | StoreError::ReadOnly { .. }) => Ok(error),
