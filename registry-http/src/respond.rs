@@ -108,6 +108,8 @@ enum Tell {
     Size(u64),
     /// That it may try again after so many seconds. The cause is nobody else's business.
     Later { text: Option<&'static str>, seconds: u32 },
+    /// The error's own text, and that it may try again after so many seconds.
+    CauseLater { seconds: u32 },
     /// That something broke.
     Nothing,
 }
@@ -159,6 +161,10 @@ impl Error {
             Self::Index(IndexError::Full { .. }) | Self::Store(StoreError::Full { .. }) => {
                 (S::SERVICE_UNAVAILABLE, FULL)
             }
+            // Not 404: the release is there, and its line stays in the index.
+            Self::Store(StoreError::Quarantined { .. }) => {
+                (S::SERVICE_UNAVAILABLE, Tell::CauseLater { seconds: 60 })
+            }
             Self::Store(StoreError::ReadOnly { .. }) => (S::SERVICE_UNAVAILABLE, READ_ONLY),
             Self::Index(_) | Self::Store(_) => (S::SERVICE_UNAVAILABLE, BACKEND),
             Self::Internal(_) | Self::Panic { .. } => (S::INTERNAL_SERVER_ERROR, Tell::Nothing),
@@ -188,7 +194,11 @@ impl Error {
         let detail = match &tell {
             Tell::Later { text: Some(text), .. } => (*text).to_owned(),
             Tell::Later { text: None, .. } | Tell::Nothing => internal(),
-            Tell::Cause | Tell::Challenge | Tell::Allow(_) | Tell::Size(_) => self.to_string(),
+            Tell::Cause
+            | Tell::CauseLater { .. }
+            | Tell::Challenge
+            | Tell::Allow(_)
+            | Tell::Size(_) => self.to_string(),
         };
         let mut response = match shape {
             Shape::Api => full(status, JSON, errors(&detail)),
@@ -213,7 +223,7 @@ impl Error {
                 let nothing = HeaderValue::try_from(format!("bytes */{size}"));
                 headers.insert(CONTENT_RANGE, nothing.expect("a number"));
             }
-            Tell::Later { seconds, .. } => {
+            Tell::Later { seconds, .. } | Tell::CauseLater { seconds } => {
                 headers.insert(RETRY_AFTER, seconds.into());
             }
             Tell::Cause | Tell::Nothing => {}

@@ -31,6 +31,7 @@ enum Fault {
     Store,
     StoreFull,
     StoreReadOnly,
+    StoreQuarantined,
     StoreRead,
     Authenticator,
     Panic,
@@ -139,6 +140,9 @@ impl CrateStore for FaultyStore {
         range: Option<ByteRange>,
     ) -> Result<Option<CrateFile>, StoreError> {
         self.1.store()?;
+        if self.1.is(Fault::StoreQuarantined) {
+            return Err(StoreError::Quarantined { key: key.clone().into() });
+        }
         let file = self.0.get(key, range).await?;
         Ok(file.map(|mut file| {
             if self.1.is(Fault::StoreRead) {
@@ -213,6 +217,7 @@ async fn call(registry: &Fixture, method: &Method, path: &str) -> Answer {
 const INTERNAL: &str = "internal error (request req-1)";
 const FULL: &str = "registry storage is full";
 const READ_ONLY: &str = "registry storage is read-only";
+const QUARANTINED: &str = "the file of crate `foo` version `1.0.0` is damaged and was put aside";
 const BUSY: &str = "server is busy, try again";
 
 #[tokio::test]
@@ -243,6 +248,8 @@ async fn each_failure_has_its_text_and_status_and_is_over_when_it_is_over() {
         (Fault::StoreFull, &put, new, 503, FULL, "60"),
         (Fault::StoreReadOnly, &put, new, 503, READ_ONLY, "60"),
         (Fault::Authenticator, &get, "/index/3/f/foo", 503, INTERNAL, "5"),
+        (Fault::StoreQuarantined, &get, &dl, 503, QUARANTINED, "60"),
+        (Fault::StoreQuarantined, &get, by_version, 503, QUARANTINED, "60"),
         (Fault::Authenticator, &put, new, 503, INTERNAL, "5"),
         (Fault::Panic, &get, "/index/3/f/foo", 500, INTERNAL, ""),
     ] {

@@ -212,6 +212,12 @@ pub(crate) enum StorageCommand {
     /// place by --storage, and migrate again for what was published in between. Ends with status 3
     /// if a file could not be copied.
     Migrate(StorageMigrateArgs),
+    /// Check every crate file against its checksum, and every index line against a file.
+    ///
+    /// Says what is wrong with which crate, which files no line names, how large and how old they are,
+    /// and what is aside. By itself it changes nothing, and the servers may go on meanwhile. Ends with
+    /// status 3 if anything is wrong at the end; files that no line names are not.
+    Verify(StorageVerifyArgs),
 }
 
 #[derive(Debug, Args)]
@@ -231,6 +237,31 @@ pub(crate) struct StorageMigrateArgs {
     /// Read every file back, and hold what was there already against its checksum, too.
     #[arg(long)]
     pub(crate) verify: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StorageVerifyArgs {
+    #[command(flatten)]
+    pub(crate) index: IndexArgs,
+    #[command(flatten)]
+    pub(crate) storage: StorageArgs,
+    /// The index of another registry over the same crate files, as --index; once for each.
+    #[arg(long, value_name = "URL")]
+    pub(crate) also_index: Vec<UrlText>,
+    /// Put damaged files aside, so that they are refused with a clear error and not handed out.
+    ///
+    /// The index stays as it is. What is aside and should not be is put back: by this flag and by
+    /// --repair-from.
+    #[arg(long)]
+    pub(crate) quarantine: bool,
+    /// Put missing and damaged files anew from this place, if they are whole there.
+    ///
+    /// What is damaged is replaced, and purged if it was aside.
+    #[arg(long, value_name = "URL")]
+    pub(crate) repair_from: Option<UrlText>,
+    /// A setting of the bucket to repair from, as --storage-option.
+    #[arg(long = "repair-option", value_name = "KEY=VALUE", requires = "repair_from")]
+    pub(crate) repair_options: Vec<UrlText>,
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 //! cargo run --release -p axum_server -- serve --index s3://bucket/registry
 //! cargo run --release -p axum_server -- migrate --from sqlite:index.sqlite --to file:index
 //! cargo run --release -p axum_server -- index verify
+//! cargo run --release -p axum_server -- storage verify
 //! ```
 //!
 //! The first starts the registry and prints what goes into `.cargo/config.toml`; the third makes a
@@ -30,6 +31,7 @@ mod rebuild;
 mod routes;
 mod serve;
 mod storage_migrate;
+mod storage_verify;
 mod stream;
 mod token;
 mod uploads;
@@ -80,6 +82,7 @@ fn run(command: Command) -> Result<End, Error> {
             Command::Index(IndexCommand::Rebuild(args)) => rebuild::run(args).await.map(done),
             Command::Index(IndexCommand::Line(args)) => index_line::print(args).map(done),
             Command::Storage(StorageCommand::Migrate(args)) => storage_migrate::run(args).await,
+            Command::Storage(StorageCommand::Verify(args)) => storage_verify::run(args).await,
             Command::Import(args) => import::import(args).await,
             Command::Export(args) => export::export(args).await.map(done),
             Command::Migrate(args) => migrate::run(args).await,

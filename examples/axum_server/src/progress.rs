@@ -1,10 +1,12 @@
 //! How far a long command is, on stderr.
 
 use std::{
-    fmt::Display,
+    fmt::{self, Display},
     io::{self, IsTerminal, Write},
     time::{Duration, Instant},
 };
+
+use registry_core::migrate::FileCount;
 
 /// How often the line on a terminal is written over.
 const ON_A_TERMINAL: Duration = Duration::from_millis(100);
@@ -51,5 +53,15 @@ impl Progress {
             let _ = write!(io::stderr(), "\r\x1b[K");
         }
         self.started.elapsed()
+    }
+}
+
+/// Files and what they take, for a reader.
+pub(crate) struct Amount(pub(crate) FileCount);
+
+impl Display for Amount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const MIB: f64 = (1 << 20) as f64;
+        write!(f, "{} files ({:.1} MiB)", self.0.files, self.0.bytes as f64 / MIB)
     }
 }

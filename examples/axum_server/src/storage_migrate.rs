@@ -1,15 +1,15 @@
 //! `axum_server storage migrate`.
 
-use std::{fmt, io::Write, sync::Arc};
+use std::{io::Write, sync::Arc};
 
-use registry_core::migrate::{FileCount, FileMigration, MigratedFiles};
+use registry_core::migrate::{FileMigration, MigratedFiles};
 
 use crate::{
     End,
     backends::{open_storage, same_storage, storage_must_be_there, storage_options, storage_url},
     cli::StorageMigrateArgs,
     error::{Error, causes},
-    progress::Progress,
+    progress::{Amount, Progress},
 };
 
 /// Copies every crate file from one place to another.
@@ -48,14 +48,4 @@ pub(crate) async fn run(args: StorageMigrateArgs) -> Result<End, Error> {
     )
     .map_err(Error::Print)?;
     Ok(if failed.files == 0 { End::Well } else { End::WithFindings })
-}
-
-/// Files and what they take, for a reader.
-struct Amount(FileCount);
-
-impl fmt::Display for Amount {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const MIB: f64 = (1 << 20) as f64;
-        write!(f, "{} files ({:.1} MiB)", self.0.files, self.0.bytes as f64 / MIB)
-    }
 }

@@ -146,7 +146,7 @@ impl fmt::Display for Finding {
             Self::Aside { entry, state, remedies } => {
                 let AsideCrate { key, size, since, .. } = entry;
                 let age = Age(since.elapsed().unwrap_or_default());
-                write!(f, "the file of crate {key} is aside since {age}, {size} bytes, ")?;
+                write!(f, "the file of crate {key} has been aside for {age}, {size} bytes, ")?;
                 f.write_str(match state {
                     AsideState::Damaged => "as damaged",
                     AsideState::Whole => "as damaged, and is whole",

@@ -1,0 +1,61 @@
+//! `axum_server storage verify`.
+
+use std::io::Write;
+
+use registry_core::scrub::{Scrub, Scrubbed};
+
+use crate::{
+    End,
+    backends::{open_index, open_storage, storage_must_be_there, storage_options, storage_url},
+    cli::StorageVerifyArgs,
+    error::Error,
+    progress::{Amount, Progress},
+    url::IndexUrl,
+};
+
+/// Checks every crate file, and mends what it is told to.
+pub(crate) async fn run(args: StorageVerifyArgs) -> Result<End, Error> {
+    let mut urls = vec![args.index.url()?];
+    for text in &args.also_index {
+        let flag = "--also-index";
+        urls.push(IndexUrl::parse(text).map_err(|source| Error::Url { flag, source })?);
+    }
+    let mut indexes = Vec::new();
+    for url in &urls {
+        url.must_be_there()?;
+        indexes.push(open_index(url, &args.index.data.folder).await?.index());
+    }
+    storage_must_be_there(&args.storage.url(&args.index)?)?;
+    let mut scrub = Scrub::new(args.storage.open(&args.index)?, indexes);
+    if args.quarantine {
+        scrub = scrub.with_quarantine();
+    }
+    if let Some(text) = &args.repair_from {
+        let source = storage_url("--repair-from", text)?;
+        storage_must_be_there(&source)?;
+        let options = storage_options("--repair-option", &args.repair_options)?;
+        scrub = scrub.with_repair_from(open_storage(&source, &options)?);
+    }
+
+    let mut progress = Progress::new();
+    let scrubbed = scrub.run(|so_far, finding| {
+        if let Some(finding) = finding {
+            progress.note(finding);
+        }
+        let (named, orphans) = (Amount(so_far.named), Amount(so_far.orphans));
+        progress.show(format_args!("{named} checked, and {orphans} that no line names"));
+    });
+    let scrubbed = scrubbed.await.map_err(Error::Verify)?;
+    let seconds = progress.end().as_secs_f64();
+    let Scrubbed { named, orphans, aside, mended, wrong, .. } = scrubbed;
+    writeln!(
+        std::io::stdout(),
+        "{} checked in {seconds:.1} s: {wrong} problems, {mended} more mended; {} that no line \
+         names; {} aside",
+        Amount(named),
+        Amount(orphans),
+        Amount(aside),
+    )
+    .map_err(Error::Print)?;
+    Ok(if wrong == 0 { End::Well } else { End::WithFindings })
+}
