@@ -1,15 +1,10 @@
 //! The same registry wherever its index is.
 
-use std::{
-    collections::BTreeMap,
-    io::{BufRead, BufReader, Read, Write},
-    net::{TcpListener, TcpStream},
-    sync::{Arc, Mutex},
-};
-
 use tempfile::TempDir;
 
-use crate::common::{Cargo, CrateFile, Place, Server, axum_server, checksum, index_path, wait_for};
+use crate::common::{
+    Cargo, CrateFile, ObjectServer, Place, Server, axum_server, index_path, wait_for,
+};
 
 /// A registry with its index in `place` does all that cargo asks of one, before and after it was
 /// started again.
@@ -169,66 +164,10 @@ fn a_database_tells_servers_that_may_be_stale() {
     wait_for("the second version", || (listed(&other) == 2).then_some(()));
 }
 
-/// A server that keeps what is put and gives it back, as S3 does, and takes no notice of conditions.
-fn store_without_conditions() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    std::thread::spawn(move || {
-        let objects = Arc::new(Mutex::new(BTreeMap::new()));
-        for stream in listener.incoming() {
-            let (stream, objects) = (stream.unwrap(), objects.clone());
-            std::thread::spawn(move || while answer(&stream, &objects).is_some() {});
-        }
-    });
-    endpoint
-}
-
-/// Answers one request, if there is one more.
-fn answer(stream: &TcpStream, objects: &Mutex<BTreeMap<String, Vec<u8>>>) -> Option<()> {
-    let mut reader = BufReader::new(stream);
-    let (mut request, mut length) = (String::new(), 0);
-    reader.read_line(&mut request).ok().filter(|bytes| *bytes > 0)?;
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).ok()?;
-        match line.to_ascii_lowercase().trim().split_once(": ") {
-            Some(("content-length", value)) => length = value.parse().unwrap(),
-            Some(_) => {}
-            None => break,
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).ok()?;
-    let mut words = request.split(' ');
-    let (method, path) = (words.next()?, words.next()?.to_owned());
-    let mut objects = objects.lock().unwrap();
-    let (status, body) = match method {
-        "PUT" => {
-            objects.insert(path.clone(), body);
-            ("200 OK", Vec::new())
-        }
-        "DELETE" => {
-            objects.remove(&path);
-            ("204 No Content", Vec::new())
-        }
-        // A listing: of nothing, which is another flaw.
-        _ if path.contains('?') => ("200 OK", b"<ListBucketResult></ListBucketResult>".to_vec()),
-        _ => objects.get(&path).map_or(("404 Not Found", Vec::new()), |it| ("200 OK", it.clone())),
-    };
-    let etag = objects.get(&path).map(|object| checksum(object)).unwrap_or_default();
-    let head = format!(
-        "HTTP/1.1 {status}\r\ncontent-length: {}\r\netag: \"{etag}\"\r\n\
-         last-modified: Thu, 01 Jan 2026 00:00:00 GMT\r\n\r\n",
-        body.len()
-    );
-    let mut stream = stream;
-    stream.write_all(&[head.as_bytes(), &body].concat()).ok()
-}
-
 #[test]
 fn a_store_that_takes_no_notice_of_conditions_is_refused_at_start() {
     let folder = TempDir::new().unwrap();
-    let place = Place::bucket_at(&store_without_conditions(), "bucket");
+    let place = Place::bucket_at(ObjectServer::start().endpoint(), "bucket");
     let mut command = axum_server();
     command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(folder.path());
     command.args(["--index", place.url()]);

@@ -37,6 +37,7 @@ mod shutdown;
 mod snippet;
 mod static_folder;
 mod storage_migrate;
+mod storage_options;
 mod storage_verify;
 mod ten_servers;
 mod verify;

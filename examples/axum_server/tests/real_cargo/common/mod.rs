@@ -4,6 +4,7 @@ mod archive;
 mod cargo;
 mod crates_io;
 mod http;
+mod object_server;
 mod old_registry;
 mod package;
 mod place;
@@ -15,6 +16,7 @@ pub(crate) use self::{
     cargo::Cargo,
     crates_io::local_crates_io,
     http::{Answer, Client},
+    object_server::ObjectServer,
     old_registry::{Import, OldRegistry, index_line},
     package::Package,
     place::Place,
