@@ -1,19 +1,20 @@
 //! A store in the file system: its folder, and how its files are read.
 
+mod cached;
 mod put;
+mod read;
+mod room;
 
 use std::{
-    fs,
-    io::{self, Read as _, Seek as _},
-    ops::Range,
+    fs, io,
     path::Path,
     time::{Duration, SystemTime},
 };
 
-use bytes::Bytes;
-use futures_core::Stream;
-
-pub(crate) use self::put::Folder;
+pub(crate) use self::{
+    put::Folder,
+    read::{Opened, read},
+};
 
 /// A write takes no longer; a staged file that is older was left behind by a crash.
 const LEFT_BEHIND: Duration = Duration::from_secs(60 * 60);
@@ -84,52 +85,9 @@ fn is_staged(file_name: &str) -> bool {
     number.is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
 }
 
-/// Bytes read by one trip to a blocking thread. `object_store` itself reads 8 KiB, and most of the
-/// time of a download is such trips.
-const CHUNK_BYTES: u64 = 256 * 1024;
-
-/// These bytes of a file; an error where it ends before.
-pub(crate) fn read(file: fs::File, range: Range<u64>) -> impl Stream<Item = io::Result<Bytes>> {
-    futures_util::stream::try_unfold((file, range), async |(mut file, range)| {
-        if range.is_empty() {
-            return Ok(None);
-        }
-        tokio::task::spawn_blocking(move || {
-            let wanted = (range.end - range.start).min(CHUNK_BYTES);
-            let mut chunk = Vec::with_capacity(usize::try_from(wanted).unwrap_or_default());
-            file.seek(io::SeekFrom::Start(range.start))?;
-            match (&mut file).take(wanted).read_to_end(&mut chunk)? as u64 {
-                read if read == wanted => {
-                    Ok(Some((chunk.into(), (file, range.start + read..range.end))))
-                }
-                _ => Err(io::ErrorKind::UnexpectedEof.into()),
-            }
-        })
-        .await?
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use futures_util::TryStreamExt as _;
-
     use super::*;
-
-    #[tokio::test]
-    async fn a_file_is_read_in_pieces_and_never_short() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("file");
-        let content: Vec<u8> = (0..=255).cycle().take(600_000).collect();
-        fs::write(&path, &content).unwrap();
-        let chunks = |range| read(fs::File::open(&path).unwrap(), range).try_collect::<Vec<_>>();
-        let whole = chunks(0..600_000).await.unwrap();
-        assert_eq!(whole.iter().map(Bytes::len).collect::<Vec<_>>(), [262_144, 262_144, 75_712]);
-        assert_eq!(whole.concat(), content);
-        assert_eq!(chunks(7..7).await.unwrap(), Vec::<Bytes>::new());
-        assert_eq!(chunks(3..5).await.unwrap().concat(), [3, 4]);
-        let short = chunks(5..600_001).await.unwrap_err();
-        assert_eq!(short.kind(), io::ErrorKind::UnexpectedEof);
-    }
 
     #[test]
     fn only_old_staged_files_are_removed() {

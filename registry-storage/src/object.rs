@@ -22,7 +22,7 @@ use registry_core::{
 
 use self::upkeep::Search;
 #[cfg(feature = "fs")]
-use crate::folder::{self, Folder};
+use crate::folder::{self, Folder, Opened};
 use crate::{
     layout::{key_at, path_of},
     parts::Parts,
@@ -167,6 +167,16 @@ impl ObjectCrateStore {
         path: &Path,
         range: Option<ByteRange>,
     ) -> Result<Option<CrateFile>, StoreError> {
+        let backend = self.backend;
+        #[cfg(feature = "fs")]
+        if let Some(folder) = &self.folder {
+            let opened = folder.open(path.as_ref(), range).await;
+            let opened = opened.map_err(|error| self.failed(error))?;
+            return Ok(opened.map(|Opened { size, range, modified, pieces }| {
+                let body = pieces.map_err(move |error| StoreError::failed(backend, error));
+                CrateFile { size, range, modified, body: Box::pin(body) }
+            }));
+        }
         let mut options = GetOptions::new();
         if let Some(range) = range {
             let Some(meta) = self.meta(path).await? else { return Ok(None) };
@@ -185,7 +195,6 @@ impl ObjectCrateStore {
         };
         let (size, range) = (found.meta.size, found.range.clone());
         let modified = found.meta.last_modified.into();
-        let backend = self.backend;
         let chunks = chunks_of(backend, found);
         let body = Box::pin(WholeFile { backend, missing: range.end - range.start, chunks });
         Ok(Some(CrateFile { size, range, modified, body }))
@@ -276,7 +285,7 @@ type Chunks = BoxStream<'static, Result<Bytes, StoreError>>;
 fn chunks_of(backend: &'static str, found: GetResult) -> Chunks {
     match found.payload {
         object_store::GetResultPayload::File(file, _) => {
-            let chunks = crate::folder::read(file, found.range);
+            let chunks = folder::read(file, found.range);
             chunks.map_err(move |error| StoreError::failed(backend, error)).boxed()
         }
         object_store::GetResultPayload::Stream(chunks) => {

@@ -20,7 +20,7 @@ const COPY_BYTES: usize = 256 * 1024;
 /// The folder of a store.
 #[derive(Debug)]
 pub(crate) struct Folder {
-    root: PathBuf,
+    pub(super) root: PathBuf,
     /// Folders in it that have been seen to be on disk, with all above them.
     lasting: Mutex<HashSet<PathBuf>>,
 }
