@@ -158,7 +158,8 @@ impl<S: CrateStore> CrateStore for EncryptedCrateStore<S> {
         }
         let (modified, whole) = (sealed.modified, rest.clone());
         let cipher = FileCipher::new(&self.secret, key);
-        let opening = Opening { cipher, sealed, size, number: first, buffer: BytesMut::new(), rest };
+        let opening =
+            Opening { cipher, sealed, size, number: first, buffer: BytesMut::new(), rest };
         let body = Box::pin(stream::try_unfold(opening, Opening::next));
         Ok(Some(CrateFile { size, range: whole, modified, body }))
     }
