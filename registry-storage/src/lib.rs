@@ -25,6 +25,8 @@
 //! | `gcp` | | crate files in a bucket of Google Cloud Storage |
 //! | `azure` | | crate files in a container of Azure Blob Storage |
 //! | `cache` | | `CachedCrateStore`, which keeps what was read from a distant store in a folder |
+//!
+#![cfg_attr(feature = "fs", doc = include_str!("stores.md"))]
 
 #[cfg(any(feature = "aws", feature = "gcp", feature = "azure"))]
 mod bucket;

@@ -57,7 +57,8 @@ impl fmt::Debug for ObjectCrateStore {
 impl ObjectCrateStore {
     /// Keeps crate files in `store`, which has to make a file durable before its `put` returns.
     ///
-    /// Wrap it in an [`object_store::prefix::PrefixStore`] to keep them in a part of it.
+    /// Wrap it in an [`object_store::prefix::PrefixStore`] to keep them in a part of it. For a bucket
+    /// there is [`ObjectCrateStore::open`], which sees to the following.
     ///
     /// A file is passed on as it is read, so that a download takes as long as its reader: give a
     /// client of a bucket a `read_timeout`, and a `timeout` that no download comes to. By default
