@@ -5,7 +5,13 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, builder::BoolishValueParser, value_parser};
 use registry_core::{config::DlTemplate, owner::Login};
 
-use crate::{export::ExportArgs, import::ImportArgs, index_line::IndexLineArgs, url::UrlText};
+use crate::{
+    export::ExportArgs,
+    import::ImportArgs,
+    index_line::IndexLineArgs,
+    layers::{CacheArgs, MirrorArgs},
+    url::UrlText,
+};
 
 /// A Cargo registry, kept in a SQLite database and a folder, or wherever --index and --storage say.
 ///
@@ -65,6 +71,10 @@ pub(crate) struct ServeArgs {
     pub(crate) index: IndexArgs,
     #[command(flatten)]
     pub(crate) storage: StorageArgs,
+    #[command(flatten)]
+    pub(crate) mirror: MirrorArgs,
+    #[command(flatten)]
+    pub(crate) cache: CacheArgs,
     /// The URL under which clients reach this server, if it is not the address listened on.
     ///
     /// The registry is below it: `/main` is added, not to be given here.
@@ -79,13 +89,6 @@ pub(crate) struct ServeArgs {
     /// What is read there is not checked by this server; with --private, cargo sends its token there.
     #[arg(long, value_name = "TEMPLATE", env = "REGISTRY_DL")]
     pub(crate) dl: Option<DlTemplate>,
-    /// Hold each crate file against its checksum while it is downloaded.
-    ///
-    /// A damaged one is put aside, and nobody is handed all of it: the first download is cut short,
-    /// and each further one is refused with a clear error, until `storage verify --repair-from` has
-    /// mended it.
-    #[arg(long, env = "REGISTRY_VERIFY_ON_READ", value_parser = BoolishValueParser::new())]
-    pub(crate) verify_on_read: bool,
     /// For how many seconds another server's writes to the same index may go unseen.
     ///
     /// 0 asks the index at each read whether anything has changed. This server's own writes, and

@@ -41,6 +41,10 @@ pub(crate) enum Error {
     NoFolder { place: String },
     #[error("`{place}` is both source and target")]
     SamePlace { place: String },
+    #[error("--storage-mirror: `{place}` is the place of --storage itself")]
+    MirrorOfItself { place: String },
+    #[error("cannot cache crate files in `{}`: {}", folder.display(), causes(.source.as_ref()))]
+    Cache { folder: PathBuf, source: BoxError },
     #[error("{}; what was copied stays: run it again", causes(.0))]
     Migrate(#[source] MigrateError),
     #[error("{}; what was copied stays: run it again", causes(.0))]

@@ -22,6 +22,7 @@ mod error;
 mod export;
 mod import;
 mod index_line;
+mod layers;
 mod linger;
 mod log;
 mod migrate;
@@ -37,7 +38,6 @@ mod token;
 mod uploads;
 mod url;
 mod verify;
-mod verify_on_read;
 mod welcome;
 
 use std::process::ExitCode;

@@ -17,7 +17,7 @@ use hyper_util::{
     server::graceful::{GracefulConnection, GracefulShutdown},
     service::TowerToHyperService,
 };
-use registry_core::{CrateStore, Registry, RegistryConfig, auth::TokenAuthenticator};
+use registry_core::{Registry, RegistryConfig, auth::TokenAuthenticator};
 use registry_storage::StorageUrl;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -32,7 +32,6 @@ use crate::{
     offload::BlockingThreads,
     routes::{self, REGISTRY},
     stream::PunctualStream,
-    verify_on_read::verified,
     welcome::{TokenPlace, Welcome},
 };
 
@@ -59,15 +58,12 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
     // Before anything is made: a mistyped URL leaves nothing behind.
     let storage = args.storage.url(&args.index)?;
     args.storage.options()?;
+    args.mirror.check(&args.storage, &args.index)?;
     if storage == StorageUrl::Memory {
         tracing::warn!("crate files are in memory: when this ends, what the index names is gone");
     }
     let opened = args.index.open().await?;
-    let stored = args.storage.open(&args.index)?;
-    let crates: Arc<dyn CrateStore> = match args.verify_on_read {
-        true => Arc::new(verified(stored.clone(), stored)),
-        false => Arc::new(stored),
-    };
+    let crates = args.cache.open(args.mirror.open(&args.storage, &args.index)?)?;
     let cannot_listen = |source| Error::Listen { address: args.listen.clone(), source };
     let listener = TcpListener::bind(&args.listen).await.map_err(cannot_listen)?;
     let address = listener.local_addr().map_err(cannot_listen)?;

@@ -24,6 +24,7 @@ use crate::{
     End,
     cli::{IndexArgs, StorageArgs},
     error::{Error, causes},
+    layers::MirrorArgs,
     offload::BlockingThreads,
     progress::Progress,
 };
@@ -53,10 +54,13 @@ pub(crate) struct ImportArgs {
     index: IndexArgs,
     #[command(flatten)]
     storage: StorageArgs,
+    #[command(flatten)]
+    mirror: MirrorArgs,
 }
 
 /// Brings over all that can be.
 pub(crate) async fn import(args: ImportArgs) -> Result<End, Error> {
+    args.mirror.check(&args.storage, &args.index)?;
     let mut progress = Progress::new();
     let files = IndexFiles::find(&args.index_dir)?;
     let mut folder = CrateFolder::find(&args.crates)?;
@@ -64,9 +68,9 @@ pub(crate) async fn import(args: ImportArgs) -> Result<End, Error> {
     let index = args.index.open().await?;
     // Under no address: nothing of it is served from here.
     let config = RegistryConfig::new("http://localhost").expect("a plain URL");
-    let registry = Registry::builder(config, index.index(), args.storage.open(&args.index)?)
-        .offload(BlockingThreads::new())
-        .build();
+    let crates = args.mirror.open(&args.storage, &args.index)?;
+    let registry =
+        Registry::builder(config, index.index(), crates).offload(BlockingThreads::new()).build();
     let owner = user(&*index.tokens(), &args.owner).await?;
     let mut left_out = files.left_out;
     left_out.append(&mut folder.left_out);

@@ -17,12 +17,12 @@ use tempfile::TempDir;
 use crate::common::{Answer, CrateFile, Place, Server, axum_server, noise, under};
 
 /// A file system of a few MiB in memory, until it is dropped.
-struct Disk(TempDir);
+pub(crate) struct Disk(TempDir);
 
 impl Disk {
     /// None without the right to mount it, which is said on stderr; where `CI` is `true`, root has to
     /// have it.
-    fn mount() -> Option<Self> {
+    pub(crate) fn mount() -> Option<Self> {
         let disk = Self(TempDir::new().unwrap());
         let mounted = disk.command("mount", &["-t", "tmpfs", "-o", "size=4m,mode=0700", "tmpfs"]);
         if mounted {
@@ -45,17 +45,17 @@ impl Disk {
         assert!(self.command("mount", &["-o", &format!("remount,{how}")]));
     }
 
-    fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.0.path().join("inside")
     }
 
     /// Takes what is left of it.
-    fn fill(&self) {
+    pub(crate) fn fill(&self) {
         let mut filler = fs::File::create(self.filler()).unwrap();
         while filler.write_all(&[b'.'; 4096]).is_ok() {}
     }
 
-    fn free(&self) {
+    pub(crate) fn free(&self) {
         fs::remove_file(self.filler()).unwrap();
     }
 

@@ -20,6 +20,7 @@ mod hostile;
 mod import;
 mod import_hostile;
 mod index_line;
+mod layers;
 mod layout;
 mod lists;
 mod memory;
