@@ -1,7 +1,7 @@
 //! The decorators keep every promise of the traits, around stores in memory and in a folder.
 
 use registry_core::memory::MemoryCrateStore;
-use registry_storage::layer::{MeteredCrateStore, MirroredCrateStore};
+use registry_storage::layer::{MeteredCrateStore, MirroredCrateStore, VerifiedCrateStore};
 
 registry_core::crate_store_conformance!(metered, durable: async || {
     let inner = MemoryCrateStore::new();
@@ -110,3 +110,13 @@ mod cached {
         }
     });
 }
+
+registry_core::crate_store_conformance!(verified, durable: async || {
+    let inner = MemoryCrateStore::new();
+    async move || VerifiedCrateStore::new(inner.clone(), |_| {}).with_quarantine(inner.clone())
+});
+
+registry_core::crate_upkeep_conformance!(verified_upkeep, durable: async || {
+    let inner = MemoryCrateStore::new();
+    async move || VerifiedCrateStore::new(inner.clone(), |_| {})
+});

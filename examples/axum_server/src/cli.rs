@@ -89,6 +89,13 @@ pub(crate) struct ServeArgs {
     /// What is read there is not checked by this server; with --private, cargo sends its token there.
     #[arg(long, value_name = "TEMPLATE", env = "REGISTRY_DL")]
     pub(crate) dl: Option<DlTemplate>,
+    /// Hold each crate file against its checksum while it is downloaded.
+    ///
+    /// A damaged one is put aside, and nobody is handed all of it: the first download is cut short,
+    /// and each further one is refused with a clear error, until `storage verify --repair-from` has
+    /// mended it.
+    #[arg(long, env = "REGISTRY_VERIFY_ON_READ", value_parser = BoolishValueParser::new())]
+    pub(crate) verify_on_read: bool,
     /// For how many seconds another server's writes to the same index may go unseen.
     ///
     /// 0 asks the index at each read whether anything has changed. This server's own writes, and

@@ -54,13 +54,8 @@ impl MirrorArgs {
         storage_options("--storage-mirror-option", &self.storage_mirror_options).map(drop)
     }
 
-    /// Opens the crate files of `index`, with the mirror if there is to be one.
-    pub(crate) fn open(
-        &self,
-        storage: &StorageArgs,
-        index: &IndexArgs,
-    ) -> Result<Arc<dyn CrateStore>, Error> {
-        let first = storage.open(index)?;
+    /// Opens the mirror of a store, if there is to be one.
+    pub(crate) fn around(&self, first: impl CrateStore) -> Result<Arc<dyn CrateStore>, Error> {
         let Some(url) = &self.storage_mirror else { return Ok(Arc::new(first)) };
         let options = storage_options("--storage-mirror-option", &self.storage_mirror_options)?;
         let second = open_storage(&storage_url("--storage-mirror", url)?, &options)?;
@@ -70,7 +65,7 @@ impl MirrorArgs {
 
 impl CacheArgs {
     /// Puts the cache in front of a store, if there is to be one.
-    pub(crate) fn open(&self, crates: Arc<dyn CrateStore>) -> Result<Arc<dyn CrateStore>, Error> {
+    pub(crate) fn around(&self, crates: Arc<dyn CrateStore>) -> Result<Arc<dyn CrateStore>, Error> {
         let Some(folder) = &self.storage_cache else { return Ok(crates) };
         let cached = CachedCrateStore::open(crates, folder, self.storage_cache_size, warn);
         let cannot = |error| Error::Cache { folder: folder.clone(), source: Box::new(error) };

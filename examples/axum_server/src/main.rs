@@ -38,6 +38,7 @@ mod token;
 mod uploads;
 mod url;
 mod verify;
+mod verify_on_read;
 mod welcome;
 
 use std::process::ExitCode;

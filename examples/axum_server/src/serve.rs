@@ -17,7 +17,7 @@ use hyper_util::{
     server::graceful::{GracefulConnection, GracefulShutdown},
     service::TowerToHyperService,
 };
-use registry_core::{Registry, RegistryConfig, auth::TokenAuthenticator};
+use registry_core::{CrateStore, Registry, RegistryConfig, auth::TokenAuthenticator};
 use registry_storage::StorageUrl;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -32,6 +32,7 @@ use crate::{
     offload::BlockingThreads,
     routes::{self, REGISTRY},
     stream::PunctualStream,
+    verify_on_read::verified,
     welcome::{TokenPlace, Welcome},
 };
 
@@ -63,7 +64,13 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
         tracing::warn!("crate files are in memory: when this ends, what the index names is gone");
     }
     let opened = args.index.open().await?;
-    let crates = args.cache.open(args.mirror.open(&args.storage, &args.index)?)?;
+    let stored = args.storage.open(&args.index)?;
+    let mirrored = args.mirror.around(stored.clone())?;
+    let crates: Arc<dyn CrateStore> = match args.verify_on_read {
+        true => Arc::new(verified(mirrored, stored)),
+        false => mirrored,
+    };
+    let crates = args.cache.around(crates)?;
     let cannot_listen = |source| Error::Listen { address: args.listen.clone(), source };
     let listener = TcpListener::bind(&args.listen).await.map_err(cannot_listen)?;
     let address = listener.local_addr().map_err(cannot_listen)?;

@@ -25,6 +25,7 @@
 //! - `CachedCrateStore` goes around all that is slow or paid for, a mirror included. Upkeep that is
 //!   done through it is seen by its readers at once; what is done beneath it, after a while.
 //! - `MirroredCrateStore` has no upkeep of its own: do that in each of its stores.
+//! - `VerifiedCrateStore` goes outermost but for measuring: what is beneath may damage a file, too.
 //! - What changes the bytes on their way, as an encrypting store does, goes beneath the cache and
 //!   beneath all else that compares checksums.
 
@@ -32,10 +33,12 @@
 mod cached;
 mod metered;
 mod mirrored;
+mod verified;
 
 #[cfg(feature = "cache")]
 pub use self::cached::{CacheError, CachedCrateStore};
 pub use self::{
     metered::{Measurement, MeteredCrateStore, Operation, Outcome},
     mirrored::MirroredCrateStore,
+    verified::{Consequence, DamagedRead, VerifiedCrateStore},
 };

@@ -1,4 +1,5 @@
-//! A proxy in this process, in front of an S3 server, that fails when it is told to.
+//! A proxy in this process, in front of an S3 server, that fails when it is told to, and takes what
+//! Google's interface calls otherwise.
 
 use std::{
     collections::VecDeque,
@@ -117,7 +118,10 @@ async fn serve(connection: TcpStream, state: Arc<State>) -> io::Result<()> {
         Fault::WithoutRange => head = without(&head, "range"),
         _ => {}
     }
-    // Whose copies it takes, it takes of S3 only.
+    let is_new = "x-goog-if-generation-match: 0";
+    if head.contains(is_new) && exists(&state.upstream, &head).await? {
+        return answer(&mut client, 412, "<Error/>").await;
+    }
     head = head.replace("x-goog-copy-source: ", "x-amz-copy-source: ");
     head = without(&head, "connection").replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n");
     let mut server = TcpStream::connect(&state.upstream).await?;
@@ -147,6 +151,18 @@ async fn serve(connection: TcpStream, state: Arc<State>) -> io::Result<()> {
         }
         _ => client.write_all(&body).await,
     }
+}
+
+/// Whether there is something at the target of a request.
+async fn exists(upstream: &str, head: &str) -> io::Result<bool> {
+    // With its credentials, for not everybody may look.
+    let look =
+        without(&without(head, "x-goog-copy-source"), "connection").replacen("PUT", "HEAD", 1);
+    let look = look.replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n");
+    let mut server = TcpStream::connect(upstream).await?;
+    server.write_all(look.as_bytes()).await?;
+    let found = read_head(&mut BufReader::new(server)).await?;
+    Ok(found.starts_with("HTTP/1.1 200 "))
 }
 
 /// To the empty line, with it.

@@ -68,7 +68,7 @@ pub(crate) async fn import(args: ImportArgs) -> Result<End, Error> {
     let index = args.index.open().await?;
     // Under no address: nothing of it is served from here.
     let config = RegistryConfig::new("http://localhost").expect("a plain URL");
-    let crates = args.mirror.open(&args.storage, &args.index)?;
+    let crates = args.mirror.around(args.storage.open(&args.index)?)?;
     let registry =
         Registry::builder(config, index.index(), crates).offload(BlockingThreads::new()).build();
     let owner = user(&*index.tokens(), &args.owner).await?;

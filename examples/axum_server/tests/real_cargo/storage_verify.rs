@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::Read as _,
     path::{Path, PathBuf},
 };
 
@@ -9,7 +10,7 @@ use registry_core::{CrateName, store::CrateKey};
 use registry_storage::layout::path_of;
 use tempfile::TempDir;
 
-use crate::common::{Answer, CrateFile, Place, Server};
+use crate::common::{Answer, CrateFile, Place, Server, noise};
 
 /// Where the file of a crate lies in a folder.
 fn stored_file(folder: &Path, name: &str, file: &CrateFile) -> PathBuf {
@@ -106,6 +107,37 @@ fn a_flipped_byte_is_named_refused_and_healed() {
     assert_eq!(client.get(&first.index_path()).body, index.body);
     assert_eq!(verify(&server, &[]), (0, vec![], summary(2, 0, 0, 0, 0)));
     assert!(!crates.join("aside").exists());
+}
+
+/// The first download ends short of the last byte, each further one says what is the matter.
+#[test]
+fn a_damaged_file_is_found_by_its_first_download() {
+    const PUT_ASIDE: &str = "the file of crate `foo` version `1.0.0` is damaged and was put aside";
+    let server = Server::start_with(&["--verify-on-read"]);
+    let client = server.client_of("alice");
+    let files = ["1.0.0", "1.1.0"].map(|version| {
+        // More than one piece of it.
+        CrateFile::library("foo", version, &noise(2 << 20))
+    });
+    for file in &files {
+        assert_eq!(client.publish(&file.frame()).status, 200);
+        assert!(download(&server, file).body == file.bytes);
+    }
+    let [first, second] = &files;
+    flip_a_byte(&stored_file(&server.data().join("crates"), "foo", first));
+    let (mut stream, mut cut) = (server.client().begin("GET", &first.download_path(), &[]), vec![]);
+    // Whether by an end or by a reset, it comes too early.
+    let _ = stream.read_to_end(&mut cut);
+    let head = cut.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4;
+    assert!(cut.starts_with(b"HTTP/1.1 200 OK\r\n"));
+    assert!(cut.len() - head < first.bytes.len(), "all {} bytes", first.bytes.len());
+    let refused = download(&server, first);
+    assert_eq!((refused.status, refused.text()), (503, &*format!("{PUT_ASIDE}\n")));
+    assert!(download(&server, second).body == second.bytes);
+    assert!(server.log().contains("a damaged crate file was put aside"), "{}", server.log());
+    let (status, found, _) = verify(&server, &[]);
+    assert_eq!((status, found.len()), (3, 2), "{found:?}");
+    assert_eq!(found[0], PUT_ASIDE);
 }
 
 #[test]
