@@ -41,7 +41,7 @@
 //!     Registry::builder(config, MemoryIndex::default(), MemoryCrateStore::default()).build();
 //!
 //! let alice = Owner { id: 1, login: Login::new("alice")?, name: None };
-//! let mut publish = registry.begin_publish(Caller::from(Principal::from(alice)), None)?;
+//! let mut publish = registry.begin_publish(Caller::from(Principal::from(alice)), None).await?;
 //! publish.write(publish_body).await?;
 //! let published = publish.finish().await?;
 //! println!("{} was published", published.change.name);

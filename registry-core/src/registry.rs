@@ -4,34 +4,37 @@
 //! [`Authorizer`], and what a crate may become in [`record`](crate::record). Here they are asked in
 //! the right order, over the backends.
 
+mod budget;
 mod builder;
 mod clock;
 mod download;
 mod import;
 mod list;
 mod new_files;
-mod offload;
 mod owners;
 mod publish;
 mod queue;
 mod read;
+mod runtime;
+mod uploads;
 mod verify;
 mod write;
 mod yank;
 
 use std::{sync::Arc, time::Duration};
 
+use self::{budget::Budget, clock::Clock, queue::WriteQueues};
 pub use self::{
     builder::RegistryBuilder,
     download::Download,
     import::{Import, ImportError, Imported},
-    offload::{Inline, Offload},
     publish::{Publish, PublishError, Published},
     read::ReadError,
+    runtime::{Inline, Runtime},
+    uploads::Uploads,
     verify::{Problem, VerifyError},
     write::WriteError,
 };
-use self::{clock::Clock, queue::WriteQueues};
 use crate::{
     auth::{Action, AuthError, Authenticator, Authorizer, Caller, Credential},
     config::RegistryConfig,
@@ -62,7 +65,9 @@ struct Parts {
     policies: Vec<Arc<dyn PublishPolicy>>,
     observers: Vec<Arc<dyn Observer>>,
     search: Arc<dyn Search>,
-    offload: Arc<dyn Offload>,
+    runtime: Arc<dyn Runtime>,
+    uploads: Uploads,
+    budget: Arc<Budget>,
     writers: WriteQueues,
     file_age_limit: Duration,
     clock: Clock,

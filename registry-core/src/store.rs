@@ -52,6 +52,7 @@ mod body;
 mod check;
 mod file;
 mod renew;
+mod spool;
 mod upkeep;
 
 use std::{error::Error, fmt, io, pin::Pin, sync::Arc, time::SystemTime};
@@ -61,8 +62,9 @@ use futures_core::Stream;
 use semver::Version;
 
 pub use self::{
-    body::{BodyPlace, CrateBody, SpooledFile},
+    body::{BodyPlace, CrateBody},
     file::{ByteRange, CrateFile, CrateStream},
+    spool::{SpoolFolder, SpooledFile},
     upkeep::{AsideCrate, AsideCrates, AsideReason, CrateUpkeep},
 };
 pub(crate) use self::{

@@ -126,7 +126,8 @@ async fn an_import_finds_its_way_past_a_publish_and_a_lost_answer() {
 
     // Somebody publishes the crate meanwhile.
     let alice = Owner { id: 1, login: Login::new("alice").unwrap(), name: None };
-    let mut publish = registry.begin_publish(Principal::from(alice.clone()).into(), None).unwrap();
+    let mut publish =
+        registry.begin_publish(Principal::from(alice.clone()).into(), None).await.unwrap();
     publish.write(&publish_body("foo", "2.0.0")).await.unwrap();
     publish.finish().await.unwrap();
 
@@ -151,7 +152,7 @@ async fn a_read_only_registry_refuses_every_write_and_answers_reads() {
     let registry = Registry::builder(config, index, crates).build();
     let caller = Caller::from(Principal::from(owner()));
     let (name, version) = (name().canonical(), Version::new(1, 0, 0));
-    let publish = registry.begin_publish(caller.clone(), None);
+    let publish = registry.begin_publish(caller.clone(), None).await;
     assert!(matches!(publish, Err(PublishError::Write(WriteError::ReadOnly))));
     for yanked in [true, false] {
         let yank = registry.set_yanked(&caller, &name, &version, yanked).await;

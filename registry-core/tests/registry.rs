@@ -51,7 +51,7 @@ async fn publish(
     caller: Caller,
     body: &[u8],
 ) -> Result<Published, PublishError> {
-    let mut publish = registry.begin_publish(caller, None)?;
+    let mut publish = registry.begin_publish(caller, None).await?;
     publish.write(body).await?;
     publish.finish().await
 }
@@ -72,7 +72,7 @@ async fn a_publish_whose_answer_from_the_index_is_lost_is_a_success() {
 async fn a_publish_that_was_refused_is_refused_to_its_end() {
     let registry = Registry::builder(config(), MemoryIndex::new(), MemoryCrateStore::new()).build();
     publish(&registry, caller("alice"), &publish_body("foo", "1.0.0")).await.unwrap();
-    let mut by_bob = registry.begin_publish(caller("bob"), None).unwrap();
+    let mut by_bob = registry.begin_publish(caller("bob"), None).await.unwrap();
     by_bob.write(&publish_body("foo", "1.1.0")).await.unwrap_err();
     let error = by_bob.finish().await.unwrap_err();
     assert!(matches!(error, PublishError::Write(WriteError::Auth(AuthError::Forbidden { .. }))));
@@ -349,11 +349,11 @@ async fn whoever_may_not_publish_is_told_before_the_file_is_read() {
     let metadata = 4 + u32::from_le_bytes(body[..4].try_into().unwrap()) as usize;
     publish(&registry, caller("alice"), &body).await.unwrap();
 
-    let mut by_bob = registry.begin_publish(caller("bob"), None).unwrap();
+    let mut by_bob = registry.begin_publish(caller("bob"), None).await.unwrap();
     let error = by_bob.write(&body[..metadata]).await.unwrap_err();
     assert!(matches!(error, PublishError::Write(WriteError::Auth(AuthError::Forbidden { .. }))));
 
-    let mut again = registry.begin_publish(caller("alice"), None).unwrap();
+    let mut again = registry.begin_publish(caller("alice"), None).await.unwrap();
     let error = again.write(&body[..metadata]).await.unwrap_err();
     let taken = Refusal::VersionTaken { version: foo().2 };
     let PublishError::Write(WriteError::Refused(refusal)) = error else { panic!("{error:?}") };

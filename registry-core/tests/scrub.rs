@@ -91,7 +91,8 @@ impl Scene {
 async fn publish(index: &MemoryIndex, crates: &MemoryCrateStore, name: &str, version: &str) {
     let config = RegistryConfig::new("https://crates.example.com").unwrap();
     let registry = Registry::builder(config, index.clone(), crates.clone()).build();
-    let mut publish = registry.begin_publish(Caller::from(Principal::from(alice())), None).unwrap();
+    let mut publish =
+        registry.begin_publish(Caller::from(Principal::from(alice())), None).await.unwrap();
     publish.write(&publish_body(name, version)).await.unwrap();
     publish.finish().await.unwrap();
 }

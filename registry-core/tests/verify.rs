@@ -30,7 +30,7 @@ async fn published() -> (MemoryIndex, MemoryCrateStore) {
     for name in ["one", "two", "three"] {
         for version in ["1.0.0", "1.1.0"] {
             let caller = Caller::from(Principal::from(alice()));
-            let mut publish = registry.begin_publish(caller, None).unwrap();
+            let mut publish = registry.begin_publish(caller, None).await.unwrap();
             publish.write(&publish_body(name, version)).await.unwrap();
             publish.finish().await.unwrap();
         }

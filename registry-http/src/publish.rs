@@ -31,7 +31,7 @@ where
 {
     refuse_encoding(headers)?;
     let length = content_length(headers);
-    let mut publish = registry.begin_publish(caller, length)?;
+    let mut publish = registry.begin_publish(caller, length).await?;
     while let Some(data) = next_chunk(body.as_mut()).await? {
         if let Err(refused) = write(&mut publish, data).await {
             drop(publish);

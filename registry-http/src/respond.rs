@@ -82,6 +82,8 @@ pub(crate) enum Error {
     Rejected(Rejection),
     #[error(transparent)]
     Refused(Refusal),
+    #[error("too much is being uploaded")]
+    Busy,
     #[error("crate `{name}` is being changed by others")]
     Contended { name: CanonicalName },
     #[error("this registry is read-only")]
@@ -157,7 +159,7 @@ impl Error {
                 },
                 Tell::Cause,
             ),
-            Self::Contended { .. } => (S::SERVICE_UNAVAILABLE, BUSY),
+            Self::Busy | Self::Contended { .. } => (S::SERVICE_UNAVAILABLE, BUSY),
             Self::Index(IndexError::Full { .. }) | Self::Store(StoreError::Full { .. }) => {
                 (S::SERVICE_UNAVAILABLE, FULL)
             }
@@ -290,6 +292,7 @@ impl From<PublishError> for Error {
     fn from(error: PublishError) -> Self {
         match error {
             PublishError::Write(error) => error.into(),
+            PublishError::Busy => Self::Busy,
             PublishError::Frame(error) => Self::Frame(error),
             PublishError::Invalid(invalid) => Self::Invalid(invalid),
             PublishError::Rejected(rejection) => Self::Rejected(rejection),

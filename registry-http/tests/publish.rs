@@ -17,6 +17,7 @@ use registry_core::{
     conformance::fixture::{crate_file, publish_body, publish_body_of},
     policy::{PublishPolicy, Rejection, Warning},
     publish::{Release, ValidationRules},
+    registry::Uploads,
 };
 
 fn put(registry: &Fixture) -> Call {
@@ -42,6 +43,36 @@ where
     let (parts, body) = response.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     Answer { status: parts.status, headers: parts.headers, body }
+}
+
+/// Gives one piece and then never anything.
+struct Stalled(Option<Bytes>);
+impl http_body::Body for Stalled {
+    type Data = Bytes;
+    type Error = BoxError;
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, BoxError>>> {
+        match self.0.take() {
+            Some(data) => Poll::Ready(Some(Ok(http_body::Frame::data(data)))),
+            None => Poll::Pending,
+        }
+    }
+}
+
+/// Must not be asked for anything.
+struct Unread;
+
+impl http_body::Body for Unread {
+    type Data = Bytes;
+    type Error = BoxError;
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, BoxError>>> {
+        panic!("nobody may read it")
+    }
 }
 
 async fn assert_nothing_stored(registry: &Fixture) {
@@ -92,22 +123,26 @@ async fn a_body_that_breaks_off_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn an_upload_that_finds_no_room_is_refused_before_its_body_is_read() {
+    let uploads = Uploads { in_flight_bytes: Some(1), ..Uploads::default() };
+    let registry = Fixture::with(|config| config, |builder| builder.uploads(uploads)).await;
+    let begun = Request::put("/api/v1/crates/new").header("authorization", &registry.alice);
+    let begun = begun.body(Stalled(Some(Bytes::from_static(b"\x02")))).unwrap();
+    let mut begun = Box::pin(registry.service.handle(begun));
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(begun.as_mut().poll(&mut context).is_pending());
+
+    let answer = send(&registry, Unread).await;
+    answer.assert_refused(503, "server is busy, try again");
+    assert_eq!(answer.header("retry-after"), "1");
+    assert_eq!(answer.header("connection"), "close");
+
+    drop(begun);
+    registry.publish("foo", "1.0.0").await.assert_ok(PUBLISHED);
+}
+
+#[tokio::test]
 async fn a_client_that_goes_away_leaves_nothing() {
-    /// Gives one piece and then never anything.
-    struct Stalled(Option<Bytes>);
-    impl http_body::Body for Stalled {
-        type Data = Bytes;
-        type Error = BoxError;
-        fn poll_frame(
-            mut self: Pin<&mut Self>,
-            _: &mut Context<'_>,
-        ) -> Poll<Option<Result<http_body::Frame<Bytes>, BoxError>>> {
-            match self.0.take() {
-                Some(data) => Poll::Ready(Some(Ok(http_body::Frame::data(data)))),
-                None => Poll::Pending,
-            }
-        }
-    }
     let registry = Fixture::public().await;
     let body = publish_body("foo", "1.0.0");
     let stalled = Stalled(Some(Bytes::copy_from_slice(&body[..body.len() - 1])));

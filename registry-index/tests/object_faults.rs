@@ -177,7 +177,7 @@ fn alice() -> Caller {
 }
 
 async fn publish_to(registry: &Registry, version: &str) -> Result<(), PublishError> {
-    let mut publish = registry.begin_publish(alice(), None)?;
+    let mut publish = registry.begin_publish(alice(), None).await?;
     publish.write(&publish_body("foo", version)).await?;
     publish.finish().await.map(drop)
 }

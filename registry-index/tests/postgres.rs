@@ -373,7 +373,7 @@ fn a_publish_whose_answer_is_lost_ends_well() {
             .build();
         let anyone = || Caller::from(Principal::from(alice()));
         let publish = async |version: &str| {
-            let mut publish = registry.begin_publish(anyone(), None).unwrap();
+            let mut publish = registry.begin_publish(anyone(), None).await.unwrap();
             publish.write(&publish_body("foo", version)).await.unwrap();
             publish.finish().await
         };

@@ -11,6 +11,7 @@ use registry_core::{
     Index,
     auth::TokenTransfer,
     search::{NameSearch, Search},
+    store::SpoolFolder,
 };
 use registry_index::{
     fs::{Difference, FolderIndex},
@@ -116,6 +117,17 @@ pub(crate) fn storage_options(
     let options = options.collect::<Result<Vec<_>, _>>();
     let options = options.map_err(|source| Error::StorageOption { flag, source })?;
     Ok(options.into_iter().flatten().collect())
+}
+
+/// Where crate files are collected on their way to `url`: if that is a folder, in the same file
+/// system, so that they need not be copied.
+pub(crate) fn spool(url: &StorageUrl, data: &Path) -> Result<SpoolFolder, Error> {
+    let path = match url {
+        StorageUrl::Folder(path) => path.join(".spool"),
+        _ => data.join("spool"),
+    };
+    let place = path.display().to_string();
+    SpoolFolder::open(path).map_err(|source| Error::Open { place, source: source.into() })
 }
 
 /// Fails if there is nothing to read: opening would make a new one, of a slip in a path.

@@ -12,21 +12,30 @@ use tokio::time::{Instant, Sleep};
 
 /// Longest wait for the next piece of a body.
 const IDLE: Duration = Duration::from_secs(10);
-/// Longest time a whole body may take.
+/// Longest time a whole body may take, if it is a short one.
 const TOTAL: Duration = Duration::from_secs(60);
+/// Fewest bytes of a longer one that come in a second. A crate file of 10 MiB has a minute then, and
+/// one of 1 GiB an hour and a half.
+const LEAST_RATE: u64 = 192 * 1024;
 
 /// A body that fails when its sender stalls: somebody who sends a byte a minute would hold a
 /// connection and the memory of an upload for as long as they please.
+///
+/// Its time begins when it is first asked for: whoever has to wait for room has not begun to send.
 #[derive(Debug)]
 pub(crate) struct PunctualBody<B> {
     inner: B,
-    end: Instant,
+    time: Duration,
+    end: Option<Instant>,
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
-impl<B> PunctualBody<B> {
-    pub(crate) fn new(inner: B) -> Self {
-        Self { inner, end: Instant::now() + TOTAL, waiting: None }
+impl<B: Body> PunctualBody<B> {
+    /// No body may be longer than `max_bytes`, whatever its length is said to be.
+    pub(crate) fn new(inner: B, max_bytes: u64) -> Self {
+        let bytes = inner.size_hint().upper().unwrap_or(max_bytes).min(max_bytes);
+        let time = TOTAL.max(Duration::from_secs(bytes / LEAST_RATE));
+        Self { inner, time, end: None, waiting: None }
     }
 }
 
@@ -35,9 +44,11 @@ impl<B> PunctualBody<B> {
 #[error(
     "the request body stalled: each piece of it must come within {} seconds, the whole within {}",
     IDLE.as_secs(),
-    TOTAL.as_secs()
+    time.as_secs()
 )]
-struct Stalled;
+struct Stalled {
+    time: Duration,
+}
 
 impl<B: Body + Unpin> Body for PunctualBody<B>
 where
@@ -50,14 +61,16 @@ where
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, BoxError>>> {
+        let (now, time) = (Instant::now(), self.time);
+        let end = *self.end.get_or_insert(now + time);
         if let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(cx) {
             self.waiting = None;
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
-        let until = self.end.min(Instant::now() + IDLE);
+        let until = end.min(now + IDLE);
         let waiting = self.waiting.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
         ready!(waiting.as_mut().poll(cx));
-        Poll::Ready(Some(Err(Stalled.into())))
+        Poll::Ready(Some(Err(Stalled { time }.into())))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -78,12 +91,16 @@ mod tests {
     use super::*;
 
     /// Sends a byte each time the interval has passed, for ever.
-    struct Dripping(tokio::time::Interval);
+    struct Dripping {
+        interval: tokio::time::Interval,
+        length: Option<u64>,
+    }
 
     impl Dripping {
-        fn every(interval: Duration) -> PunctualBody<Self> {
+        fn every(interval: Duration, length: Option<u64>) -> PunctualBody<Self> {
             let start = Instant::now() + interval;
-            PunctualBody::new(Self(tokio::time::interval_at(start, interval)))
+            let interval = tokio::time::interval_at(start, interval);
+            PunctualBody::new(Self { interval, length }, 60 << 20)
         }
     }
 
@@ -94,7 +111,11 @@ mod tests {
             mut self: Pin<&mut Self>,
             cx: &mut Context<'_>,
         ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-            self.0.poll_tick(cx).map(|_| Some(Ok(Frame::data(Bytes::from_static(b".")))))
+            let tick = self.interval.poll_tick(cx);
+            tick.map(|_| Some(Ok(Frame::data(Bytes::from_static(b".")))))
+        }
+        fn size_hint(&self) -> SizeHint {
+            self.length.map(SizeHint::with_exact).unwrap_or_default()
         }
     }
 
@@ -110,13 +131,32 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_sender_who_pauses_too_long_is_dropped() {
-        let (pieces, after) = pieces(Dripping::every(Duration::from_secs(11))).await;
+        let (pieces, after) = pieces(Dripping::every(Duration::from_secs(11), None)).await;
         assert_eq!((pieces, after.as_secs()), (0, 10));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_sender_who_drips_is_dropped_in_the_end() {
-        let (pieces, after) = pieces(Dripping::every(Duration::from_secs(9))).await;
-        assert_eq!((pieces, after.as_secs()), (6, 60));
+        const MIB: u64 = 1 << 20;
+        for (length, seconds) in [
+            (Some(100), 60),
+            (Some(11 * MIB), 60),
+            (Some(30 * MIB), 160),
+            // As long as a body may be at most.
+            (Some(u64::MAX), 320),
+            (None, 320),
+        ] {
+            let body = Dripping::every(Duration::from_secs(9), length);
+            let (pieces, after) = pieces(body).await;
+            assert_eq!((pieces, after.as_secs()), (seconds as usize / 9, seconds), "{length:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_time_begins_with_the_first_look() {
+        let body = Dripping::every(Duration::from_secs(59), Some(100));
+        tokio::time::advance(Duration::from_secs(58)).await;
+        let (pieces, after) = pieces(body).await;
+        assert_eq!((pieces, after.as_secs()), (1, 11));
     }
 }

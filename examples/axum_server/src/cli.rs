@@ -10,6 +10,7 @@ use crate::{
     import::ImportArgs,
     index_line::IndexLineArgs,
     layers::{CacheArgs, MirrorArgs},
+    size::{Size, crate_size},
     url::UrlText,
 };
 
@@ -106,6 +107,19 @@ pub(crate) struct ServeArgs {
     /// Ask for a token at every read, not only at writes.
     #[arg(long, env = "REGISTRY_PRIVATE", value_parser = BoolishValueParser::new())]
     pub(crate) private: bool,
+    /// Largest crate file that may be published, as in 10M or 1G.
+    ///
+    /// Of what comes out of a file, 512 MiB or 20 times its size are taken, which is what cargo
+    /// unpacks.
+    #[arg(long, value_name = "SIZE", env = "REGISTRY_MAX_CRATE_SIZE", default_value = "10M")]
+    #[arg(value_parser = crate_size)]
+    pub(crate) max_crate_size: u32,
+    /// Most bytes of publishes under way at a time, as in 500M; default: 16 of the largest size.
+    ///
+    /// Further ones wait for half a minute and are refused then. Crate files above 1 MiB are on
+    /// disk until they are stored: this is what they take of it.
+    #[arg(long, value_name = "SIZE", env = "REGISTRY_MAX_UPLOAD_BYTES_IN_FLIGHT")]
+    pub(crate) max_upload_bytes_in_flight: Option<Size>,
     /// Refuse every write, and tell clients of no web API.
     #[arg(long, env = "REGISTRY_READ_ONLY", value_parser = BoolishValueParser::new())]
     pub(crate) read_only: bool,

@@ -5,33 +5,28 @@ use axum::{
     body::Body,
     extract::Request,
     http::{HeaderValue, StatusCode, header},
-    middleware::{from_fn, from_fn_with_state, map_request},
+    middleware::{from_fn, map_request},
     response::{Redirect, Response},
     routing::get,
 };
 use registry_core::{Echo, Registry};
 use registry_http::RegistryService;
 
-use crate::{
-    body::PunctualBody,
-    log,
-    uploads::{self, Uploads},
-};
+use crate::{body::PunctualBody, log};
 
 /// The name of the one registry, and so the first segment of its paths.
 pub(crate) const REGISTRY: &str = "main";
 
-pub(crate) fn router(registry: Registry) -> Router {
+/// `max_body_bytes` is the longest body that anybody may send.
+pub(crate) fn router(registry: Registry, max_body_bytes: u64) -> Router {
     let help = registry.config().login_url();
     Router::new()
         .route("/", get(async move || Redirect::temporary(&help)))
         .nest_service(&format!("/{REGISTRY}"), RegistryService::new(registry))
         .fallback(nothing_here)
-        // Inside the next one: whoever waits has not begun to send.
-        .layer(map_request(async |request: Request| {
-            request.map(|body| Body::new(PunctualBody::new(body)))
+        .layer(map_request(move |request: Request| async move {
+            request.map(|body| Body::new(PunctualBody::new(body, max_body_bytes)))
         }))
-        .layer(from_fn_with_state(Uploads::new(), uploads::in_turn))
         .layer(from_fn(log::request))
 }
 

@@ -17,7 +17,10 @@ use hyper_util::{
     server::graceful::{GracefulConnection, GracefulShutdown},
     service::TowerToHyperService,
 };
-use registry_core::{CrateStore, Registry, RegistryConfig, auth::TokenAuthenticator};
+use registry_core::{
+    CrateStore, Registry, RegistryConfig, ValidationRules, auth::TokenAuthenticator,
+    registry::Uploads,
+};
 use registry_storage::StorageUrl;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -25,12 +28,12 @@ use tokio::{
 };
 
 use crate::{
-    backends::OpenIndex,
+    backends::{OpenIndex, spool},
     cli::ServeArgs,
     error::Error,
     linger::{Lingering, UnreadBody},
-    offload::BlockingThreads,
     routes::{self, REGISTRY},
+    runtime::TokioRuntime,
     stream::PunctualStream,
     verify_on_read::verified,
     welcome::{TokenPlace, Welcome},
@@ -92,16 +95,29 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
         // Whoever is served the folder by another server finds this one for the rest.
         folder.write_config(&config).await.map_err(Error::WriteConfig)?;
     }
+    let rules = ValidationRules::private().with_max_crate_bytes(args.max_crate_size);
+    let max_body_bytes = rules.max_body_bytes();
+    let uploads = Uploads {
+        in_flight_bytes: args.max_upload_bytes_in_flight.map(|size| size.bytes),
+        folder: match config.is_read_only() {
+            true => None,
+            false => Some(spool(&storage, &args.index.data.folder)?),
+        },
+        ..Uploads::default()
+    };
     let served = opened.cached(Duration::from_secs(args.max_staleness));
     let registry = Registry::builder(config, served.index.clone(), crates)
         .search(opened.search(served.index.clone()))
         .authenticator(TokenAuthenticator::new(opened.tokens()))
-        .offload(BlockingThreads::new())
+        .rules(rules)
+        .uploads(uploads)
+        .runtime(TokioRuntime::new())
         .build();
 
     let stop = stop_signal()?;
     print_welcome(address, registry.config(), &TokenPlace::of(&args.index)?);
-    run(listener, routes::router(registry), stop, Duration::from_secs(args.drain)).await;
+    run(listener, routes::router(registry, max_body_bytes), stop, Duration::from_secs(args.drain))
+        .await;
     Ok(())
 }
 

@@ -29,7 +29,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         Err(ReadError::UnknownCrate { .. }) => 0,
         Err(error) => return Err(error.into()),
     };
-    let mut publish = registry.begin_publish(alice.clone(), None)?;
+    let mut publish = registry.begin_publish(alice.clone(), None).await?;
     publish.write(&publish_body("counter", &format!("{}.0.0", published + 1))).await?;
     publish.finish().await?;
 

@@ -29,7 +29,7 @@ async fn main() -> Result<(), Error> {
 
     // By calls: no token is needed where the caller is known.
     let alice = Owner { id: 1, login: Login::new("alice")?, name: None };
-    let mut publish = registry.begin_publish(Caller::from(Principal::from(alice)), None)?;
+    let mut publish = registry.begin_publish(Caller::from(Principal::from(alice)), None).await?;
     publish.write(&publish_body("called", "0.1.0")).await?;
     publish.finish().await?;
 

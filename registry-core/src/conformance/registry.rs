@@ -167,7 +167,7 @@ async fn publish(
     caller: Caller,
     body: &[u8],
 ) -> Result<Published, PublishError> {
-    let mut publish = registry.begin_publish(caller, Some(body.len() as u64))?;
+    let mut publish = registry.begin_publish(caller, Some(body.len() as u64)).await?;
     for chunk in body.chunks(1000) {
         publish.write(chunk).await?;
     }

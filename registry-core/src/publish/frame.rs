@@ -13,7 +13,9 @@ use crate::{
 /// Publish.
 ///
 /// Does no I/O. Memory grows with what has arrived, never with what a length claims: whatever the
-/// sizes of the pieces, at most 64 KiB are held beyond the bytes received.
+/// sizes of the pieces, at most 64 KiB are held beyond the bytes received. Whoever does not want a
+/// large file in memory takes what has been collected of it as it comes:
+/// [`UploadDecoder::take_collected`].
 ///
 /// ```
 /// use registry_core::publish::{UploadDecoder, ValidationRules};
@@ -46,7 +48,7 @@ enum State {
     MetadataLength(Prefix),
     Metadata { buffer: Vec<u8>, missing: usize },
     FileLength(Prefix),
-    File { segment: Vec<u8>, missing: usize },
+    File { len: u32, segment: Vec<u8>, missing: usize },
     Refused(FrameError),
 }
 
@@ -55,9 +57,9 @@ enum State {
 pub struct Upload {
     /// The client's JSON.
     pub metadata: Bytes,
-    /// The crate file.
+    /// The crate file, but for what was taken of it before.
     pub file: CrateBody,
-    /// Checksum of the crate file.
+    /// Checksum of the whole crate file.
     pub checksum: Checksum,
 }
 
@@ -140,9 +142,10 @@ impl UploadDecoder {
                             return Err(FrameError::Trailing { bytes: rest - u64::from(length) });
                         }
                     }
-                    self.state = State::File { segment: Vec::new(), missing: length as usize };
+                    let missing = length as usize;
+                    self.state = State::File { len: length, segment: Vec::new(), missing };
                 }
-                State::File { segment, missing } => {
+                State::File { segment, missing, .. } => {
                     self.hasher.update(&chunk[..chunk.len().min(*missing)]);
                     while *missing > 0 && !chunk.is_empty() {
                         if segment.len() == segment.capacity() {
@@ -169,6 +172,31 @@ impl UploadDecoder {
         self.metadata.as_ref()
     }
 
+    /// Length of the crate file in bytes, as its prefix says, once that has arrived.
+    pub fn file_len(&self) -> Option<u32> {
+        match self.state {
+            State::File { len, .. } => Some(len),
+            _ => None,
+        }
+    }
+
+    /// How many bytes of the crate file are held in memory.
+    pub fn collected(&self) -> usize {
+        let State::File { segment, .. } = &self.state else { return 0 };
+        self.segments.iter().map(Bytes::len).sum::<usize>() + segment.len()
+    }
+
+    /// Takes what is held of the crate file. What comes next goes on where it ends.
+    pub fn take_collected(&mut self) -> CrateBody {
+        let mut segments = std::mem::take(&mut self.segments);
+        if let State::File { segment, .. } = &mut self.state
+            && !segment.is_empty()
+        {
+            segments.push(std::mem::take(segment).into());
+        }
+        segments.into()
+    }
+
     /// Ends the body.
     ///
     /// # Errors
@@ -181,20 +209,12 @@ impl UploadDecoder {
             }
             State::FileLength(_) => Err(FrameError::FilePrefix),
             State::Refused(error) => Err(error),
-            State::File { segment, missing } => {
-                let received = self.segments.iter().map(Bytes::len).sum::<usize>() + segment.len();
-                if missing > 0 {
-                    return Err(FrameError::FileLength { claimed: claimed(received, missing) });
-                }
-                if !segment.is_empty() {
-                    self.segments.push(segment.into());
-                }
-                Ok(Upload {
-                    metadata: self.metadata.expect("the metadata stands before the file"),
-                    file: self.segments.into(),
-                    checksum: self.hasher.finish(),
-                })
-            }
+            State::File { len, missing: 1.., .. } => Err(FrameError::FileLength { claimed: len }),
+            State::File { .. } => Ok(Upload {
+                file: self.take_collected(),
+                metadata: self.metadata.expect("the metadata stands before the file"),
+                checksum: self.hasher.finish(),
+            }),
         }
     }
 
@@ -378,6 +398,32 @@ mod tests {
         assert_eq!(decoder.metadata(), None);
         decoder.decode(b"}").unwrap();
         assert_eq!(decoder.metadata(), Some(&Bytes::from("{}")));
+    }
+
+    #[test]
+    fn a_file_may_be_taken_as_it_comes() {
+        let mut decoder = UploadDecoder::new(&ValidationRules::private(), None).unwrap();
+        let mut taken = Vec::new();
+        assert_eq!((decoder.file_len(), decoder.collected()), (None, 0));
+        assert!(decoder.take_collected().is_empty());
+        for (chunk, collected) in
+            [(&b"\x02\0\0\0{}\x06\0\0\0"[..], 0), (b"a", 1), (b"bc", 3), (b"", 0), (b"de", 2)]
+        {
+            decoder.decode(chunk).unwrap();
+            assert_eq!((decoder.file_len(), decoder.collected()), (Some(6), collected));
+            if collected > 2 {
+                taken.push(decoder.take_collected().to_bytes().unwrap());
+            }
+        }
+        let mut early = UploadDecoder::new(&ValidationRules::private(), None).unwrap();
+        early.decode(b"\x02\0\0\0{}\x06\0\0\0abc").unwrap();
+        early.take_collected();
+        assert_eq!(early.finish().map(drop), Err(FrameError::FileLength { claimed: 6 }));
+        decoder.decode(b"f").unwrap();
+        let upload = decoder.finish().unwrap();
+        assert_eq!(taken, ["abc"]);
+        assert_eq!(upload.file.to_bytes().unwrap(), "def");
+        assert_eq!(upload.checksum, Checksum::of("abcdef"));
     }
 
     proptest! {

@@ -98,7 +98,8 @@ impl Release {
         let root = archive::find_root(&file, rules)?;
         let manifest = Manifest::parse(&archive::check(&file, &root, rules)?.manifest, rules)?;
         let metadata = Metadata::of_manifest(manifest, rules)?;
-        let checksum = Checksum::of_reader(file.reader()).map_err(archive::ArchiveError::from)?;
+        let checksum = Checksum::of_reader(file.reader())
+            .map_err(|error| archive::ArchiveError::unreadable(&error))?;
         Self::validate(&metadata, file, checksum, rules, config)
     }
 

@@ -13,14 +13,16 @@ use crate::name::CanonicalName;
 /// ```
 /// use registry_core::publish::ValidationRules;
 ///
-/// let rules = ValidationRules { max_crate_bytes: 64 << 20, ..ValidationRules::private() };
+/// let rules = ValidationRules { max_keywords: 10, ..ValidationRules::private() };
+/// let rules = rules.with_max_crate_bytes(64 << 20);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValidationRules {
     /// Largest `.crate` file accepted, in bytes. Default 10 MiB.
     ///
     /// Compared with the length prefix before any of the file is read, so an oversized upload costs
-    /// the server its metadata and no more. Source: ours; crates.io has the same.
+    /// the server its metadata and no more. What may come out of a file is a limit of its own:
+    /// [`ValidationRules::with_max_crate_bytes`] raises both. Source: ours; crates.io has the same.
     pub max_crate_bytes: u32,
     /// Largest metadata JSON accepted, in bytes. Default 1 MiB. Source: crates.io.
     pub max_metadata_bytes: u32,
@@ -126,6 +128,15 @@ impl ValidationRules {
         Self { descriptive: Descriptive::CratesIo, ..Self::private() }
     }
 
+    /// Takes crate files of up to so many bytes, and of what comes out of them as much as cargo
+    /// unpacks: 512 MiB or 20 times the file. Source: cargo, `max_unpack_size`.
+    #[must_use]
+    pub fn with_max_crate_bytes(self, max_crate_bytes: u32) -> Self {
+        let unpacked_by_cargo = (512 << 20).max(20 * u64::from(max_crate_bytes));
+        let max_unpacked_bytes = self.max_unpacked_bytes.max(unpacked_by_cargo);
+        Self { max_crate_bytes, max_unpacked_bytes, ..self }
+    }
+
     /// Whether nobody may publish under `name`.
     pub(super) fn is_reserved(&self, name: &CanonicalName) -> bool {
         reserved::is_reserved(name) || self.reserved_names.contains(name)
@@ -133,7 +144,7 @@ impl ValidationRules {
 
     /// Longest publish body that can be within the limits, in bytes: both lengths, the metadata and
     /// the crate file.
-    pub(super) fn max_body_bytes(&self) -> u64 {
+    pub fn max_body_bytes(&self) -> u64 {
         8 + u64::from(self.max_metadata_bytes) + u64::from(self.max_crate_bytes)
     }
 }

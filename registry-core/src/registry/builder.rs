@@ -2,7 +2,9 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
-use super::{Inline, Offload, Parts, Registry, clock::Clock, queue::WriteQueues};
+use super::{
+    Inline, Parts, Registry, Runtime, Uploads, budget::Budget, clock::Clock, queue::WriteQueues,
+};
 use crate::{
     auth::{AuthError, Authenticator, Authorizer, Credential, OwnersMayWrite, Principal},
     config::RegistryConfig,
@@ -40,7 +42,9 @@ impl RegistryBuilder {
             rules: Arc::new(ValidationRules::private()),
             policies: Vec::new(),
             observers: Vec::new(),
-            offload: Arc::new(Inline),
+            runtime: Arc::new(Inline),
+            uploads: Uploads::default(),
+            budget: Arc::new(Budget::new(0)),
             writers: WriteQueues::default(),
             file_age_limit: Self::FILE_AGE_LIMIT,
             clock: Clock::default(),
@@ -89,10 +93,17 @@ impl RegistryBuilder {
         self
     }
 
-    /// Where long computations run. Default: [`Inline`].
+    /// What runs long work, and waits. Default: [`Inline`].
     #[must_use]
-    pub fn offload(mut self, offload: impl Offload) -> Self {
-        self.0.offload = Arc::new(offload);
+    pub fn runtime(mut self, runtime: impl Runtime) -> Self {
+        self.0.runtime = Arc::new(runtime);
+        self
+    }
+
+    /// How much of uploads is held at a time, and where. Default: [`Uploads::default`].
+    #[must_use]
+    pub fn uploads(mut self, uploads: Uploads) -> Self {
+        self.0.uploads = uploads;
         self
     }
 
@@ -115,7 +126,9 @@ impl RegistryBuilder {
     }
 
     /// The registry.
-    pub fn build(self) -> Registry {
+    pub fn build(mut self) -> Registry {
+        let bytes = self.0.uploads.in_flight_bytes(&self.0.rules);
+        self.0.budget = Arc::new(Budget::new(bytes));
         Registry { parts: Arc::new(self.0) }
     }
 }

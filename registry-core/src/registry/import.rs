@@ -2,7 +2,7 @@ use std::{collections::HashSet, io, time::SystemTime};
 
 use semver::Version;
 
-use super::{Registry, WriteError, new_files::NewFiles, offload, write::Right};
+use super::{Registry, WriteError, new_files::NewFiles, runtime, write::Right};
 use crate::{
     checksum::Checksum,
     entry::IndexLine,
@@ -110,7 +110,7 @@ impl Import {
         let file = file.ok_or(LeftOut::NoFile)?;
         let parts = &self.registry.parts;
         let body = file.clone();
-        let found = offload::run(&*parts.offload, move || Checksum::of_reader(body.reader())).await;
+        let found = runtime::run(&*parts.runtime, move || Checksum::of_reader(body.reader())).await;
         let found = found.ok_or(ImportError::Interrupted)?.map_err(ImportError::File)?;
         let expected = line.checksum();
         if found != expected {
@@ -159,7 +159,7 @@ impl Import {
     async fn read_about(&self, line: &IndexLine, file: CrateBody) -> Result<About, ImportError> {
         let parts = &self.registry.parts;
         let (rules, root) = (parts.rules.clone(), format!("{}-{}", line.name(), line.version()));
-        let about = offload::run(&*parts.offload, move || read_about(&file, &root, &rules)).await;
+        let about = runtime::run(&*parts.runtime, move || read_about(&file, &root, &rules)).await;
         about.ok_or(ImportError::Interrupted)
     }
 }

@@ -1,11 +1,17 @@
-use std::time::SystemTime;
+use std::{
+    future::{Future as _, poll_fn},
+    io,
+    pin::pin,
+    task::Poll,
+    time::SystemTime,
+};
 
-use super::{Registry, WriteError, offload, write::Right};
+use super::{Registry, WriteError, budget::Reservation, runtime, uploads::Incoming, write::Right};
 use crate::{
     auth::{Action, Caller, Principal},
     index::IndexError,
     policy::{Rejection, Warning},
-    publish::{FrameError, Invalid, LineError, Metadata, Release, UploadDecoder},
+    publish::{ArchiveError, FrameError, Invalid, LineError, Metadata, Release, UploadDecoder},
     record::{Change, CrateRecord, ReleaseRecord, ReleaseState},
     store::{CrateKey, StoreError},
 };
@@ -13,10 +19,14 @@ use crate::{
 impl Registry {
     /// Begins a publish, before its body is read. `content_length` is what the client says of it.
     ///
+    /// Waits until there is room for a body of that length, or for the largest one if it is not
+    /// known; see [`Uploads`](super::Uploads).
+    ///
     /// # Errors
     /// [`PublishError::Write`] if the caller is nobody or the registry read-only,
-    /// [`PublishError::Frame`] if the body would be too large.
-    pub fn begin_publish(
+    /// [`PublishError::Frame`] if the body would be too large, [`PublishError::Busy`] if there was
+    /// no room in time.
+    pub async fn begin_publish(
         &self,
         caller: Caller,
         content_length: Option<u64>,
@@ -24,9 +34,26 @@ impl Registry {
         self.check_writable()?;
         let principal = caller.principal().map_err(WriteError::from)?.clone();
         let decoder = UploadDecoder::new(&self.parts.rules, content_length)?;
-        Ok(Publish { registry: self.clone(), caller, principal, decoder, metadata: None })
+        let bytes = content_length.unwrap_or_else(|| self.parts.rules.max_body_bytes());
+        let reservation = self.reserve(bytes).await.ok_or(PublishError::Busy)?;
+        let incoming = Incoming::new(&self.parts.uploads, reservation);
+        Ok(Publish { registry: self.clone(), caller, principal, decoder, incoming, metadata: None })
+    }
+
+    /// Waits for room, but not for ever.
+    async fn reserve(&self, bytes: u64) -> Option<Reservation> {
+        let mut room = pin!(self.parts.budget.reserve(bytes));
+        let mut end = pin!(self.parts.runtime.sleep(self.parts.uploads.patience));
+        poll_fn(|cx| match room.as_mut().poll(cx) {
+            Poll::Ready(reservation) => Poll::Ready(Some(reservation)),
+            Poll::Pending => end.as_mut().poll(cx).map(|()| None),
+        })
+        .await
     }
 }
+
+/// Bytes of a body that are taken apart at a time, however large the pieces are that it comes in.
+const DECODED_BYTES: usize = 256 * 1024;
 
 /// A publish under way. Dropped before [`Publish::finish`], it leaves no trace.
 #[derive(Debug)]
@@ -35,6 +62,7 @@ pub struct Publish {
     caller: Caller,
     principal: Principal,
     decoder: UploadDecoder,
+    incoming: Incoming,
     metadata: Option<Metadata>,
 }
 
@@ -42,13 +70,19 @@ impl Publish {
     /// Takes the next bytes of the body.
     ///
     /// Once the metadata is complete, rights and duplicates are checked: whoever may not publish
-    /// is told before the crate file is read.
+    /// is told before the crate file is read. A large file goes to the spool meanwhile.
     ///
     /// # Errors
-    /// [`PublishError`]: the publish is over, and the rest of the body is not wanted.
+    /// [`PublishError`]: the publish is over, and the rest of the body is not wanted. It is also
+    /// over if the future is dropped.
     pub async fn write(&mut self, chunk: &[u8]) -> Result<(), PublishError> {
-        self.decoder.decode(chunk)?;
-        self.check_metadata().await
+        for piece in chunk.chunks(DECODED_BYTES) {
+            self.decoder.decode(piece)?;
+            self.check_metadata().await?;
+            let runtime = self.registry.parts.runtime.clone();
+            self.incoming.take(&mut self.decoder, &*runtime).await?;
+        }
+        Ok(())
     }
 
     /// Checks the metadata once they are there, and until they have passed.
@@ -85,16 +119,20 @@ impl Publish {
     pub async fn finish(mut self) -> Result<Published, PublishError> {
         // A `write` that failed or was dropped has left it undone.
         self.check_metadata().await?;
-        let Self { registry, caller, principal, decoder, metadata } = self;
+        let Self { registry, caller, principal, decoder, incoming, metadata } = self;
         let parts = &registry.parts;
         let upload = decoder.finish()?;
         let metadata = metadata.expect("a finished frame has metadata, and they have passed");
+        let (file, reservation) = incoming.finish(upload.file, &*parts.runtime).await?;
 
         let (rules, config) = (parts.rules.clone(), parts.config.clone());
-        let validate =
-            move || Release::validate(&metadata, upload.file, upload.checksum, &rules, &config);
+        let held = reservation.clone();
+        let validate = move || {
+            let _held = held;
+            Release::validate(&metadata, file, upload.checksum, &rules, &config)
+        };
         let release =
-            offload::run(&*parts.offload, validate).await.ok_or(PublishError::Interrupted)??;
+            runtime::run(&*parts.runtime, validate).await.ok_or(PublishError::Interrupted)??;
         let warnings = registry.review(&release).await?;
 
         let entry = release.entry();
@@ -132,6 +170,7 @@ impl Publish {
             })
             .await?
             .expect("a publish that is not refused is a change");
+        drop(reservation);
         Ok(Published { change, warnings })
     }
 }
@@ -164,27 +203,43 @@ pub struct Published {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PublishError {
+    /// Too much is being uploaded by others; try again.
+    #[error("no room for the upload was given up by others in time")]
+    Busy,
     /// The body is not a publish body, or too large.
     #[error(transparent)]
     Frame(#[from] FrameError),
     /// The release breaks a rule.
     #[error(transparent)]
-    Invalid(#[from] Invalid),
+    Invalid(Invalid),
     /// A policy does not want it.
     #[error(transparent)]
     Rejected(#[from] Rejection),
     /// The caller may not publish it, or the crate's state does not allow it.
     #[error(transparent)]
     Write(#[from] WriteError),
-    /// The crate store failed.
+    /// The crate store failed, or the spool in front of it.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The release has no line that an index may hold: a bug, found before it could do harm.
     #[error(transparent)]
     Line(#[from] LineError),
-    /// The validation did not come to its end: a bug, or a runtime that is shutting down.
-    #[error("the validation was interrupted")]
+    /// The upload was not written to its end, or its validation did not come to one: a bug, or a
+    /// runtime that is shutting down.
+    #[error("the publish was interrupted")]
     Interrupted,
+}
+
+impl From<Invalid> for PublishError {
+    fn from(invalid: Invalid) -> Self {
+        match invalid {
+            // Not the publisher's doing.
+            Invalid::Archive(ArchiveError::Unreadable { kind, reason }) => {
+                StoreError::failed("spool", io::Error::new(kind, reason)).into()
+            }
+            invalid => Self::Invalid(invalid),
+        }
+    }
 }
 
 impl From<IndexError> for PublishError {

@@ -1,14 +1,10 @@
 //! A crate file on its way into a store.
 
-use std::{
-    fmt,
-    fs::File,
-    io,
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex},
-};
+use std::{fmt, io, sync::Arc};
 
 use bytes::{Buf, Bytes};
+
+use super::SpooledFile;
 
 /// The bytes of a crate file on its way into a store. Clones share them.
 #[derive(Clone)]
@@ -16,6 +12,9 @@ pub struct CrateBody {
     place: BodyPlace,
     len: u64,
 }
+
+/// Bytes that are read at a time to be written elsewhere.
+const COPY_BYTES: usize = 256 * 1024;
 
 /// Where the bytes of a [`CrateBody`] are.
 #[derive(Clone, Debug)]
@@ -28,12 +27,12 @@ pub enum BodyPlace {
 }
 
 impl CrateBody {
-    /// A body in a temporary file, which is as long as the body.
+    /// A body in a temporary file, which is completely written and as long as the body.
     ///
     /// # Errors
     /// [`io::Error`] if its length cannot be read.
     pub fn spooled(file: SpooledFile) -> io::Result<Self> {
-        let len = file.file.metadata()?.len();
+        let len = file.file().metadata()?.len();
         Ok(Self { place: BodyPlace::Spool(Arc::new(file)), len })
     }
 
@@ -67,9 +66,29 @@ impl CrateBody {
         Ok(bytes.into())
     }
 
-    /// Reads the bytes from the first to the last. Blocks if they are in a file.
+    /// Writes the bytes from the first to the last. Blocks if they are in a file.
+    ///
+    /// # Errors
+    /// [`io::Error`] if they cannot be read or written.
+    pub fn write_to(&self, out: &mut impl io::Write) -> io::Result<()> {
+        if let BodyPlace::Memory(chunks) = &self.place {
+            return chunks.iter().try_for_each(|chunk| out.write_all(chunk));
+        }
+        let (mut reader, mut buffer) = (self.reader(), vec![0; COPY_BYTES]);
+        loop {
+            match io::Read::read(&mut reader, &mut buffer) {
+                Ok(0) => return Ok(()),
+                Ok(count) => out.write_all(&buffer[..count])?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Reads the bytes from the first to the last, or fails. Blocks if they are in a file.
     pub fn reader(&self) -> impl io::Read + Send + use<> {
-        BodyReader { place: self.place.clone(), piece: 0, current: Bytes::new(), offset: 0 }
+        let (place, len) = (self.place.clone(), self.len);
+        BodyReader { place, len, piece: 0, current: Bytes::new(), offset: 0 }
     }
 }
 
@@ -98,86 +117,9 @@ impl fmt::Debug for CrateBody {
     }
 }
 
-/// A temporary file, removed when the last body in it is gone.
-///
-/// A store in the same file system may rename it to its final place instead of copying it: what is
-/// read through [`SpooledFile::read_at`] stays the same.
-#[derive(Debug)]
-pub struct SpooledFile {
-    file: File,
-    path: PathBuf,
-    /// What came of bringing it to disk, once somebody has asked for it.
-    synced: Mutex<Option<Result<(), io::ErrorKind>>>,
-}
-
-impl SpooledFile {
-    /// Takes over the file that lies at `path`, opened for reading and completely written.
-    pub fn new(file: File, path: PathBuf) -> Self {
-        Self { file, path, synced: Mutex::new(None) }
-    }
-
-    /// Where the file lies, unless a store has renamed it.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// The open file. Its cursor belongs to nobody: read by [`SpooledFile::read_at`].
-    pub fn file(&self) -> &File {
-        &self.file
-    }
-
-    /// Brings the file to disk, if that has not been done. Blocks.
-    ///
-    /// # Errors
-    /// [`io::Error`] if the operating system says so, now or when it was first asked: it tells of
-    /// lost bytes only once, and another try would find nothing wrong.
-    pub fn sync(&self) -> io::Result<()> {
-        let mut synced = self.synced.lock().expect("nobody panics while holding it");
-        match *synced {
-            Some(Ok(())) => Ok(()),
-            Some(Err(kind)) => Err(kind.into()),
-            None => {
-                let done = self.file.sync_all();
-                *synced = Some(done.as_ref().copied().map_err(io::Error::kind));
-                done
-            }
-        }
-    }
-
-    /// Reads from `offset` on; how many bytes, 0 at the end. Blocks.
-    ///
-    /// # Errors
-    /// [`io::Error`] if the operating system says so.
-    pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        read_at(&self.file, buffer, offset)
-    }
-}
-
-impl Drop for SpooledFile {
-    fn drop(&mut self) {
-        // It is gone already if a store has renamed it; if it cannot be removed, the next start of
-        // whoever made it will.
-        let _ = std::fs::remove_file(&self.path);
-    }
-}
-
-#[cfg(unix)]
-fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-    std::os::unix::fs::FileExt::read_at(file, buffer, offset)
-}
-
-#[cfg(windows)]
-fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-    std::os::windows::fs::FileExt::seek_read(file, buffer, offset)
-}
-
-#[cfg(not(any(unix, windows)))]
-fn read_at(_: &File, _: &mut [u8], _: u64) -> io::Result<usize> {
-    Err(io::ErrorKind::Unsupported.into())
-}
-
 struct BodyReader {
     place: BodyPlace,
+    len: u64,
     piece: usize,
     current: Bytes,
     offset: u64,
@@ -197,7 +139,12 @@ impl io::Read for BodyReader {
                 Ok(count)
             }
             BodyPlace::Spool(file) => {
-                let count = file.read_at(buffer, self.offset)?;
+                let missing = usize::try_from(self.len - self.offset).unwrap_or(usize::MAX);
+                let wanted = buffer.len().min(missing);
+                let count = file.read_at(&mut buffer[..wanted], self.offset)?;
+                if count == 0 && wanted > 0 {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
                 self.offset += count as u64;
                 Ok(count)
             }
@@ -207,7 +154,10 @@ impl io::Read for BodyReader {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read as _, Write as _};
+    use std::{
+        fs::File,
+        io::{Read as _, Write as _},
+    };
 
     use super::*;
 
@@ -222,6 +172,9 @@ mod tests {
         let body: CrateBody = vec![Bytes::from("ab"), Bytes::new(), Bytes::from("cde")].into();
         assert_eq!((body.len(), body.is_empty()), (5, false));
         assert_eq!(text(&body), "abcde");
+        let mut written = Vec::new();
+        body.write_to(&mut written).unwrap();
+        assert_eq!(written, b"abcde");
         assert!(CrateBody::default().is_empty());
     }
 
@@ -233,12 +186,18 @@ mod tests {
         file.write_all(b"abcde").unwrap();
         let body = CrateBody::spooled(SpooledFile::new(file, path.clone())).unwrap();
         assert_eq!((body.len(), text(&body), text(&body)), (5, "abcde".into(), "abcde".into()));
+        let mut written = Vec::new();
+        body.write_to(&mut written).unwrap();
+        assert_eq!(written, b"abcde");
         let (clone, moved) = (body.clone(), folder.path().join("moved"));
         drop(body);
         assert_eq!(text(&clone), "abcde");
         assert!(path.exists());
         std::fs::rename(&path, &moved).unwrap();
         assert_eq!(text(&clone), "abcde");
+        File::options().write(true).open(&moved).unwrap().set_len(4).unwrap();
+        let cut = clone.to_bytes().unwrap_err();
+        assert_eq!(cut.kind(), io::ErrorKind::UnexpectedEof);
         drop(clone);
         assert!(moved.exists());
     }

@@ -4,7 +4,7 @@ use std::{
     collections::HashSet,
     fs::{self, File},
     hash::BuildHasher as _,
-    io::{self, Read as _, Write as _},
+    io,
     path::{Path, PathBuf},
     sync::Mutex,
     time::SystemTime,
@@ -13,9 +13,6 @@ use std::{
 use registry_core::store::{BodyPlace, CrateBody, SpooledFile};
 
 use super::{create, sync};
-
-/// Bytes that are copied at a time from one file to another.
-const COPY_BYTES: usize = 256 * 1024;
 
 /// The folder of a store.
 #[derive(Debug)]
@@ -100,7 +97,7 @@ fn move_in(spool: &SpooledFile, place: &Path) -> io::Result<bool> {
 fn copy_in(body: &CrateBody, place: &Path) -> io::Result<()> {
     let staged = staged_beside(place);
     let mut file = in_parent(place, || create_new(&staged))?;
-    let written = write(body, &mut file).and_then(|()| file.sync_all());
+    let written = body.write_to(&mut file).and_then(|()| file.sync_all());
     drop(file);
     let renamed = written.and_then(|()| fs::rename(&staged, place));
     if renamed.is_err() {
@@ -108,23 +105,6 @@ fn copy_in(body: &CrateBody, place: &Path) -> io::Result<()> {
         let _ = fs::remove_file(&staged);
     }
     renamed
-}
-
-fn write(body: &CrateBody, file: &mut File) -> io::Result<()> {
-    if let BodyPlace::Memory(chunks) = body.place() {
-        return chunks.iter().try_for_each(|chunk| file.write_all(chunk));
-    }
-    let (mut reader, mut buffer) = (body.reader(), vec![0; COPY_BYTES]);
-    let mut missing = body.len();
-    while missing > 0 {
-        let count = reader.read(&mut buffer)?;
-        missing = match count as u64 {
-            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            count => missing.checked_sub(count).ok_or(io::ErrorKind::InvalidData)?,
-        };
-        file.write_all(&buffer[..count])?;
-    }
-    Ok(())
 }
 
 /// Does something that needs the folder around `place`, which is made if it is not there.

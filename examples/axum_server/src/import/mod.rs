@@ -25,8 +25,8 @@ use crate::{
     cli::{IndexArgs, StorageArgs},
     error::{Error, causes},
     layers::MirrorArgs,
-    offload::BlockingThreads,
     progress::Progress,
+    runtime::TokioRuntime,
 };
 
 /// Crates on their way at a time. Each waits for the disk more than it works.
@@ -70,7 +70,7 @@ pub(crate) async fn import(args: ImportArgs) -> Result<End, Error> {
     let config = RegistryConfig::new("http://localhost").expect("a plain URL");
     let crates = args.mirror.around(args.storage.open(&args.index)?)?;
     let registry =
-        Registry::builder(config, index.index(), crates).offload(BlockingThreads::new()).build();
+        Registry::builder(config, index.index(), crates).runtime(TokioRuntime::new()).build();
     let owner = user(&*index.tokens(), &args.owner).await?;
     let mut left_out = files.left_out;
     left_out.append(&mut folder.left_out);

@@ -2,21 +2,19 @@ use std::io::{ErrorKind, Read, Write};
 
 use crate::common::{Answer, CrateFile, Server};
 
-/// How many publishes the server takes in at a time.
-const UPLOADS: usize = 16;
-
 #[test]
-fn publishes_beyond_a_number_wait_for_their_turn() {
-    let server = Server::start();
+fn publishes_beyond_the_bytes_in_flight_wait_for_their_turn() {
+    // Each of them alone is longer than that: there is room for one.
+    let server = Server::start_with(&["--max-upload-bytes-in-flight", "1K"]);
     let client = server.client_of("alice");
     let file = |number: usize| CrateFile::library(&format!("crate-{number}"), "1.0.0", b"");
-    let mut halves: Vec<_> = (0..UPLOADS).map(|it| client.half_a_publish(&file(it))).collect();
+    let (mut first, rest) = client.half_a_publish(&file(0));
 
-    let last = file(UPLOADS).frame();
-    let length = last.len().to_string();
+    let next = file(1).frame();
+    let length = next.len().to_string();
     let headers = [("content-length", length.as_str())];
     let mut waiting = client.begin("PUT", "/main/api/v1/crates/new", &headers);
-    waiting.write_all(&last).unwrap();
+    waiting.write_all(&next).unwrap();
     // Readers do not wait.
     assert_eq!(server.client().get("/main/index/config.json").status, 200);
     waiting.set_nonblocking(true).unwrap();
@@ -24,14 +22,24 @@ fn publishes_beyond_a_number_wait_for_their_turn() {
     assert_eq!(answer.kind(), ErrorKind::WouldBlock);
     waiting.set_nonblocking(false).unwrap();
 
-    let (mut first, rest) = halves.swap_remove(0);
     first.write_all(&rest).unwrap();
     assert_eq!(Answer::read(first).status, 200);
     assert_eq!(Answer::read(waiting).status, 200);
+    let found = server.client().get("/main/api/v1/crates?q=crate").json();
+    assert_eq!(found["meta"]["total"], 2);
+}
+
+#[test]
+fn many_publishes_are_taken_in_at_a_time() {
+    const UPLOADS: usize = 16;
+    let server = Server::start();
+    let client = server.client_of("alice");
+    let file = |number: usize| CrateFile::library(&format!("crate-{number}"), "1.0.0", b"");
+    let halves: Vec<_> = (0..UPLOADS).map(|it| client.half_a_publish(&file(it))).collect();
     for (mut half, rest) in halves {
         half.write_all(&rest).unwrap();
         assert_eq!(Answer::read(half).status, 200);
     }
     let found = server.client().get("/main/api/v1/crates?q=crate").json();
-    assert_eq!(found["meta"]["total"], UPLOADS + 1);
+    assert_eq!(found["meta"]["total"], UPLOADS);
 }

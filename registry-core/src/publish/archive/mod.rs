@@ -20,6 +20,17 @@ use self::{
 use super::rules::ValidationRules;
 use crate::{echo::Echo, store::CrateBody};
 
+/// Bytes that are read at a time, which a file in a spool is asked for.
+const READ_BYTES: usize = 64 * 1024;
+
+type Unpacked<R> = Limited<GzDecoder<BufReader<Source<R>>>>;
+
+/// A file as an archive, before anybody has looked into it.
+fn open(file: &CrateBody, rules: &ValidationRules) -> TarReader<Unpacked<impl Read + use<>>> {
+    let gzip = GzDecoder::new(BufReader::with_capacity(READ_BYTES, Source(file.reader())));
+    TarReader::new(Limited::new(gzip, file.len(), rules), rules.max_extension_bytes)
+}
+
 /// What the rest of validation needs of a crate file that has passed.
 #[derive(Debug)]
 pub(super) struct Archive {
@@ -37,8 +48,7 @@ pub(super) fn check(
     root: &str,
     rules: &ValidationRules,
 ) -> Result<Archive, ArchiveError> {
-    let gzip = GzDecoder::new(BufReader::new(file.reader()));
-    let mut tar = TarReader::new(Limited::new(gzip, file.len(), rules), rules.max_extension_bytes);
+    let mut tar = open(file, rules);
     let mut paths = Paths::new(root, rules);
     let mut manifests = Manifests::default();
     let mut entries = 0;
@@ -78,8 +88,7 @@ pub(super) fn find_manifest(
     root: &str,
     rules: &ValidationRules,
 ) -> Option<Vec<u8>> {
-    let gzip = GzDecoder::new(BufReader::new(file.reader()));
-    let mut tar = TarReader::new(Limited::new(gzip, file.len(), rules), rules.max_extension_bytes);
+    let mut tar = open(file, rules);
     let path = format!("{root}/Cargo.toml");
     for _ in 0..rules.max_entries {
         let member = tar.next_member().ok()??;
@@ -95,8 +104,7 @@ pub(super) fn find_manifest(
 /// The folder that the first member is in: the name of the package, with its version, in a file
 /// that passes [`check`].
 pub(super) fn find_root(file: &CrateBody, rules: &ValidationRules) -> Result<String, ArchiveError> {
-    let gzip = GzDecoder::new(BufReader::new(file.reader()));
-    let mut tar = TarReader::new(Limited::new(gzip, file.len(), rules), rules.max_extension_bytes);
+    let mut tar = open(file, rules);
     let member = tar.next_member()?.ok_or(ArchiveError::NoManifest)?;
     let path = std::str::from_utf8(&member.path);
     match path.ok().and_then(|path| path.split_once('/')) {
@@ -172,6 +180,24 @@ impl<R: Read> Read for Limited<R> {
     }
 }
 
+/// The bytes of a crate file. Says of an error that they could not be read, and that it is not
+/// about what they are.
+struct Source<R>(R);
+
+impl<R: Read> Read for Source<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer).map_err(|error| match error.kind() {
+            io::ErrorKind::Interrupted => error,
+            kind => io::Error::new(kind, Unreadable(error)),
+        })
+    }
+}
+
+/// The mark of such an error.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+struct Unreadable(io::Error);
+
 /// Why a crate file is not an archive that every reader reads alike.
 ///
 /// Paths and other values from the file are cut and escaped.
@@ -181,6 +207,14 @@ pub enum ArchiveError {
     /// Not one gzip member with a whole tar archive in it, or more than a limit allows.
     #[error("uploaded tarball is malformed or too large when decompressed")]
     Malformed,
+    /// The file could not be read, whatever is in it: nobody's fault who made it.
+    #[error("the crate file could not be read: {reason}")]
+    Unreadable {
+        /// What kind of failure it was.
+        kind: io::ErrorKind,
+        /// What the operating system said.
+        reason: String,
+    },
     /// Something is hidden behind the archive.
     #[error("crate file has data after the end of the archive")]
     DataAfterEnd,
@@ -245,9 +279,17 @@ pub enum ArchiveError {
     },
 }
 
-// All that can go wrong with bytes in memory is what they are.
+impl ArchiveError {
+    /// The error of a file that could not be read.
+    pub(super) fn unreadable(error: &io::Error) -> Self {
+        Self::Unreadable { kind: error.kind(), reason: error.to_string() }
+    }
+}
+
+// What is not said of the source is said of the bytes.
 impl From<io::Error> for ArchiveError {
-    fn from(_: io::Error) -> Self {
-        Self::Malformed
+    fn from(error: io::Error) -> Self {
+        let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+        inner.map_or(Self::Malformed, |Unreadable(error)| Self::unreadable(error))
     }
 }

@@ -175,7 +175,7 @@ impl Slow {
     fn publish(&self) -> Result<(), PublishError> {
         let publish = async {
             let caller = Caller::from(Principal::from(alice()));
-            let mut publish = self.registry.begin_publish(caller, None)?;
+            let mut publish = self.registry.begin_publish(caller, None).await?;
             publish.write(&publish_body("foo", "1.0.0")).await?;
             publish.finish().await.map(drop)
         };

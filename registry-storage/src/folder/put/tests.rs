@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{io::Write as _, time::Duration};
 
 use bytes::Bytes;
 
@@ -56,7 +56,7 @@ fn a_spooled_file_is_renamed_once_and_copied_after_that() {
     use std::os::unix::fs::MetadataExt as _;
     let (root, folder) = folder();
     let (spool, place) = (root.path().join("spool"), root.path().join("crates").join(PATH));
-    let content: Vec<u8> = (0..=255).cycle().take(3 * COPY_BYTES + 1).collect();
+    let content: Vec<u8> = (0..=255).cycle().take(1_000_000).collect();
     let body = spooled(&spool, &content);
     let BodyPlace::Spool(file) = body.place() else { panic!("it is in a file") };
     let day_ago = SystemTime::now() - Duration::from_secs(24 * 60 * 60);

@@ -1,16 +1,16 @@
-//! Where the registry does what takes long: unpacking and checking crate files.
+//! What the registry needs of tokio: threads for what takes long, and a clock.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use registry_core::registry::Offload;
+use registry_core::registry::Runtime;
 use tokio::sync::Semaphore;
 
 /// The runtime's threads for blocking work, some of them at a time: more would only take turns on
-/// the processors, each with a crate file in memory.
+/// the processors and the disk.
 #[derive(Debug)]
-pub(crate) struct BlockingThreads(Arc<Semaphore>);
+pub(crate) struct TokioRuntime(Arc<Semaphore>);
 
-impl BlockingThreads {
+impl TokioRuntime {
     pub(crate) fn new() -> Self {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         Self(Arc::new(Semaphore::new(2 * processors)))
@@ -18,7 +18,7 @@ impl BlockingThreads {
 }
 
 #[async_trait::async_trait]
-impl Offload for BlockingThreads {
+impl Runtime for TokioRuntime {
     async fn run(&self, work: Box<dyn FnOnce() + Send>) {
         let slot = Arc::clone(&self.0).acquire_owned().await.expect("nobody closes it");
         let work = tokio::task::spawn_blocking(move || {
@@ -28,5 +28,9 @@ impl Offload for BlockingThreads {
         });
         // A panic was printed by the runtime, and leaves no result: the registry notices.
         let _ = work.await;
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
     }
 }
