@@ -20,7 +20,7 @@ use crate::{
     causes::causes,
     index::{self, Index, IndexError},
     name::CanonicalName,
-    record::{CrateRecord, ReleaseRecord, ReleaseState},
+    record::{CrateRecord, ReleaseRecord},
     registry::{Problem, VerifyError},
     store::{
         AsideCrate, AsideReason, Checked, CrateKey, CrateStore, CrateUpkeep, Digest, StoredCrate,
@@ -312,8 +312,7 @@ impl<R: FnMut(&Scrubbed, Option<&Finding>) + Send> Run<'_, R> {
 
 /// The files that a record names, and that are kept.
 fn files_of(record: &CrateRecord) -> impl Iterator<Item = (CrateKey, Arc<ReleaseRecord>)> {
-    let gone = |state| matches!(state, ReleaseState::Disposed | ReleaseState::Deleted);
-    let kept = record.releases().iter().filter(move |release| !gone(release.state));
+    let kept = record.releases().iter().filter(|release| release.state.keeps_file());
     kept.map(|release| {
         let (name, version) = (record.name().clone(), release.version().clone());
         (CrateKey { name, version, checksum: release.line.checksum() }, release.clone())
