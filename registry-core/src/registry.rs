@@ -15,7 +15,7 @@ mod owners;
 mod publish;
 mod queue;
 mod read;
-mod runtime;
+pub(crate) mod runtime;
 mod uploads;
 mod verify;
 mod write;

@@ -50,6 +50,7 @@
 
 mod body;
 mod check;
+mod collect;
 mod file;
 mod renew;
 mod spool;
@@ -69,6 +70,7 @@ pub use self::{
 };
 pub(crate) use self::{
     check::{Checked, Digest, check, of_one_file},
+    collect::{CollectError, Collector},
     renew::renew,
 };
 use crate::{BoxError, checksum::Checksum, name::CrateName};

@@ -268,6 +268,9 @@ pub(crate) struct StorageMigrateArgs {
     /// Read every file back, and hold what was there already against its checksum, too.
     #[arg(long)]
     pub(crate) verify: bool,
+    // For large files on their way to a bucket.
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
 }
 
 #[derive(Debug, Args)]

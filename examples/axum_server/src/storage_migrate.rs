@@ -6,10 +6,13 @@ use registry_core::migrate::{FileMigration, MigratedFiles};
 
 use crate::{
     End,
-    backends::{open_storage, same_storage, storage_must_be_there, storage_options, storage_url},
+    backends::{
+        open_storage, same_storage, spool, storage_must_be_there, storage_options, storage_url,
+    },
     cli::StorageMigrateArgs,
     error::{Error, causes},
     progress::{Amount, Progress},
+    runtime::TokioRuntime,
 };
 
 /// Copies every crate file from one place to another.
@@ -23,7 +26,8 @@ pub(crate) async fn run(args: StorageMigrateArgs) -> Result<End, Error> {
     storage_must_be_there(&from)?;
     let source = Arc::new(open_storage(&from, &from_options)?);
     let target = Arc::new(open_storage(&to, &to_options)?);
-    let mut migration = FileMigration::new(source, target);
+    let spool = spool(&to, &args.data.folder)?;
+    let mut migration = FileMigration::new(source, target).with_spool(spool, TokioRuntime::new());
     if args.verify {
         migration = migration.with_read_back();
     }

@@ -3,12 +3,15 @@ use std::{
     sync::Arc,
 };
 
-use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 
 use crate::{
-    checksum::{Checksum, ChecksumHasher},
-    store::{CrateBody, CrateFile, CrateKey, CrateStore, StoreError, StoredCrate},
+    checksum::Checksum,
+    registry::Runtime,
+    store::{
+        CollectError, Collector, CrateBody, CrateKey, CrateStore, Digest, SpoolFolder, StoreError,
+        StoredCrate,
+    },
 };
 
 /// How many files are copied at the same time: most of the time goes by waiting for the disks or
@@ -47,6 +50,7 @@ const AT_ONCE: usize = 8;
 pub struct FileMigration {
     from: Arc<dyn CrateStore>,
     to: Arc<dyn CrateStore>,
+    collector: Collector,
     reads_back: bool,
 }
 
@@ -54,7 +58,15 @@ impl FileMigration {
     /// A migration from one store to another, which takes a file that has its length in the target
     /// for the same file: a store never has a part of one.
     pub fn new(from: Arc<dyn CrateStore>, to: Arc<dyn CrateStore>) -> Self {
-        Self { from, to, reads_back: false }
+        Self { from, to, collector: Collector::default(), reads_back: false }
+    }
+
+    /// Collects files of more than 1 MiB in a folder on their way, rather than in memory, where up to
+    /// eight are at a time.
+    ///
+    /// In the file system of a target that is a folder, so that they are renamed and not copied.
+    pub fn with_spool(self, folder: SpoolFolder, runtime: impl Runtime) -> Self {
+        Self { collector: Collector::with_spool(folder, Arc::new(runtime)), ..self }
     }
 
     /// Reads every file in the target, too, whether it was there or has been copied, and copies it
@@ -67,7 +79,7 @@ impl FileMigration {
     /// file is not in the target if it is not.
     ///
     /// # Errors
-    /// [`FileMigrateError`] if one of the two fails as a whole, or the target is full or read-only.
+    /// [`FileMigrateError`] if a store or the spool fails as a whole, or cannot be written to.
     /// What was copied stays.
     pub async fn run(
         &self,
@@ -128,19 +140,21 @@ impl FileMigration {
         let Some(file) = unless_quarantined(self.to.get(&stored.key, None).await)? else {
             return Ok(false);
         };
-        let checksum = read_all(file, |_| {}).await.map_err(FileCopyError::Target)?;
-        Ok(checksum == stored.key.checksum)
+        let found = Digest::of(file).await.map_err(FileCopyError::Target)?;
+        Ok(found.is_of(&stored.key, None))
     }
 
     /// The file of the source, whole.
     async fn read(&self, key: &CrateKey) -> Result<CrateBody, FileCopyError> {
         let file = self.from.get(key, None).await.map_err(FileCopyError::Source)?;
         let file = file.ok_or(FileCopyError::Gone)?;
-        let mut chunks = Vec::new();
-        let checksum = read_all(file, |chunk| chunks.push(chunk)).await;
-        match checksum.map_err(FileCopyError::Source)? {
-            checksum if checksum == key.checksum => Ok(chunks.into()),
-            found => Err(FileCopyError::Damaged { found }),
+        let (body, found) = self.collector.collect(file).await.map_err(|error| match error {
+            CollectError::Read(error) => FileCopyError::Source(error),
+            CollectError::Spool(error) => FileCopyError::Spool(error),
+        })?;
+        match found.is_of(key, None) {
+            true => Ok(body),
+            false => Err(FileCopyError::Damaged { found: found.checksum }),
         }
     }
 
@@ -158,6 +172,8 @@ impl FileMigration {
                 Ok(()) => Ok(FileCopyError::Target(error)),
                 Err(_) => Err(FileMigrateError::Target(error)),
             },
+            // The spool is no matter of this file.
+            FileCopyError::Spool(error) => Err(FileMigrateError::Spool(error)),
             error => Ok(error),
         }
     }
@@ -169,20 +185,6 @@ fn unless_quarantined<T>(found: Result<Option<T>, StoreError>) -> Result<Option<
         Err(StoreError::Quarantined { .. }) => Ok(None),
         found => found.map_err(FileCopyError::Target),
     }
-}
-
-/// The checksum of a file that is read to its end.
-async fn read_all(
-    mut file: CrateFile,
-    mut each: impl FnMut(Bytes) + Send,
-) -> Result<Checksum, StoreError> {
-    let mut hasher = ChecksumHasher::new();
-    while let Some(chunk) = file.next_chunk().await {
-        let chunk = chunk?;
-        hasher.update(&chunk);
-        each(chunk);
-    }
-    Ok(hasher.finish())
 }
 
 enum Copied {
@@ -259,6 +261,9 @@ pub enum FileCopyError {
     /// It cannot be read from the source.
     #[error("it cannot be read from the source")]
     Source(#[source] StoreError),
+    /// It cannot be collected in the spool.
+    #[error("it cannot be collected in the spool")]
+    Spool(#[source] StoreError),
     /// It cannot be written to the target, or read from there.
     #[error("it cannot be written to the target, or read from there")]
     Target(#[source] StoreError),
@@ -271,6 +276,9 @@ pub enum FileMigrateError {
     /// The source failed.
     #[error("the source of the migration failed")]
     Source(#[source] StoreError),
+    /// The spool failed, or is full.
+    #[error("the spool of the migration failed")]
+    Spool(#[source] StoreError),
     /// The target failed, or is full or read-only.
     #[error("the target of the migration failed")]
     Target(#[source] StoreError),

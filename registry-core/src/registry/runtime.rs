@@ -54,7 +54,7 @@ impl Runtime for Inline {
 }
 
 /// Runs `work` on `runtime` and brings its result back; `None` if it did not come to its end.
-pub(super) async fn run<T: Send + 'static>(
+pub(crate) async fn run<T: Send + 'static>(
     runtime: &dyn Runtime,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Option<T> {

@@ -10,7 +10,7 @@ use std::{
 use registry_core::{
     Checksum, CrateName, CrateStore,
     conformance::run,
-    store::{CrateBody, CrateKey},
+    store::{AsideReason, CrateBody, CrateKey, CrateUpkeep as _},
 };
 use registry_storage::{ObjectCrateStore, layout::path_of};
 use tempfile::TempDir;
@@ -55,9 +55,11 @@ fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     paths(folder).into_iter().map(read).collect()
 }
 
-fn migrate(from: &str, to: &str) -> Command {
+/// `folder` is for what is on its way to a bucket.
+fn migrate(folder: &TempDir, from: &str, to: &str) -> Command {
     let mut command = axum_server();
-    command.args(["storage", "migrate", "--from", from, "--to", to]);
+    command.args(["storage", "migrate", "--from", from, "--to", to, "--data"]);
+    command.arg(folder.path().join("data"));
     command
 }
 
@@ -86,8 +88,14 @@ fn files_come_back_byte_for_byte_from_a_journey_through_a_bucket() {
     seed(&start, (0..20).chain([300_000, 9_000_000]));
     let expected = files(&start);
     assert_eq!(expected.len(), 22);
-    // What no server has put there as a crate file stays where it is.
-    for foreign in ["notes", "he/ll/notes.crate", "aside/he/ll/Hello-World/1.0.0.crate"] {
+    // What nobody needs, and what no server has put there as a crate file, stays where it is.
+    run(async {
+        let store = ObjectCrateStore::filesystem(&start).unwrap();
+        let key = key("2.0.0", b"unnamed");
+        store.put(&key, CrateBody::from(vec![b"unnamed".as_slice().into()])).await.unwrap();
+        store.set_aside(&key, AsideReason::Unnamed).await.unwrap();
+    });
+    for foreign in ["notes", "he/ll/notes.crate"] {
         let path = start.join(foreign);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, "foreign").unwrap();
@@ -99,7 +107,7 @@ fn files_come_back_byte_for_byte_from_a_journey_through_a_bucket() {
     stages.push(url(&end));
     for stage in stages.windows(2) {
         let migrate = |flags: &[&str]| {
-            let mut command = migrate(&stage[0], &stage[1]);
+            let mut command = migrate(&folder, &stage[0], &stage[1]);
             if let Some(bucket) = &bucket {
                 bucket.prepare(&mut command);
             }
@@ -121,7 +129,7 @@ fn a_migration_that_is_killed_goes_on_where_it_was() {
     let [from, to] = ["from", "to"].map(|name| folder.path().join(name));
     seed(&from, (0..FILES).map(|number| 50_000 + number));
     let expected = files(&from);
-    let mut command = migrate(&url(&from), &url(&to));
+    let mut command = migrate(&folder, &url(&from), &url(&to));
     let mut process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let is_file = |path: &String| path.ends_with(".crate");
     let count = || paths(&to).iter().filter(|path| is_file(path)).count();
@@ -137,7 +145,7 @@ fn a_migration_that_is_killed_goes_on_where_it_was() {
     assert!(copied.len() < FILES, "it was killed too late");
     assert!(copied.iter().all(|(path, content)| expected[path] == *content));
 
-    let (summary, _) = ends(&migrate(&url(&from), &url(&to)).output().unwrap(), 0);
+    let (summary, _) = ends(&migrate(&folder, &url(&from), &url(&to)).output().unwrap(), 0);
     let rest = FILES - copied.len();
     assert_eq!(counts(&summary), [FILES, rest, copied.len(), 0], "{summary}");
     assert!(whole() == expected);
@@ -151,7 +159,7 @@ fn a_damaged_file_is_named_and_not_copied_and_the_others_are() {
     let key = key("1.0.3+build", &noise(3));
     let damaged = path_of(&key);
     fs::write(from.join(damaged.as_ref()), "bad").unwrap();
-    let (summary, told) = ends(&migrate(&url(&from), &url(&to)).output().unwrap(), 3);
+    let (summary, told) = ends(&migrate(&folder, &url(&from), &url(&to)).output().unwrap(), 3);
     assert_eq!(counts(&summary), [5, 4, 0, 1]);
     let found = Checksum::of("bad");
     assert_eq!(
@@ -165,9 +173,9 @@ fn a_damaged_file_is_named_and_not_copied_and_the_others_are() {
     // Damage in the target is noticed when it is looked for.
     fs::write(from.join(damaged.as_ref()), noise(3)).unwrap();
     fs::write(to.join(path_of(&self::key("1.0.4+build", &noise(4))).as_ref()), "evil").unwrap();
-    let (summary, _) = ends(&migrate(&url(&from), &url(&to)).output().unwrap(), 0);
+    let (summary, _) = ends(&migrate(&folder, &url(&from), &url(&to)).output().unwrap(), 0);
     assert_eq!(counts(&summary), [5, 1, 4, 0]);
-    let output = migrate(&url(&from), &url(&to)).arg("--verify").output().unwrap();
+    let output = migrate(&folder, &url(&from), &url(&to)).arg("--verify").output().unwrap();
     assert_eq!(counts(&ends(&output, 0).0), [5, 1, 4, 0]);
     assert!(files(&to) == files(&from));
 }
@@ -177,7 +185,7 @@ fn a_registry_goes_on_while_its_files_move() {
     let folder = TempDir::new().unwrap();
     let place = Place::sqlite(&folder);
     let [old, new] = ["old", "new"].map(|name| url(&folder.path().join(name)));
-    let migrate = || counts(&ends(&migrate(&old, &new).output().unwrap(), 0).0);
+    let migrate = || counts(&ends(&migrate(&folder, &old, &new).output().unwrap(), 0).0);
     let [first, between, last] =
         ["1.0.0", "1.1.0", "1.2.0"].map(|version| CrateFile::library("hello", version, b""));
 
@@ -204,7 +212,7 @@ fn a_migration_of_files_needs_two_places() {
     let folder = TempDir::new().unwrap();
     let [here, gone] = ["here", "gone"].map(|name| folder.path().join(name));
     seed(&here, 0..1);
-    let error = |from: &str, to: &str| ends(&migrate(from, to).output().unwrap(), 1).1;
+    let error = |from: &str, to: &str| ends(&migrate(&folder, from, to).output().unwrap(), 1).1;
     assert_eq!(
         error(&url(&gone), &url(&here)),
         format!("error: there are no crate files at `{}`: it is no folder\n", url(&gone))
@@ -220,4 +228,42 @@ fn a_migration_of_files_needs_two_places() {
     assert!(told.starts_with("error: --from: ") && !told.contains("secret"), "{told}");
     let told = error(&url(&here), "gs://key:secret@bucket");
     assert!(told.starts_with("error: --to: ") && !told.contains("secret"), "{told}");
+}
+
+/// Linux only: it asks the kernel for the most memory that the program ever had.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_large_file_takes_little_memory() {
+    const SIZE: usize = 160 << 20;
+    let folder = TempDir::new().unwrap();
+    let [start, end] = ["start", "end"].map(|name| folder.path().join(name));
+    let content = noise(1 << 20).repeat(SIZE >> 20);
+    let path = path_of(&key("1.0.0", &content));
+    let at = |folder: &Path| folder.join(path.as_ref());
+    fs::create_dir_all(at(&start).parent().unwrap()).unwrap();
+    fs::write(at(&start), &content).unwrap();
+
+    let bucket = Place::bucket();
+    let mut stages = vec![url(&start)];
+    stages.extend(bucket.iter().map(|bucket| format!("{}/crates", bucket.url())));
+    stages.push(url(&end));
+    for stage in stages.windows(2) {
+        let mut command = migrate(&folder, &stage[0], &stage[1]);
+        if let Some(bucket) = &bucket {
+            bucket.prepare(&mut command);
+        }
+        let mut process = command.stdout(Stdio::null()).spawn().unwrap();
+        let status = format!("/proc/{}/status", process.id());
+        let mut peak = 0;
+        let ended = wait_for("the migration", || {
+            let status = fs::read_to_string(&status).unwrap_or_default();
+            let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            let kib = line.map(|line| line.trim().strip_suffix(" kB").unwrap().parse().unwrap());
+            peak = kib.unwrap_or(0_usize).max(peak);
+            process.try_wait().unwrap()
+        });
+        assert!(ended.success(), "{stage:?}");
+        assert!(peak > 0 && peak < 96 << 10, "{peak} KiB for {stage:?}");
+    }
+    assert!(fs::read(at(&end)).unwrap() == content);
 }
