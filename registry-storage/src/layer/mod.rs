@@ -26,6 +26,8 @@
 //!   done through it is seen by its readers at once; what is done beneath it, after a while.
 //! - `MirroredCrateStore` has no upkeep of its own: do that in each of its stores.
 //! - `VerifiedCrateStore` goes outermost but for measuring: what is beneath may damage a file, too.
+//!   A cache compares checksums itself, so beneath one is as good, and hashes no file twice that the
+//!   cache has.
 //! - What changes the bytes on their way, as an encrypting store does, goes beneath the cache and
 //!   beneath all else that compares checksums.
 
