@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use axum::{extract::Request, middleware::Next, response::Response};
+use axum::http::{Method, Request, Response, Uri};
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 
 /// A line that cannot be written, because the disk is full or whoever reads the log has gone, is
@@ -25,26 +25,34 @@ pub(crate) fn start() {
         .init();
 }
 
-/// Logs one line for each request.
+/// A request that is being answered, of which one line is logged.
 ///
 /// Of the request it holds the method and the path, and nothing else: tokens are in headers, and
 /// people put secrets into queries. `id` is what the client was told, and what other lines about
 /// the same request have.
-pub(crate) async fn request(request: Request, next: Next) -> Response {
-    let started = Instant::now();
-    let method = request.method().clone();
-    let uri = request.uri().clone();
-    let response = next.run(request).await;
-    let id = response.headers().get("x-request-id").and_then(|id| id.to_str().ok());
-    tracing::info!(
-        id,
-        %method,
-        path = %Escaped(uri.path()),
-        status = response.status().as_u16(),
-        duration = ?started.elapsed(),
-        "request"
-    );
-    response
+pub(crate) struct Answering {
+    started: Instant,
+    method: Method,
+    uri: Uri,
+}
+
+impl Answering {
+    pub(crate) fn begin<B>(request: &Request<B>) -> Self {
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        Self { started: Instant::now(), method, uri }
+    }
+
+    pub(crate) fn end<B>(self, response: &Response<B>) {
+        let id = response.headers().get("x-request-id").and_then(|id| id.to_str().ok());
+        tracing::info!(
+            id,
+            method = %self.method,
+            path = %Escaped(self.uri.path()),
+            status = response.status().as_u16(),
+            duration = ?self.started.elapsed(),
+            "request"
+        );
+    }
 }
 
 /// Text of a request, such that it cannot end the line or speak to a terminal.

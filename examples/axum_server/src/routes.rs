@@ -5,29 +5,21 @@ use axum::{
     body::Body,
     extract::Request,
     http::{HeaderValue, StatusCode, header},
-    middleware::{from_fn, map_request},
     response::{Redirect, Response},
     routing::get,
 };
 use registry_core::{Echo, Registry};
 use registry_http::RegistryService;
 
-use crate::{body::PunctualBody, log};
-
 /// The name of the one registry, and so the first segment of its paths.
 pub(crate) const REGISTRY: &str = "main";
 
-/// `max_body_bytes` is the longest body that anybody may send.
-pub(crate) fn router(registry: Registry, max_body_bytes: u64) -> Router {
+pub(crate) fn router(registry: Registry) -> Router {
     let help = registry.config().login_url();
     Router::new()
         .route("/", get(async move || Redirect::temporary(&help)))
         .nest_service(&format!("/{REGISTRY}"), RegistryService::new(registry))
         .fallback(nothing_here)
-        .layer(map_request(move |request: Request| async move {
-            request.map(|body| Body::new(PunctualBody::new(body, max_body_bytes)))
-        }))
-        .layer(from_fn(log::request))
 }
 
 /// Cargo shows the text to who mistyped the URL of the registry.

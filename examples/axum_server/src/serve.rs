@@ -9,6 +9,8 @@ use std::{
 
 use axum::{Router, http::header::CONNECTION};
 use hyper::{
+    Request,
+    body::Incoming,
     server::conn::http1,
     service::{Service, service_fn},
 };
@@ -29,9 +31,11 @@ use tokio::{
 
 use crate::{
     backends::{OpenIndex, spool},
+    body::PunctualBody,
     cli::ServeArgs,
     error::Error,
     linger::{Lingering, UnreadBody},
+    log::Answering,
     routes::{self, REGISTRY},
     runtime::TokioRuntime,
     stream::PunctualStream,
@@ -116,8 +120,8 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
 
     let stop = stop_signal()?;
     print_welcome(address, registry.config(), &TokenPlace::of(&args.index)?);
-    run(listener, routes::router(registry, max_body_bytes), stop, Duration::from_secs(args.drain))
-        .await;
+    let served = Served { router: routes::router(registry), max_body_bytes };
+    run(listener, served, stop, Duration::from_secs(args.drain)).await;
     Ok(())
 }
 
@@ -166,10 +170,18 @@ fn stop_signal() -> Result<impl Future<Output = ()>, Error> {
     })
 }
 
+/// What answers requests.
+#[derive(Clone)]
+struct Served {
+    router: Router,
+    /// The longest body that anybody may send.
+    max_body_bytes: u64,
+}
+
 /// Serves until `stop`, and from then on at most for `drain` what is under way.
 async fn run(
     listener: TcpListener,
-    router: Router,
+    served: Served,
     stop: impl Future<Output = ()>,
     drain: Duration,
 ) {
@@ -187,7 +199,7 @@ async fn run(
         };
         match accepted {
             Ok((stream, _)) => {
-                let connection = connections.watch(connection(stream, router.clone()));
+                let connection = connections.watch(connection(stream, served.clone()));
                 tokio::spawn(async move {
                     if let Err(error) = connection.await {
                         tracing::debug!(%error, "connection ended");
@@ -212,17 +224,23 @@ async fn run(
 
 fn connection(
     stream: TcpStream,
-    router: Router,
+    Served { router, max_body_bytes }: Served,
 ) -> impl GracefulConnection<Output = hyper::Result<()>> + Send {
     // Answers are small and written at once; waiting to fill a packet only delays them.
     let _ = stream.set_nodelay(true);
     let unread = UnreadBody::default();
     let stream = Lingering::new(PunctualStream::new(TokioIo::new(stream)), unread.clone());
     let router = TowerToHyperService::new(router);
-    let service = service_fn(move |request| {
+    // Here rather than in layers of the router, each of which would take as long as the routing.
+    let service = service_fn(move |request: Request<Incoming>| {
+        let answering = Answering::begin(&request);
+        let request = request.map(|body| PunctualBody::new(body, max_body_bytes));
         let (answer, unread) = (router.call(request), unread.clone());
         async move {
             let response = answer.await;
+            if let Ok(response) = &response {
+                answering.end(response);
+            }
             // Only said of answers to requests whose body was not read to its end.
             if response.as_ref().is_ok_and(|response| response.headers().contains_key(CONNECTION)) {
                 unread.set();
