@@ -36,6 +36,7 @@ mod search;
 mod self_hosting;
 mod shutdown;
 mod snippet;
+mod spool;
 mod static_folder;
 mod storage_migrate;
 mod storage_options;

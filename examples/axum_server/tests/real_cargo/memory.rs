@@ -48,3 +48,44 @@ fn a_claimed_length_of_4_gib_costs_nothing() {
     let rise = peak(&server) - before;
     assert!(rise < 2 * MIB, "{} KiB", rise / 1024);
 }
+
+/// Above what the server holds when it has nothing to do.
+const MOST: u64 = 64 * MIB;
+
+#[test]
+fn eight_publishes_of_10_mib_at_once_hold_less_than_their_size() {
+    let server = Server::start();
+    let client = server.client_of("alice");
+    let warm = CrateFile::library("warm", "1.0.0", b"");
+    assert_eq!(client.publish(&warm.frame()).status, 200);
+    let before = peak(&server);
+    let filling = noise((10 << 20) - (16 << 10));
+    std::thread::scope(|scope| {
+        for number in 0..8 {
+            let (client, filling) = (&client, &filling);
+            scope.spawn(move || {
+                let file = CrateFile::library(&format!("large-{number}"), "1.0.0", filling);
+                let answer = client.publish(&file.frame());
+                assert_eq!(answer.status, 200, "{}", answer.text());
+            });
+        }
+    });
+    let rise = peak(&server) - before;
+    assert!(rise <= MOST, "{} KiB", rise / 1024);
+}
+
+#[test]
+fn a_crate_of_any_size_passes_through_the_same_memory() {
+    let server = Server::start_with(&["--max-crate-size", "1G"]);
+    let client = server.client_of("alice");
+    let warm = CrateFile::library("warm", "1.0.0", b"");
+    assert_eq!(client.publish(&warm.frame()).status, 200);
+    let before = peak(&server);
+    // Twice what may be held, and more than any store takes in one piece.
+    let file = CrateFile::library("huge", "1.0.0", &noise(128 << 20));
+    let answer = client.publish(&file.frame());
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert!(server.client().get(&file.download_path()).body == file.bytes);
+    let rise = peak(&server) - before;
+    assert!(rise <= MOST, "{} KiB", rise / 1024);
+}
