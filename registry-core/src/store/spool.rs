@@ -53,7 +53,8 @@ impl SpoolFolder {
     /// # Errors
     /// [`io::Error`] if the operating system says so.
     pub fn create(&self) -> io::Result<SpooledFile> {
-        let path = self.path.join(format!("{:016x}{SUFFIX}", getrandom::u64()?));
+        let number = getrandom::u64().map_err(io::Error::other)?;
+        let path = self.path.join(format!("{number:016x}{SUFFIX}"));
         let file = match create_new(&path) {
             // Somebody has tidied up. That what is around it is gone as well is not for us to mend.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
