@@ -6,6 +6,8 @@
 #![doc = include_str!("gc/argument.md")]
 
 mod decision;
+#[cfg(test)]
+mod model;
 mod names;
 mod report;
 
@@ -20,7 +22,7 @@ use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
 pub(crate) use self::decision::AgeRule;
 pub use self::{
     decision::{OfAside, OfStored},
-    report::{Collection, Outcome, Step, Tally},
+    report::{Collection, Outcome, Step},
 };
 use crate::{
     checksum::Checksum,

@@ -17,9 +17,10 @@ use futures_util::TryStreamExt as _;
 use registry_core::{
     CanonicalName, CrateRecord, CrateStore, ETag, Index, IndexError, IndexFile, StoreError,
     conformance::{record_fixture as fixture, run},
-    gc::{Collection, GcError, GcOptions, Outcome, Step, Tally, collect},
+    gc::{Collection, GcError, GcOptions, Outcome, Step, collect},
     index::{Lookup, Revision, Stored},
     memory::{MemoryCrateStore, MemoryIndex},
+    migrate::FileCount,
     record::{Change, ReleaseState},
     store::{
         AsideCrate, AsideCrates, AsideReason, ByteRange, CrateBody, CrateFile, CrateKey,
@@ -88,9 +89,9 @@ async fn read(crates: &impl CrateStore, key: &CrateKey) -> Option<Bytes> {
     }
 }
 
-fn tally(keys: &[&CrateKey]) -> Tally {
+fn tally(keys: &[&CrateKey]) -> FileCount {
     let bytes = keys.iter().map(|key| content(key).len() as u64).sum();
-    Tally { files: keys.len() as u64, bytes }
+    FileCount { files: keys.len() as u64, bytes }
 }
 
 /// A sum that is nothing but what `set` makes of it.

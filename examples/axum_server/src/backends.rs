@@ -60,6 +60,22 @@ impl IndexArgs {
     pub(crate) async fn open(&self) -> Result<OpenIndex, Error> {
         open_index(&self.url()?, &self.data.folder).await
     }
+
+    /// Opens the indexes of all registries over the same crate files; one that is not there is not
+    /// made, for it would name none of them.
+    pub(crate) async fn open_all(&self, also: &[UrlText]) -> Result<Vec<Arc<dyn Index>>, Error> {
+        let mut urls = vec![self.url()?];
+        for text in also {
+            let flag = "--also-index";
+            urls.push(IndexUrl::parse(text).map_err(|source| Error::Url { flag, source })?);
+        }
+        let mut indexes = Vec::new();
+        for url in &urls {
+            url.must_be_there()?;
+            indexes.push(open_index(url, &self.data.folder).await?.index());
+        }
+        Ok(indexes)
+    }
 }
 
 impl IndexUrl {

@@ -1,6 +1,6 @@
 //! The command line. What a server needs to know has an environment variable beside each flag.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, builder::BoolishValueParser, value_parser};
 use registry_core::{config::DlTemplate, owner::Login};
@@ -11,6 +11,7 @@ use crate::{
     index_line::IndexLineArgs,
     layers::{CacheArgs, MirrorArgs},
     size::{Size, crate_size},
+    storage_gc::parse_age,
     url::UrlText,
 };
 
@@ -243,12 +244,40 @@ pub(crate) enum StorageCommand {
     /// place by --storage, and migrate again for what was published in between. Ends with status 3
     /// if a file could not be copied.
     Migrate(StorageMigrateArgs),
+    /// Remove the crate files that no line of the index names: those of publishes that failed.
+    ///
+    /// Takes two runs: the first puts a file aside, where it can still be downloaded, and a later
+    /// one removes it, if nothing names it then. Only that makes room. Run it by cron, say once a
+    /// day; servers go on meanwhile, and it may be stopped at any time. Not while crate files are
+    /// migrated or backed up. Name every registry that keeps its files in the same place, or its
+    /// files are taken for garbage. Ends with status 3 if a file could not be dealt with.
+    Gc(StorageGcArgs),
     /// Check every crate file against its checksum, and every index line against a file.
     ///
     /// Says what is wrong with which crate, which files no line names, how large and how old they are,
     /// and what is aside. By itself it changes nothing, and the servers may go on meanwhile. Ends with
     /// status 3 if anything is wrong at the end; files that no line names are not.
     Verify(StorageVerifyArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StorageGcArgs {
+    #[command(flatten)]
+    pub(crate) index: IndexArgs,
+    #[command(flatten)]
+    pub(crate) storage: StorageArgs,
+    /// The index of another registry over the same crate files, as --index; once for each.
+    #[arg(long, value_name = "URL")]
+    pub(crate) also_index: Vec<UrlText>,
+    /// How long ago a file must have been stored to be put aside, and put aside to be removed.
+    ///
+    /// As in 90m, 24h or 7d; at least 1h. The clocks of all servers have to agree within a fraction
+    /// of it.
+    #[arg(long, value_name = "AGE", default_value = "24h", value_parser = parse_age)]
+    pub(crate) older_than: Duration,
+    /// Only say what would be done.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Args)]

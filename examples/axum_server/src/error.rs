@@ -6,6 +6,7 @@ use registry_core::{
     BoxError, CrateName, IndexError, StoreError,
     auth::TokenStoreError,
     config::{ConfigError, DlError},
+    gc::GcError,
     migrate::{FileMigrateError, MigrateError},
     publish::Invalid,
     registry::{ImportError, VerifyError},
@@ -49,6 +50,8 @@ pub(crate) enum Error {
     Migrate(#[source] MigrateError),
     #[error("{}; what was copied stays: run it again", causes(.0))]
     MigrateFiles(#[source] FileMigrateError),
+    #[error("cannot collect garbage: {}", causes(.0))]
+    Gc(#[source] GcError),
     #[error("cannot copy the users: {}", causes(.0))]
     MigrateUsers(#[source] TokenStoreError),
     #[error("cannot check the index: {}", causes(.0))]

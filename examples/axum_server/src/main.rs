@@ -32,6 +32,7 @@ mod routes;
 mod runtime;
 mod serve;
 mod size;
+mod storage_gc;
 mod storage_migrate;
 mod storage_verify;
 mod stream;
@@ -83,6 +84,7 @@ fn run(command: Command) -> Result<End, Error> {
             Command::Index(IndexCommand::Backup(args)) => backup::run(args).await.map(done),
             Command::Index(IndexCommand::Rebuild(args)) => rebuild::run(args).await.map(done),
             Command::Index(IndexCommand::Line(args)) => index_line::print(args).map(done),
+            Command::Storage(StorageCommand::Gc(args)) => storage_gc::run(args).await,
             Command::Storage(StorageCommand::Migrate(args)) => storage_migrate::run(args).await,
             Command::Storage(StorageCommand::Verify(args)) => storage_verify::run(args).await,
             Command::Import(args) => import::import(args).await,

@@ -6,25 +6,15 @@ use registry_core::scrub::{Scrub, Scrubbed};
 
 use crate::{
     End,
-    backends::{open_index, open_storage, storage_must_be_there, storage_options, storage_url},
+    backends::{open_storage, storage_must_be_there, storage_options, storage_url},
     cli::StorageVerifyArgs,
     error::Error,
     progress::{Amount, Progress},
-    url::IndexUrl,
 };
 
 /// Checks every crate file, and mends what it is told to.
 pub(crate) async fn run(args: StorageVerifyArgs) -> Result<End, Error> {
-    let mut urls = vec![args.index.url()?];
-    for text in &args.also_index {
-        let flag = "--also-index";
-        urls.push(IndexUrl::parse(text).map_err(|source| Error::Url { flag, source })?);
-    }
-    let mut indexes = Vec::new();
-    for url in &urls {
-        url.must_be_there()?;
-        indexes.push(open_index(url, &args.index.data.folder).await?.index());
-    }
+    let indexes = args.index.open_all(&args.also_index).await?;
     storage_must_be_there(&args.storage.url(&args.index)?)?;
     let mut scrub = Scrub::new(args.storage.open(&args.index)?, indexes);
     if args.quarantine {

@@ -1,6 +1,9 @@
 //! What a collection tells of its work.
 
-use crate::store::{CrateKey, StoreError};
+use crate::{
+    migrate::FileCount,
+    store::{CrateKey, StoreError},
+};
 
 /// What became of one file.
 #[derive(Debug)]
@@ -38,44 +41,28 @@ pub struct Step<'a> {
     pub outcome: Outcome,
 }
 
-/// A number of files.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// How many.
-    pub files: u64,
-    /// How many bytes are in them.
-    pub bytes: u64,
-}
-
-impl Tally {
-    fn add(&mut self, size: u64) {
-        self.files += 1;
-        self.bytes += size;
-    }
-}
-
 /// What a collection has done, or would have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Collection {
     /// Files that lines name.
-    pub named: Tally,
+    pub named: FileCount,
     /// Files that nothing names, and that are not older than asked for.
-    pub young: Tally,
+    pub young: FileCount,
     /// Files put aside.
-    pub set_aside: Tally,
+    pub set_aside: FileCount,
     /// Files that were aside, and not for as long as asked for.
-    pub waiting: Tally,
+    pub waiting: FileCount,
     /// Files removed for good.
-    pub purged: Tally,
+    pub purged: FileCount,
     /// Files put back into their places, because a line names them.
-    pub put_back: Tally,
+    pub put_back: FileCount,
     /// Files that are aside because they are damaged.
-    pub damaged: Tally,
+    pub damaged: FileCount,
     /// Files of crates whose records cannot be read.
-    pub in_doubt: Tally,
+    pub in_doubt: FileCount,
     /// Files on which the store failed.
-    pub failed: Tally,
+    pub failed: FileCount,
 }
 
 impl Collection {
@@ -87,13 +74,13 @@ impl Collection {
     /// How many files it has come by.
     pub fn files(&self) -> u64 {
         let Self { named, young, set_aside, waiting, purged, put_back, damaged, .. } = self;
-        let tallies = [named, young, set_aside, waiting, purged, put_back, damaged];
+        let counts = [named, young, set_aside, waiting, purged, put_back, damaged];
         let rest = self.in_doubt.files + self.failed.files;
-        tallies.iter().map(|tally| tally.files).sum::<u64>() + rest
+        counts.iter().map(|count| count.files).sum::<u64>() + rest
     }
 
     pub(super) fn count(&mut self, step: &Step<'_>) {
-        let tally = match step.outcome {
+        let count = match step.outcome {
             Outcome::Named => &mut self.named,
             Outcome::Young => &mut self.young,
             Outcome::SetAside => &mut self.set_aside,
@@ -104,6 +91,6 @@ impl Collection {
             Outcome::InDoubt => &mut self.in_doubt,
             Outcome::Failed(_) => &mut self.failed,
         };
-        tally.add(step.size);
+        *count += step.size;
     }
 }

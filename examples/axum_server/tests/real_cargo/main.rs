@@ -38,6 +38,7 @@ mod shutdown;
 mod snippet;
 mod spool;
 mod static_folder;
+mod storage_gc;
 mod storage_migrate;
 mod storage_options;
 mod storage_verify;
