@@ -99,7 +99,7 @@ pub trait CrateStore: fmt::Debug + Send + Sync + 'static {
     async fn head(&self, key: &CrateKey) -> Result<Option<StoredCrate>, StoreError>;
 
     /// A URL by which a client reads the file under `key` past the registry; `None` if it is to be
-    /// read through [`CrateStore::get`]. Whether there is a file is not asked.
+    /// read through [`CrateStore::get`]. Whether there is a file need not be asked.
     async fn location(&self, key: &CrateKey) -> Result<Option<String>, StoreError>;
 
     /// Lists all files, in any order.

@@ -38,6 +38,7 @@ mod object;
 mod open;
 mod options;
 mod parts;
+mod redirect;
 mod url;
 
 /// The library that [`ObjectCrateStore::new`] takes a store of.
@@ -49,6 +50,7 @@ pub use self::{
     object::ObjectCrateStore,
     open::OpenError,
     options::{OptionError, StorageOptions},
+    redirect::{Redirect, RedirectError},
     url::{BucketUrl, Provider, StorageUrl, UrlError},
 };
 

@@ -26,6 +26,7 @@ use crate::folder::{self, Folder, Opened};
 use crate::{
     layout::{key_at, path_of},
     parts::Parts,
+    redirect::Redirect,
 };
 
 /// Written to by [`CrateStore::ready`]; not the path of any key.
@@ -43,6 +44,7 @@ pub struct ObjectCrateStore {
     #[cfg(feature = "fs")]
     folder: Option<Arc<Folder>>,
     parts: Parts,
+    pub(crate) redirect: Option<Redirect>,
     #[cfg(any(feature = "aws", feature = "gcp", feature = "azure"))]
     signer: Option<Arc<dyn object_store::signer::Signer>>,
 }
@@ -86,6 +88,7 @@ impl ObjectCrateStore {
             #[cfg(feature = "fs")]
             folder: None,
             parts: Parts::default(),
+            redirect: None,
             #[cfg(any(feature = "aws", feature = "gcp", feature = "azure"))]
             signer: None,
         }
@@ -258,8 +261,13 @@ impl CrateStore for ObjectCrateStore {
         Ok(None)
     }
 
-    async fn location(&self, _: &CrateKey) -> Result<Option<String>, StoreError> {
-        Ok(None)
+    async fn location(&self, key: &CrateKey) -> Result<Option<String>, StoreError> {
+        let Some(redirect) = &self.redirect else { return Ok(None) };
+        let path = path_of(key);
+        if self.meta(&path).await?.is_none() {
+            return Ok(None);
+        }
+        redirect.url(&path).await.map(Some).map_err(|error| self.failed(error))
     }
 
     fn list(&self) -> StoredCrates<'_> {

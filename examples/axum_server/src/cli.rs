@@ -10,6 +10,7 @@ use crate::{
     import::ImportArgs,
     index_line::IndexLineArgs,
     layers::{CacheArgs, MirrorArgs},
+    redirect::RedirectArgs,
     size::{Size, crate_size},
     storage_gc::parse_age,
     url::UrlText,
@@ -91,6 +92,8 @@ pub(crate) struct ServeArgs {
     /// What is read there is not checked by this server; with --private, cargo sends its token there.
     #[arg(long, value_name = "TEMPLATE", env = "REGISTRY_DL")]
     pub(crate) dl: Option<DlTemplate>,
+    #[command(flatten)]
+    pub(crate) redirect: RedirectArgs,
     /// Hold each crate file against its checksum while it is downloaded.
     ///
     /// A damaged one is put aside, and nobody is handed all of it: the first download is cut short,

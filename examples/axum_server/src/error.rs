@@ -11,7 +11,7 @@ use registry_core::{
     publish::Invalid,
     registry::{ImportError, VerifyError},
 };
-use registry_storage::OptionError;
+use registry_storage::{OptionError, RedirectError};
 use semver::Version;
 
 use crate::url::UrlError;
@@ -79,6 +79,13 @@ pub(crate) enum Error {
     PublicUrl(#[from] ConfigError),
     #[error(transparent)]
     Dl(#[from] DlError),
+    #[error(
+        "`{place}` is no bucket, for which URLs could be signed: name one under which a web server \
+         serves what is in it"
+    )]
+    NoSigner { place: String },
+    #[error(transparent)]
+    Redirect(#[from] RedirectError),
     #[error("cannot make a token: {}", causes(.0))]
     Token(#[source] TokenStoreError),
     #[error("cannot get random numbers from the operating system: {0}")]

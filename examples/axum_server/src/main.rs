@@ -28,6 +28,7 @@ mod log;
 mod migrate;
 mod progress;
 mod rebuild;
+mod redirect;
 mod routes;
 mod runtime;
 mod serve;

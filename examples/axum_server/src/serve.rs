@@ -67,11 +67,12 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
     let storage = args.storage.url(&args.index)?;
     args.storage.options()?;
     args.mirror.check(&args.storage, &args.index)?;
+    args.redirect.check(&storage)?;
     if storage == StorageUrl::Memory {
         tracing::warn!("crate files are in memory: when this ends, what the index names is gone");
     }
     let opened = args.index.open().await?;
-    let stored = args.storage.open(&args.index)?;
+    let stored = args.redirect.apply(args.storage.open(&args.index)?, &storage)?;
     let mirrored = args.mirror.around(stored.clone())?;
     let crates: Arc<dyn CrateStore> = match args.verify_on_read {
         true => Arc::new(verified(mirrored, stored)),

@@ -31,6 +31,7 @@ mod owners;
 mod private;
 mod publish;
 mod read_only;
+mod redirect;
 mod resolve;
 mod search;
 mod self_hosting;
