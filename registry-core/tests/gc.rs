@@ -236,7 +236,8 @@ fn what_is_damaged_stays_aside() {
 #[test]
 fn files_of_a_crate_whose_record_says_nothing_are_left_alone() {
     run(async {
-        for damage in [Damage::Unreadable, Damage::Another(fixture::canonical("foo"))] {
+        let another = Damage::Another(fixture::canonical("foo"));
+        for damage in [Damage::Unreadable, another, Damage::Lost] {
             let (index, crates) = with_crates(&["foo", "hurt"]).await;
             let (foo, hurt, orphan) =
                 (key("foo", "1.0.0"), key("hurt", "1.0.0"), key("orphan", "1.0.0"));
@@ -259,20 +260,6 @@ fn files_of_a_crate_whose_record_says_nothing_are_left_alone() {
             assert_eq!(in_doubt, std::slice::from_ref(&hurt));
             assert_eq!(in_place(&crates).await, [foo, hurt]);
         }
-    });
-}
-
-/// There is a way back from that: what is aside can still be read.
-#[test]
-fn a_crate_without_a_record_names_nothing() {
-    run(async {
-        let (index, crates) = with_crates(&["foo", "lost"]).await;
-        let index = DamagedIndex::new(index, fixture::canonical("lost"), Damage::Lost);
-        let index: Arc<dyn Index> = Arc::new(index);
-        collect(&crates, &[index], &in_hours(25), |_, _| {}).await.unwrap();
-        assert_eq!(in_place(&crates).await, [key("foo", "1.0.0")]);
-        let lost = key("lost", "1.0.0");
-        assert_eq!(read(&crates, &lost).await, Some(content(&lost)));
     });
 }
 

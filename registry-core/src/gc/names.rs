@@ -5,7 +5,7 @@ use std::{collections::HashSet, num::NonZeroUsize, sync::Arc};
 use crate::{
     checksum::Checksum,
     index::{Index, IndexError},
-    name::CanonicalName,
+    name::{CanonicalName, CrateName},
 };
 
 /// The checksums that a crate's releases name in any of some indexes; `None` if that cannot be
@@ -21,7 +21,13 @@ pub(super) async fn checksums(
     for index in indexes {
         match index.load(name, None).await {
             Ok(stored) => {
-                let Some(stored) = stored.found() else { continue };
+                let Some(stored) = stored.found() else {
+                    // One that is listed has lost its record, and not its releases.
+                    if lists(&**index, name).await? {
+                        return Ok(None);
+                    }
+                    continue;
+                };
                 if stored.record.name().canonical() != *name {
                     return Ok(None);
                 }
@@ -39,6 +45,24 @@ pub(super) async fn checksums(
     Ok(Some(found))
 }
 
+/// Whether an index lists a crate.
+async fn lists(index: &dyn Index, name: &CanonicalName) -> Result<bool, IndexError> {
+    let listed = index.names(before(name).as_ref(), NonZeroUsize::MIN).await?;
+    Ok(listed.first() == Some(name))
+}
+
+/// The name that a listing would have right before `name`, if all names there can be were in it;
+/// `None` if that is the first of all.
+fn before(name: &CanonicalName) -> Option<CanonicalName> {
+    const ALPHABET: &str = "0123456789_abcdefghijklmnopqrstuvwxyz";
+    let (rest, last) = name.as_str().split_at_checked(name.as_str().len() - 1)?;
+    let before = match ALPHABET[..ALPHABET.find(last)?].chars().next_back() {
+        None => rest.into(),
+        Some(last) => format!("{rest}{last:z<0$}", CrateName::MAX_CHARS - rest.len()),
+    };
+    CanonicalName::new(&before).ok()
+}
+
 /// Whether there is a crate in any of these indexes.
 pub(super) async fn has_crates(indexes: &[Arc<dyn Index>]) -> Result<bool, IndexError> {
     for index in indexes {
@@ -47,4 +71,27 @@ pub(super) async fn has_crates(indexes: &[Arc<dyn Index>]) -> Result<bool, Index
         }
     }
     Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_lies_between_a_name_and_the_one_before() {
+        let z = |text: &str| Some(format!("{text:z<64}"));
+        for (name, expected) in [
+            ("a", None),
+            ("b", z("a")),
+            ("a0", Some("a".into())),
+            ("a1", z("a0")),
+            ("a_", z("a9")),
+            ("aa", z("a_")),
+            ("serde_json", z("serde_jsom")),
+            (&"x".repeat(64), Some("x".repeat(63) + "w")),
+        ] {
+            let before = before(&CanonicalName::new(name).unwrap());
+            assert_eq!(before.map(|name| name.to_string()), expected, "{name}");
+        }
+    }
 }
