@@ -123,6 +123,26 @@ fn what_is_aside_stays_behind_and_what_is_in_the_target_stays() {
     });
 }
 
+/// A collection moves a file in the moment in which it is published, and has no time to put it back.
+#[test]
+fn what_a_collection_has_put_aside_comes_over_if_that_is_asked_for() {
+    run(async {
+        let (from, to) = (source(3).await, MemoryCrateStore::new());
+        let [unnamed, damaged] = [key(1, b"."), key(2, b"..")];
+        from.set_aside(&unnamed, AsideReason::Unnamed).await.unwrap();
+        from.set_aside(&damaged, AsideReason::Damaged).await.unwrap();
+        let migration = migration(&from, &to).with_aside(Arc::new(from.clone()));
+        let (migrated, _) = outcome(migration.clone()).await;
+        assert_eq!(counts(&migrated), [count(2, 1), count(2, 1), NONE, NONE]);
+        let expected = [(key(0, b""), Bytes::new()), (unnamed.clone(), ".".into())];
+        assert_eq!(content(&to).await, BTreeMap::from(expected));
+        // In its place as well, it is one file.
+        put(&from, &unnamed, b".").await;
+        let (again, _) = outcome(migration).await;
+        assert_eq!(counts(&again), [count(3, 2), NONE, count(3, 2), NONE]);
+    });
+}
+
 #[test]
 fn a_file_that_is_damaged_in_the_source_is_told_and_not_copied() {
     run(async {

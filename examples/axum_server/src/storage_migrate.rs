@@ -27,7 +27,8 @@ pub(crate) async fn run(args: StorageMigrateArgs) -> Result<End, Error> {
     let source = Arc::new(open_storage(&from, &from_options)?);
     let target = Arc::new(open_storage(&to, &to_options)?);
     let spool = spool(&to, &args.data.folder)?;
-    let mut migration = FileMigration::new(source, target).with_spool(spool, TokioRuntime::new());
+    let migration = FileMigration::new(source.clone(), target).with_aside(source);
+    let mut migration = migration.with_spool(spool, TokioRuntime::new());
     if args.verify {
         migration = migration.with_read_back();
     }

@@ -3,14 +3,14 @@ use std::{
     sync::Arc,
 };
 
-use futures_util::TryStreamExt as _;
+use futures_util::{StreamExt as _, TryStreamExt as _};
 
 use crate::{
     checksum::Checksum,
     registry::Runtime,
     store::{
-        CollectError, Collector, CrateBody, CrateKey, CrateStore, Digest, SpoolFolder, StoreError,
-        StoredCrate,
+        AsideCrate, AsideReason, CollectError, Collector, CrateBody, CrateKey, CrateStore,
+        CrateUpkeep, Digest, SpoolFolder, StoreError, StoredCrate, StoredCrates,
     },
 };
 
@@ -23,7 +23,11 @@ const AT_ONCE: usize = 8;
 /// Each file is read whole and held against its checksum before any of it is written: one that is
 /// damaged in the source is reported and not copied, and so is one that cannot be read or written;
 /// the others go on. A file that is in the target already is left alone, so a migration that was
-/// interrupted can be run again, and copies only the rest. Files that are aside are not copied.
+/// interrupted can be run again, and copies only the rest.
+///
+/// A garbage collection may have put a file aside that a line names by now, and the next collection
+/// would put it back: give [`FileMigration::with_aside`] a source that may have such files. Damaged
+/// files that are aside are not copied.
 ///
 /// Both stores may be in use meanwhile, but **no garbage collection may run on either**: it would
 /// take files for unnamed that the index to come names. Files that are new in the source then are
@@ -49,6 +53,7 @@ const AT_ONCE: usize = 8;
 #[derive(Clone, Debug)]
 pub struct FileMigration {
     from: Arc<dyn CrateStore>,
+    aside: Option<Arc<dyn CrateUpkeep>>,
     to: Arc<dyn CrateStore>,
     collector: Collector,
     reads_back: bool,
@@ -58,7 +63,13 @@ impl FileMigration {
     /// A migration from one store to another, which takes a file that has its length in the target
     /// for the same file: a store never has a part of one.
     pub fn new(from: Arc<dyn CrateStore>, to: Arc<dyn CrateStore>) -> Self {
-        Self { from, to, collector: Collector::default(), reads_back: false }
+        Self { from, aside: None, to, collector: Collector::default(), reads_back: false }
+    }
+
+    /// Copies as well what is aside in `source`, and not as damaged: to its place in the target. `source`
+    /// is the store to copy from.
+    pub fn with_aside(self, source: Arc<dyn CrateUpkeep>) -> Self {
+        Self { aside: Some(source), ..self }
     }
 
     /// Collects files of more than 1 MiB in a folder on their way, rather than in memory, where up to
@@ -86,11 +97,11 @@ impl FileMigration {
         mut report: impl FnMut(&MigratedFiles, Option<(&CrateKey, &FileCopyError)>) + Send,
     ) -> Result<MigratedFiles, FileMigrateError> {
         let mut migrated = MigratedFiles::default();
-        let mut listed = self.from.list();
+        let mut listed = self.list();
         while let Some(stored) = listed.try_next().await.map_err(FileMigrateError::Source)? {
             migrated.found += stored.size;
         }
-        let listed = self.from.list().map_err(FileMigrateError::Source);
+        let listed = self.list().map_err(FileMigrateError::Source);
         let mut copies = listed
             .map_ok(|stored| async move {
                 let outcome = self.copy(&stored).await;
@@ -115,6 +126,17 @@ impl FileMigration {
             report(&migrated, failure.as_ref().map(|error| (&stored.key, error)));
         }
         Ok(migrated)
+    }
+
+    /// What is to be copied.
+    fn list(&self) -> StoredCrates<'_> {
+        let Some(aside) = &self.aside else { return self.from.list() };
+        let unnamed = aside.list_aside().try_filter_map(async |entry| {
+            let AsideCrate { key, reason, since: modified, size, .. } = entry;
+            let is_unnamed = reason == AsideReason::Unnamed;
+            Ok(is_unnamed.then_some(StoredCrate { key, size, modified }))
+        });
+        Box::pin(self.from.list().chain(unnamed))
     }
 
     async fn copy(&self, stored: &StoredCrate) -> Result<Copied, FileCopyError> {

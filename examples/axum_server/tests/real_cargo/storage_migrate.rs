@@ -7,6 +7,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
+use futures_util::TryStreamExt as _;
 use registry_core::{
     Checksum, CrateName, CrateStore,
     conformance::run,
@@ -88,12 +89,15 @@ fn files_come_back_byte_for_byte_from_a_journey_through_a_bucket() {
     seed(&start, (0..20).chain([300_000, 9_000_000]));
     let expected = files(&start);
     assert_eq!(expected.len(), 22);
-    // What nobody needs, and what no server has put there as a crate file, stays where it is.
+    // What is damaged, and what no server has put there as a crate file, stays where it is; what a
+    // collection has put aside goes to its place.
     run(async {
         let store = ObjectCrateStore::filesystem(&start).unwrap();
-        let key = key("2.0.0", b"unnamed");
-        store.put(&key, CrateBody::from(vec![b"unnamed".as_slice().into()])).await.unwrap();
-        store.set_aside(&key, AsideReason::Unnamed).await.unwrap();
+        let damaged = key("2.0.0", b"damaged");
+        store.put(&damaged, CrateBody::from(vec![b"dam".as_slice().into()])).await.unwrap();
+        store.set_aside(&damaged, AsideReason::Damaged).await.unwrap();
+        let unnamed = store.list().try_next().await.unwrap().unwrap().key;
+        store.set_aside(&unnamed, AsideReason::Unnamed).await.unwrap();
     });
     for foreign in ["notes", "he/ll/notes.crate"] {
         let path = start.join(foreign);
