@@ -8,6 +8,7 @@ use std::{
     hash::{BuildHasher as _, RandomState},
     num::NonZeroUsize,
     sync::Arc,
+    time::{Duration, SystemTime},
 };
 
 use futures_util::{StreamExt as _, TryStreamExt as _, future::ready, stream};
@@ -21,16 +22,21 @@ use crate::{
     index::{self, Index, IndexError},
     name::CanonicalName,
     record::{CrateRecord, ReleaseRecord},
-    registry::{Problem, VerifyError},
+    registry::{Problem, Runtime, VerifyError},
     store::{
-        AsideCrate, AsideReason, Checked, CrateKey, CrateStore, CrateUpkeep, Digest, StoredCrate,
-        check,
+        AsideCrate, AsideReason, Checked, Collector, CrateKey, CrateStore, CrateUpkeep, Digest,
+        SpoolFolder, StoredCrate, check,
     },
 };
 
 /// How many files are read at the same time: most of the time goes by waiting for what they are
 /// kept in.
 const AT_ONCE: usize = 8;
+
+/// How long an entry of what is aside is kept at least: a removal from the place of the file, for
+/// whose sake the entry was made, may come late, and take what was put there since. Of the same order
+/// as the least grace of a garbage collection.
+const SETTLED: Duration = Duration::from_secs(60 * 60);
 
 /// Checks every file of a store: those that lines of its indexes name, those that no line names, and
 /// those that are aside.
@@ -63,6 +69,8 @@ pub struct Scrub {
     indexes: Arc<[Arc<dyn Index>]>,
     quarantines: bool,
     source: Option<Arc<dyn CrateStore>>,
+    collector: Collector,
+    now: Option<SystemTime>,
 }
 
 impl Scrub {
@@ -70,25 +78,40 @@ impl Scrub {
     /// whose registries share the store.
     pub fn new(store: impl CrateUpkeep, indexes: impl IntoIterator<Item = Arc<dyn Index>>) -> Self {
         let indexes = indexes.into_iter().collect();
-        Self { store: Arc::new(store), indexes, quarantines: false, source: None }
+        let (store, collector) = (Arc::new(store), Collector::default());
+        Self { store, indexes, quarantines: false, source: None, collector, now: None }
     }
 
     /// Puts damaged files aside that a line names: they are refused from then on, and not handed out
     /// damaged. A file is read once more before.
     ///
     /// Puts back, too, what is aside and should not be: a file that a line names, or one that was
-    /// taken for damaged and is not.
+    /// taken for damaged and is not. What was put aside in the last hour is copied back, and stays
+    /// aside as well.
     pub fn with_quarantine(self) -> Self {
         Self { quarantines: true, ..self }
     }
 
     /// Puts files anew that a line names and that are missing or damaged, as `source` has them, if
-    /// their checksum there is right. One file at a time is in memory for that.
+    /// their checksum there is right. One file at a time is in memory for that, unless there is a
+    /// [spool](Self::with_spool).
     ///
     /// The damaged copy is replaced, or purged if it was aside. Puts back what is aside and should
     /// not be, as [`Scrub::with_quarantine`].
     pub fn with_repair_from(self, source: impl CrateStore) -> Self {
         Self { source: Some(Arc::new(source)), ..self }
+    }
+
+    /// Collects files of more than 1 MiB in a folder on their way into the store, rather than in memory.
+    ///
+    /// In the file system of a store that is a folder, so that they are renamed and not copied.
+    pub fn with_spool(self, folder: SpoolFolder, runtime: impl Runtime) -> Self {
+        Self { collector: Collector::with_spool(folder, Arc::new(runtime)), ..self }
+    }
+
+    /// Takes `now` for the time at which it runs. Default: when that is.
+    pub fn at(self, now: SystemTime) -> Self {
+        Self { now: Some(now), ..self }
     }
 
     /// Checks everything. `report` is told after each file how far it is, and what was found if all
@@ -201,11 +224,11 @@ impl<R: FnMut(&Scrubbed, Option<&Finding>) + Send> Run<'_, R> {
                 Some(state) => {
                     let mut remedies = Vec::new();
                     if state != AsideState::Damaged && self.scrub.mends() {
-                        let moved = self.scrub.store.put_back(&entry).await;
-                        remedies.push(Remedy::of_move(moved, Remedy::PutBack));
-                    }
-                    if remedies == [Remedy::PutBack] {
-                        self.scrubbed.aside -= entry.size;
+                        let (remedy, is_aside) = self.scrub.bring_back(&entry).await;
+                        remedies.push(remedy);
+                        if !is_aside {
+                            self.scrubbed.aside -= entry.size;
+                        }
                     }
                     Some(Finding::Aside { entry, state, remedies })
                 }

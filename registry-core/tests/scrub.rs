@@ -2,13 +2,17 @@
 
 mod common;
 
-use std::{num::NonZeroUsize, sync::Arc};
+use std::{
+    num::NonZeroUsize,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use registry_core::{
-    CanonicalName, CrateRecord, CrateStore, ETag, Index, IndexError, IndexFile, Registry,
+    CanonicalName, Checksum, CrateRecord, CrateStore, ETag, Index, IndexError, IndexFile, Registry,
     RegistryConfig, StoreError,
     auth::{Caller, Principal},
     conformance::{
@@ -21,9 +25,9 @@ use registry_core::{
     memory::{MemoryCrateStore, MemoryIndex},
     migrate::FileCount,
     record::Change,
-    registry::{Problem, VerifyError},
+    registry::{Inline, Problem, VerifyError},
     scrub::{AsideState, Finding, OrphanState, Remedy, Scrub, Scrubbed},
-    store::{AsideCrate, AsideReason, CrateKey, CrateUpkeep as _},
+    store::{AsideCrate, AsideReason, CrateKey, CrateUpkeep as _, SpoolFolder},
 };
 
 use common::{Damage, DamagedIndex};
@@ -316,11 +320,71 @@ fn what_is_aside_and_should_not_be_is_put_back() {
         let (mut findings, scrubbed) = found(&scene.scrub()).await;
         findings.retain(|finding| matches!(finding, Finding::Aside { .. }));
         assert_eq!((findings, counts(&scrubbed)), (expected(&[]), [2, 0, 2, 0, 1]));
-        let (findings, scrubbed) = found(&scene.scrub().with_quarantine()).await;
+        let later = SystemTime::now() + Duration::from_secs(2 * 60 * 60);
+        let (findings, scrubbed) = found(&scene.scrub().with_quarantine().at(later)).await;
         assert_eq!(findings, expected(&[Remedy::PutBack]));
         assert_eq!(counts(&scrubbed), [2, 0, 0, 0, 0]);
         let (findings, scrubbed) = found(&scene.scrub()).await;
         assert_eq!((findings, counts(&scrubbed)), (vec![], [2, 0, 0, 0, 0]));
+    });
+}
+
+/// A bucket removes a file from its place when it gets to it.
+#[test]
+fn what_was_put_aside_a_moment_ago_outlasts_a_removal_that_comes_late() {
+    run(async {
+        for (reason, state) in
+            [(AsideReason::Unnamed, AsideState::Named), (AsideReason::Damaged, AsideState::Whole)]
+        {
+            let scene = Scene::of(&["one"]).await;
+            let key = scene.key("one", "1.0.0").await;
+            scene.crates.set_aside(&key, reason).await.unwrap();
+            let [entry] = scene.aside().await.try_into().unwrap();
+            let (findings, scrubbed) = found(&scene.scrub().with_quarantine()).await;
+            let remedies = vec![Remedy::PutBack];
+            assert_eq!(findings, [Finding::Aside { entry: entry.clone(), state, remedies }]);
+            assert_eq!(counts(&scrubbed), [2, 0, 1, 0, 0]);
+            let placed: Vec<_> = scene.crates.list().try_collect().await.unwrap();
+            assert!(placed.iter().any(|stored| stored.key == key), "{reason:?}");
+            assert_eq!(scene.aside().await, [entry]);
+        }
+    });
+}
+
+#[test]
+fn large_files_come_back_by_the_spool() {
+    run(async {
+        let (folder, crates) = (tempfile::tempdir().unwrap(), MemoryCrateStore::new());
+        let spool = SpoolFolder::open(folder.path().join("spool")).unwrap();
+        let scrub = Scrub::new(crates.clone(), []).with_quarantine();
+        let scrub = scrub.with_spool(spool.clone(), Inline);
+        std::fs::remove_dir(spool.path()).unwrap();
+        std::fs::write(spool.path(), "in the way").unwrap();
+        for (size, is_back) in [(1 << 20, true), ((1 << 20) + 1, false)] {
+            let content = Bytes::from(vec![b'x'; size]);
+            let key = CrateKey {
+                name: name("large"),
+                version: version("1.0.0"),
+                checksum: Checksum::of(&content),
+            };
+            crates.put(&key, content.into()).await.unwrap();
+            crates.set_aside(&key, AsideReason::Damaged).await.unwrap();
+            let (findings, _) = found(&scrub).await;
+            let of_key = |finding: &&Finding| match finding {
+                Finding::Aside { entry, .. } => entry.key == key,
+                _ => false,
+            };
+            match findings.iter().find(of_key).unwrap() {
+                Finding::Aside { remedies, .. } if is_back => {
+                    assert_eq!(remedies[..], [Remedy::PutBack]);
+                }
+                Finding::Aside { remedies, .. } => match &remedies[..] {
+                    [Remedy::NotMoved(why)] => assert!(why.starts_with("crate store spool failed")),
+                    other => panic!("{other:?}"),
+                },
+                other => panic!("{other:?}"),
+            }
+        }
     });
 }
 

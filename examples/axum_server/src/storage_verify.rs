@@ -6,10 +6,11 @@ use registry_core::scrub::{Scrub, Scrubbed};
 
 use crate::{
     End,
-    backends::{open_storage, storage_must_be_there, storage_options, storage_url},
+    backends::{open_storage, spool, storage_must_be_there, storage_options, storage_url},
     cli::StorageVerifyArgs,
     error::Error,
     progress::{Amount, Progress},
+    runtime::TokioRuntime,
 };
 
 /// Checks every crate file, and mends what it is told to.
@@ -17,6 +18,10 @@ pub(crate) async fn run(args: StorageVerifyArgs) -> Result<End, Error> {
     let indexes = args.index.open_all(&args.also_index).await?;
     storage_must_be_there(&args.storage.url(&args.index)?)?;
     let mut scrub = Scrub::new(args.storage.open(&args.index)?, indexes);
+    if args.quarantine || args.repair_from.is_some() {
+        let spool = spool(&args.storage.url(&args.index)?, &args.index.data.folder)?;
+        scrub = scrub.with_spool(spool, TokioRuntime::new());
+    }
     if args.quarantine {
         scrub = scrub.with_quarantine();
     }

@@ -1,13 +1,14 @@
 //! What is done about damage.
 
-use super::{Finding, Remedy, Scrub};
+use std::time::SystemTime;
+
+use super::{Finding, Remedy, SETTLED, Scrub};
 use crate::{
     causes::causes,
-    checksum::ChecksumHasher,
     registry::Problem,
     store::{
-        AsideReason, Checked, CrateBody, CrateKey, CrateStore, CrateUpkeep, Digest, StoreError,
-        check,
+        AsideCrate, AsideReason, Checked, CollectError, CrateKey, CrateStore, CrateUpkeep, Digest,
+        StoreError, check,
     },
 };
 
@@ -41,6 +42,32 @@ impl Scrub {
         Ok(Some(Finding::Broken { problem, remedies }))
     }
 
+    /// Has a file that is aside in its place again: how that ended, and whether it is aside as well.
+    pub(super) async fn bring_back(&self, entry: &AsideCrate) -> (Remedy, bool) {
+        let now = self.now.unwrap_or_else(SystemTime::now);
+        let is_settled = now.duration_since(entry.since).is_ok_and(|age| age > SETTLED);
+        let brought = match is_settled {
+            true => self.store.put_back(entry).await,
+            false => self.copy_back(entry).await,
+        };
+        match brought {
+            Ok(()) => (Remedy::PutBack, !is_settled),
+            Err(error) => (Remedy::NotMoved(causes(&error)), true),
+        }
+    }
+
+    async fn copy_back(&self, entry: &AsideCrate) -> Result<(), StoreError> {
+        // If it is gone, somebody else has seen to it.
+        let Some(file) = self.store.open_aside(entry).await? else { return Ok(()) };
+        let (body, found) = self.collector.collect(file).await.map_err(|error| match error {
+            CollectError::Read(error) | CollectError::Spool(error) => error,
+        })?;
+        match found.is_of(&entry.key, None) {
+            true => self.store.put(&entry.key, body).await,
+            false => Err(StoreError::failed("scrub", DamagedAside)),
+        }
+    }
+
     /// Puts the file anew as `source` has it. What is damaged in its place is replaced.
     async fn repair(
         &self,
@@ -49,19 +76,16 @@ impl Scrub {
         published: u64,
     ) -> Result<(), RepairError> {
         let found = source.get(key, None).await.map_err(RepairError::Source)?;
-        let mut file = found.ok_or(RepairError::NotInSource)?;
-        // Checked first, for it is as much memory as that.
+        let file = found.ok_or(RepairError::NotInSource)?;
+        // Looked at first: without a spool it is as much memory as that.
         if file.size != published {
             return Err(RepairError::DamagedInSource);
         }
-        let (mut hasher, mut chunks) = (ChecksumHasher::new(), Vec::new());
-        while let Some(chunk) = file.next_chunk().await {
-            let chunk = chunk.map_err(RepairError::Source)?;
-            hasher.update(&chunk);
-            chunks.push(chunk);
-        }
-        let body = CrateBody::from(chunks);
-        if (hasher.finish(), body.len()) != (key.checksum, published) {
+        let (body, found) = self.collector.collect(file).await.map_err(|error| match error {
+            CollectError::Read(error) => RepairError::Source(error),
+            CollectError::Spool(error) => RepairError::Spool(error),
+        })?;
+        if !found.is_of(key, Some(published)) {
             return Err(RepairError::DamagedInSource);
         }
         self.store.put(key, body).await.map_err(RepairError::Store)?;
@@ -88,6 +112,10 @@ pub async fn quarantine(store: &dyn CrateUpkeep, key: &CrateKey) -> Result<bool,
     Ok(true)
 }
 
+#[derive(Debug, thiserror::Error)]
+#[error("the file that is aside is damaged")]
+struct DamagedAside;
+
 /// Why a file could not be put anew.
 #[derive(Debug, thiserror::Error)]
 enum RepairError {
@@ -97,6 +125,8 @@ enum RepairError {
     DamagedInSource,
     #[error("it cannot be read from the second store")]
     Source(#[source] StoreError),
+    #[error("it cannot be collected in the spool")]
+    Spool(#[source] StoreError),
     #[error("it cannot be put")]
     Store(#[source] StoreError),
     #[error("it was put, and is damaged again")]

@@ -3,10 +3,9 @@
 use std::{fmt, time::Duration};
 
 use crate::{
-    causes::causes,
     migrate::FileCount,
     registry::Problem,
-    store::{AsideCrate, StoreError, StoredCrate},
+    store::{AsideCrate, StoredCrate},
 };
 
 /// What a scrub has seen, until now.
@@ -117,11 +116,6 @@ impl Remedy {
     /// Whether all is well then.
     fn mends(&self) -> bool {
         matches!(self, Self::WholeNow | Self::PutBack | Self::Repaired)
-    }
-
-    /// How a move ended.
-    pub(super) fn of_move(moved: Result<(), StoreError>, well: Self) -> Self {
-        moved.map_or_else(|error| Self::NotMoved(causes(&error)), |()| well)
     }
 }
 
