@@ -9,6 +9,7 @@ use std::{
 use bytes::Bytes;
 use registry_core::{
     CrateStore, StoreError,
+    checksum::ChecksumHasher,
     store::{ByteRange, CrateFile, CrateKey},
 };
 use tokio::sync::watch;
@@ -51,6 +52,8 @@ pub(super) struct Follower<S> {
     key: CrateKey,
     size: u64,
     offset: u64,
+    /// Of the bytes before `offset`.
+    hasher: ChecksumHasher,
     from: From,
 }
 
@@ -60,8 +63,13 @@ enum From {
         staged: Arc<Staged>,
         file: Option<File>,
     },
-    /// Where the cache got no further: the inner store itself.
-    Inner(CrateFile),
+    /// Where the cache got no further: the inner store itself. What was read last is withheld, until
+    /// the checksum has matched.
+    Inner {
+        file: CrateFile,
+        withheld: Option<Bytes>,
+    },
+    End,
 }
 
 /// What there is to be read.
@@ -89,7 +97,8 @@ impl<S: CrateStore> Follower<S> {
     ) -> CrateFile {
         let Growing { staged, size, put_at: modified, .. } = growing;
         let from = From::Cache { receiver, staged, file: None };
-        let follower = Self { inner, key, size, offset: 0, from };
+        let hasher = ChecksumHasher::new();
+        let follower = Self { inner, key, size, offset: 0, hasher, from };
         let body = Box::pin(futures_util::stream::try_unfold(follower, Self::next));
         CrateFile { size, range: 0..size, modified, body }
     }
@@ -97,10 +106,27 @@ impl<S: CrateStore> Follower<S> {
     async fn next(mut self) -> Result<Option<(Bytes, Self)>, StoreError> {
         loop {
             let (receiver, staged, file) = match &mut self.from {
-                From::Inner(file) => {
-                    let chunk = file.next_chunk().await.transpose()?;
-                    return Ok(chunk.map(|chunk| (chunk, self)));
-                }
+                From::End => return Ok(None),
+                From::Inner { file, withheld } => match file.next_chunk().await.transpose()? {
+                    Some(chunk) => {
+                        self.hasher.update(&chunk);
+                        // An empty one would let all the others go.
+                        if !chunk.is_empty()
+                            && let Some(ready) = withheld.replace(chunk)
+                        {
+                            return Ok(Some((ready, self)));
+                        }
+                        continue;
+                    }
+                    None => {
+                        let last = withheld.take();
+                        self.from = From::End;
+                        if self.hasher.clone().finish() != self.key.checksum {
+                            return Err(StoreError::failed(BACKEND, Unreadable::Damaged));
+                        }
+                        return Ok(last.map(|last| (last, self)));
+                    }
+                },
                 From::Cache { receiver, staged, file } => (receiver, staged, file),
             };
             match ready(receiver, self.offset).await {
@@ -109,9 +135,14 @@ impl<S: CrateStore> Follower<S> {
                 Ready::UpTo(available) => {
                     let (opened, staged, offset) = (file.take(), staged.clone(), self.offset);
                     let wanted = (available - offset).min(CHUNK_BYTES);
-                    let read = blocking(move || read(opened, &staged, offset, wanted)).await;
-                    if let Ok((chunk, opened)) = read {
-                        *file = Some(opened);
+                    let mut hasher = self.hasher.clone();
+                    let read = blocking(move || {
+                        let (chunk, opened) = read(opened, &staged, offset, wanted)?;
+                        hasher.update(&chunk);
+                        Ok((chunk, opened, hasher))
+                    });
+                    if let Ok((chunk, opened, hasher)) = read.await {
+                        (*file, self.hasher) = (Some(opened), hasher);
                         self.offset += chunk.len() as u64;
                         return Ok(Some((chunk, self)));
                     }
@@ -133,7 +164,7 @@ async fn rest<S: CrateStore>(
 ) -> Result<From, StoreError> {
     let range = (offset > 0).then_some(ByteRange::From(offset));
     match inner.get(key, range).await? {
-        Some(file) if file.size == size => Ok(From::Inner(file)),
+        Some(file) if file.size == size => Ok(From::Inner { file, withheld: None }),
         _ => Err(StoreError::failed(BACKEND, Unreadable::Changed)),
     }
 }

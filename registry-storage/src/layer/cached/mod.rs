@@ -58,9 +58,12 @@ const BACKEND: &str = "cache";
 /// # What is served
 ///
 /// Only what has the checksum of its key. The last byte of a file that is being written is withheld
-/// until the checksum has matched: a damaged file ends with an error, and is not kept. After a
-/// restart each file that is found in the folder is hashed once, when it is first asked for. What
-/// was being written is removed, and what is kept is known by the names of its files, so a start
+/// until the checksum has matched: a damaged file ends with an error, and is not kept. So it is with
+/// a file that a reader reads on from the inner store; one that is passed through from its beginning,
+/// and a part of one that is not in the cache, are what the inner store gives.
+///
+/// After a restart each file that is found in the folder is hashed once, when it is first asked for.
+/// What was being written is removed, and what is kept is known by the names of its files, so a start
 /// takes one look at each of them.
 ///
 /// A file that is put aside or purged through this store, or a clone, is forgotten before the call
@@ -120,10 +123,9 @@ impl<S> CachedCrateStore<S> {
         let failed = |error: io::Error| StoreError::failed(BACKEND, error);
         let (disk, left) = Disk::open(folder.as_ref()).map_err(failed)?;
         let shelf = Arc::new(Shelf::new(max_bytes));
-        for (id, put_at) in shelf.adopt(left) {
-            remove(&disk.place(id, put_at)).map_err(failed)?;
-        }
+        let given_up = shelf.adopt(left);
         let cache = Arc::new(Cache { shelf, disk, report: Box::new(report) });
+        cache.remove_all(given_up).map_err(failed)?;
         Ok(Self { inner: Arc::new(inner), cache, staleness: Self::STALENESS, now: Instant::now })
     }
 
@@ -140,6 +142,15 @@ impl<S> CachedCrateStore<S> {
 impl Cache {
     fn report(&self, source: io::Error) {
         (self.report)(&CacheError { folder: self.disk.root().into(), source });
+    }
+
+    /// Removes files that are no longer held: each that can be, whatever becomes of the others.
+    fn remove_all(&self, given_up: Vec<(Id, SystemTime)>) -> io::Result<()> {
+        let mut all = Ok(());
+        for (id, put_at) in given_up {
+            all = all.and(remove(&self.disk.place(id, put_at)));
+        }
+        all
     }
 
     /// Forgets a file; on return nobody who comes will be served it from here.
@@ -244,9 +255,7 @@ impl<S: CrateStore> CachedCrateStore<S> {
         };
         let (cache, id) = (self.cache.clone(), lead.id);
         let staged = blocking(move || {
-            for (id, put_at) in given_up {
-                remove(&cache.disk.place(id, put_at))?;
-            }
+            cache.remove_all(given_up)?;
             cache.disk.stage(id, put_at)
         });
         let staged = match staged.await {

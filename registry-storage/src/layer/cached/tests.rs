@@ -266,6 +266,30 @@ async fn a_reader_reads_on_by_himself_where_the_inner_store_fails() {
 }
 
 #[tokio::test]
+async fn a_reader_who_reads_on_by_himself_gets_no_damaged_file_either() {
+    for (rest, read) in [("abcdefghiX", "abc"), ("abcdefghij", BYTES)] {
+        let stage = Stage::new(ROOM);
+        let key = stage.one().await;
+        stage.inner.put(&key, Bytes::from(rest).into()).await.unwrap();
+        let pieces = stage.inner.send_body();
+        let mut file = stage.store.get(&key, None).await.unwrap().unwrap();
+        pieces.send(Ok("abc".into())).unwrap();
+        let mut bytes = file.next_chunk().await.unwrap().unwrap().to_vec();
+        pieces.send(Err(StoreError::failed("distant", "cut"))).unwrap();
+        let error = loop {
+            match file.next_chunk().await {
+                None => break None,
+                Some(Ok(chunk)) => bytes.extend_from_slice(&chunk),
+                Some(Err(error)) => break Some(causes(&error)),
+            }
+        };
+        assert_eq!(bytes, read.as_bytes());
+        let damaged = ["crate store cache failed", "the file is not the one of its checksum"];
+        assert_eq!(error, (read != BYTES).then(|| damaged.map(str::to_owned).to_vec()));
+    }
+}
+
+#[tokio::test]
 async fn a_damaged_file_ends_with_an_error_before_its_last_byte_and_is_not_kept() {
     for (damaged, read) in [("abcdefghiX", "abcdefghi"), ("abc", "abc"), ("abcdefghijk", "")] {
         let stage = Stage::new(ROOM);
@@ -582,6 +606,22 @@ async fn a_disk_that_fails_costs_nobody_a_file() {
     assert_eq!(stage.inner.gets(), [None, None]);
     assert_eq!(stage.read(&key).await, BYTES);
     assert_eq!(stage.inner.gets(), []);
+}
+
+#[tokio::test]
+async fn one_file_that_cannot_be_removed_does_not_keep_the_others() {
+    let stage = Stage::new(2 * 4096);
+    let (first, second) = (stage.put("1.0.0", "a").await, stage.put("1.0.1", "bb").await);
+    stage.read(&first).await;
+    stage.read(&second).await;
+    let [first, second] = [&first, &second].map(|key| stage.place(key));
+    fs::remove_file(&first).unwrap();
+    fs::create_dir(&first).unwrap();
+    let large: &'static str = "c".repeat(2 * 4096).leak();
+    let third = stage.put("1.0.2", large).await;
+    assert_eq!(stage.read(&third).await, large);
+    assert_eq!(stage.reports(), [stage.report()]);
+    assert!(!second.exists());
 }
 
 /// More files than there is room for, read and put aside all at once.
