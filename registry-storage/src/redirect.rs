@@ -44,7 +44,7 @@ impl Redirect {
     /// [`RedirectError::Url`] if it is not an absolute web address, or has a query or fragment.
     pub fn public(url: &str) -> Result<Self, RedirectError> {
         let base = url.trim_end_matches('/');
-        let refuse = |reason| Err(RedirectError::Url { url: url.into(), reason });
+        let refuse = |reason| Err(RedirectError::Url { reason });
         let Some((_, rest)) =
             base.split_once("://").filter(|(scheme, _)| matches!(*scheme, "http" | "https"))
         else {
@@ -118,15 +118,13 @@ impl ObjectCrateStore {
     }
 }
 
-/// Clients cannot be sent there.
+/// Clients cannot be sent there. Shows no URL, as there may be a password or a signature in it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RedirectError {
     /// The URL is none that paths can be appended to.
-    #[error("`{url}` cannot be where clients read crate files: {reason}")]
+    #[error("the URL cannot be where clients read crate files: {reason}")]
     Url {
-        /// The URL.
-        url: Box<str>,
         /// What is wrong with it.
         reason: &'static str,
     },

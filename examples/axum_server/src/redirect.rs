@@ -1,11 +1,11 @@
 //! Where clients read crate files, as `--redirect` names it.
 
-use std::{str::FromStr, time::Duration};
+use std::time::Duration;
 
 use clap::{Args, value_parser};
 use registry_storage::{ObjectCrateStore, Redirect, RedirectError, StorageUrl};
 
-use crate::error::Error;
+use crate::{error::Error, url::UrlText};
 
 #[derive(Debug, Args)]
 pub(crate) struct RedirectArgs {
@@ -16,34 +16,31 @@ pub(crate) struct RedirectArgs {
     /// the URL of a web server, such as a CDN, which serves the paths of --storage to whoever asks.
     /// With --verify-on-read or --storage-mirror, files pass through this server all the same.
     #[arg(long = "redirect", value_name = "presigned|URL", env = "REGISTRY_REDIRECT")]
-    to: Option<RedirectTo>,
+    #[arg(hide_env_values = true)]
+    to: Option<UrlText>,
     /// For how many seconds a signed URL is good. Clients follow it at once.
     #[arg(long = "redirect-expiry", value_name = "SECONDS", env = "REGISTRY_REDIRECT_EXPIRY")]
     #[arg(default_value_t = 300, value_parser = value_parser!(u64).range(1..=604_800))]
     expiry: u64,
 }
 
-#[derive(Clone, Debug)]
 enum RedirectTo {
     Presigned,
     Public(Redirect),
 }
 
-impl FromStr for RedirectTo {
-    type Err = RedirectError;
-
-    fn from_str(text: &str) -> Result<Self, RedirectError> {
-        match text {
-            "presigned" => Ok(Self::Presigned),
-            url => Redirect::public(url).map(Self::Public),
-        }
-    }
-}
-
 impl RedirectArgs {
-    /// Fails if no URL can be signed for what is there.
+    fn to(&self) -> Result<Option<RedirectTo>, RedirectError> {
+        let to = self.to.as_ref().map(|to| match to.expose() {
+            "presigned" => Ok(RedirectTo::Presigned),
+            url => Redirect::public(url).map(RedirectTo::Public),
+        });
+        to.transpose()
+    }
+
+    /// Fails if clients cannot be sent there, or if no URL can be signed for what is there.
     pub(crate) fn check(&self, storage: &StorageUrl) -> Result<(), Error> {
-        match (&self.to, storage) {
+        match (self.to()?, storage) {
             (Some(RedirectTo::Presigned), StorageUrl::Folder(_) | StorageUrl::Memory) => {
                 Err(Error::NoSigner { place: storage.to_string() })
             }
@@ -53,11 +50,11 @@ impl RedirectArgs {
 
     /// The store with the redirect.
     pub(crate) fn apply(
-        self,
+        &self,
         crates: ObjectCrateStore,
         storage: &StorageUrl,
     ) -> Result<ObjectCrateStore, Error> {
-        let redirect = match self.to {
+        let redirect = match self.to()? {
             None => return Ok(crates),
             Some(RedirectTo::Public(redirect)) => redirect,
             Some(RedirectTo::Presigned) => {
