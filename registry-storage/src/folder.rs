@@ -43,7 +43,8 @@ fn sync(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes what writes that never ended have left behind, in this folder and those below.
+/// Removes what writes that never ended have left behind, in this folder and those below that can be
+/// read: there may be some of others, such as the `lost+found` of a disk.
 ///
 /// A file is written as `<name>.crate#<number>` and then renamed; until then no listing shows it.
 pub(crate) fn clean(path: &Path, now: SystemTime) -> io::Result<()> {
@@ -54,6 +55,7 @@ pub(crate) fn clean(path: &Path, now: SystemTime) -> io::Result<()> {
             match clean(&entry.path(), now) {
                 // The folder of what was aside goes with it, whoever purges it.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
                 cleaned => cleaned?,
             }
         } else if kind.is_file() && is_staged(&entry.file_name().to_string_lossy()) {

@@ -30,7 +30,7 @@ impl Default for Parts {
 }
 
 impl Parts {
-    /// Puts a file: the whole of it, or after an error or a drop none of it.
+    /// Puts a file: the whole of it, or after an error or a drop perhaps none of it.
     pub(crate) async fn put(
         &self,
         store: &dyn ObjectStore,
