@@ -98,7 +98,11 @@ pub async fn collect(
     mut report: impl FnMut(&Step<'_>, &Collection) + Send,
 ) -> Result<Collection, GcError> {
     if !names::has_crates(indexes).await? {
-        return Err(GcError::NoCrates);
+        // A registry that nothing was ever published to has no garbage.
+        return match has_files(crates).await? {
+            false => Ok(Collection::default()),
+            true => Err(GcError::NoCrates),
+        };
     }
     let run = Run { crates, indexes, options };
     let mut collection = Collection::default();
@@ -111,6 +115,11 @@ pub async fn collect(
     run.each(crates.list_aside().map_ok(File::Aside), &mut tell).await?;
     run.each(crates.list().map_ok(File::Stored), &mut tell).await?;
     Ok(collection)
+}
+
+async fn has_files(crates: &dyn CrateUpkeep) -> Result<bool, StoreError> {
+    let stored = crates.list().try_next().await?;
+    Ok(stored.is_some() || crates.list_aside().try_next().await?.is_some())
 }
 
 /// A collection under way.
@@ -294,7 +303,8 @@ fn by_crate(files: Vec<File>) -> Vec<(CanonicalName, Vec<File>)> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum GcError {
-    /// There is no crate in any index: rather the wrong index than a store full of garbage.
+    /// There are files, and no crate in any index: rather the wrong index than a store full of
+    /// garbage.
     #[error("the index names no crate at all, so that every file would be garbage")]
     NoCrates,
     /// An index failed.

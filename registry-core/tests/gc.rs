@@ -281,6 +281,23 @@ fn an_index_that_is_gone_or_empty_ends_it() {
     });
 }
 
+#[test]
+fn where_nothing_was_ever_published_there_is_nothing_to_collect() {
+    run(async {
+        let (index, crates) = with_crates(&[]).await;
+        assert_eq!(gc(&index, &crates, in_hours(25)).await, Collection::default());
+
+        // What is aside is as much a sign of the wrong index as what is in its place.
+        let foo = key("foo", "1.0.0");
+        put(&crates, &foo).await;
+        crates.set_aside(&foo, AsideReason::Unnamed).await.unwrap();
+        let indexes: [Arc<dyn Index>; 1] = [Arc::new(index)];
+        let outcome = collect(&crates, &indexes, &in_hours(50), |_, _| {}).await;
+        assert!(matches!(outcome, Err(GcError::NoCrates)));
+        assert_eq!(read(&crates, &foo).await, Some(content(&foo)));
+    });
+}
+
 /// A store in which something happens between two steps of a collector.
 #[derive(Debug)]
 struct Meanwhile {

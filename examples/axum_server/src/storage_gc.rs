@@ -116,7 +116,7 @@ pub(crate) fn parse_age(text: &str) -> Result<Duration, AgeError> {
 pub(crate) enum AgeError {
     #[error("expected a number of `s`, `m`, `h` or `d`, such as `24h`")]
     NoAge,
-    #[error("it is less than `1h`, and a publish could be cut off")]
+    #[error("it is less than `1h`, within which a publish may still come to name its file")]
     TooLittle,
 }
 

@@ -91,7 +91,17 @@ fn what_no_line_names_is_removed_by_the_second_run_beside_a_running_server() {
 #[test]
 fn an_index_that_is_not_there_or_names_nothing_makes_no_garbage() {
     let server = Server::start();
+    let crates = server.data().join("crates");
+    let (status, stderr, summary) = gc(&server, &[]);
+    assert_eq!((status, stderr), (0, vec![]));
+    assert!(summary.starts_with("0 files looked at in"), "{summary}");
+
+    let file = CrateFile::library("foo", "1.0.0", b"");
+    fs::create_dir_all(crates.join("3/f/foo")).unwrap();
+    let path = crates.join(format!("3/f/foo/1.0.0-{}.crate", file.checksum()));
+    fs::write(&path, &file.bytes).unwrap();
     let (status, stderr, _) = gc(&server, &[]);
+    assert_eq!(files_below(&crates), [path]);
     let nothing = "error: cannot collect garbage: the index names no crate at all, so that \
                    every file would be garbage";
     assert_eq!((status, stderr), (1, vec![nothing.to_owned()]));
@@ -105,7 +115,7 @@ fn an_index_that_is_not_there_or_names_nothing_makes_no_garbage() {
     assert_eq!(status, 2);
     assert_eq!(
         stderr[0],
-        "error: invalid value '59m' for '--older-than <AGE>': it is less than `1h`, and a publish \
-         could be cut off"
+        "error: invalid value '59m' for '--older-than <AGE>': it is less than `1h`, within which \
+         a publish may still come to name its file"
     );
 }
