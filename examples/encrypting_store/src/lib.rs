@@ -54,12 +54,7 @@ impl<S> EncryptedCrateStore<S> {
 }
 
 fn failed(error: io::Error) -> StoreError {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            StoreError::Full { backend: BACKEND, source: error.into() }
-        }
-        _ => StoreError::failed(BACKEND, error),
-    }
+    StoreError::failed(BACKEND, error)
 }
 
 fn not_ours() -> StoreError {
