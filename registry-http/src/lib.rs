@@ -94,8 +94,13 @@
 //!
 //! - Time limits and limits on request heads and connections: they need a clock and a socket. Set
 //!   them on the server or proxy; a request that is dropped half way leaves nothing behind.
-//! - How many publishes are taken in at a time: each holds its crate file in memory, until that is
-//!   stored.
+//! - What a publish costs, which the [registry](registry_core::Registry::builder) is told:
+//!   [`uploads`](registry_core::registry::RegistryBuilder::uploads) says how many bytes are taken in
+//!   at a time, and in which folder large crate files are collected. Without a folder they are in
+//!   memory until they are stored, 176 MiB of them at most. Without a
+//!   [`runtime`](registry_core::registry::RegistryBuilder::runtime) a crate file is unpacked and
+//!   checked on the thread that polls the request, and a publish that finds no room is refused at
+//!   once instead of waiting.
 //! - Closing gently. A publish that is refused after its metadata were read is read to its end. One
 //!   that is refused before, for want of a right credential or by its announced length, is not: the
 //!   answer says `Connection: close`. A server that reads on for a while after it, and drops what
