@@ -64,9 +64,16 @@
 //! one value per crate: [`record_store`] opens with a complete one.
 //!
 //! Prove a backend with the suites that the feature `conformance` brings: `index_conformance!`,
-//! `record_store_conformance!`, `crate_store_conformance!`, `token_store_conformance!`,
-//! `token_transfer_conformance!`, `search_conformance!`, and `registry_conformance!` for an index and
-//! a crate store together. What a backend holds is copied to another by [`migrate`].
+//! `record_store_conformance!`, `crate_store_conformance!`, `crate_upkeep_conformance!`,
+//! `token_store_conformance!`, `token_transfer_conformance!`, `search_conformance!`, and
+//! `registry_conformance!` for an index and a crate store together.
+//!
+//! # Look after what is stored
+//!
+//! Beside a registry that goes on serving: [`migrate`] copies what a backend holds to another,
+//! [`scrub`] holds crate files against their checksums, puts damaged ones aside and mends them, and
+//! [`gc`] removes those that no line names. The latter two need a store that is a
+//! [`CrateUpkeep`](store::CrateUpkeep).
 //!
 //! # Features
 //!
@@ -103,6 +110,7 @@ pub mod store;
 pub mod version;
 
 pub use self::{
+    causes::Causes,
     checksum::Checksum,
     config::RegistryConfig,
     echo::Echo,

@@ -67,6 +67,6 @@ async fn the_log_has_the_causes_under_the_id_and_no_secret() {
     assert_eq!(
         log,
         "ERROR registry_http: authentication backend failed request=\"r-7\" \
-         causes=\"no connection: refused\\nERROR forged line\"\n"
+         causes=\"no connection: refused ERROR forged line\"\n"
     );
 }

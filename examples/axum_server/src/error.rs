@@ -3,7 +3,7 @@
 use std::{io, path::PathBuf};
 
 use registry_core::{
-    BoxError, CrateName, IndexError, StoreError,
+    BoxError, Causes, CrateName, IndexError, StoreError,
     auth::TokenStoreError,
     config::{ConfigError, DlError},
     gc::GcError,
@@ -118,15 +118,7 @@ pub(crate) enum Error {
     Print(#[source] io::Error),
 }
 
-/// An error and what caused it on one line, which is all the reader gets. A cause that is in the
-/// message above it, as those of some libraries are, is not repeated.
+/// An error and what caused it on one line, which is all the reader gets.
 pub(crate) fn causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    for cause in std::iter::successors(error.source(), |error| error.source()) {
-        let cause = cause.to_string();
-        if !text.contains(&cause) {
-            text = format!("{text}: {cause}");
-        }
-    }
-    text.replace('\n', " ")
+    Causes(error).to_string()
 }
