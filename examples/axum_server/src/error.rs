@@ -44,6 +44,8 @@ pub(crate) enum Error {
     SamePlace { place: String },
     #[error("--storage-mirror: `{place}` is the place of --storage itself")]
     MirrorOfItself { place: String },
+    #[error("--storage-cache: `{place}` is the place of --storage itself")]
+    CacheOfItself { place: String },
     #[error("cannot cache crate files in `{}`: {}", folder.display(), causes(.source.as_ref()))]
     Cache { folder: PathBuf, source: BoxError },
     #[error("{}; what was copied stays: run it again", causes(.0))]

@@ -4,7 +4,10 @@ use std::{path::PathBuf, sync::Arc};
 
 use clap::Args;
 use registry_core::CrateStore;
-use registry_storage::layer::{CacheError, CachedCrateStore, MirroredCrateStore};
+use registry_storage::{
+    StorageUrl,
+    layer::{CacheError, CachedCrateStore, MirroredCrateStore},
+};
 
 use crate::{
     backends::{open_storage, same_storage, storage_options, storage_url},
@@ -64,6 +67,16 @@ impl MirrorArgs {
 }
 
 impl CacheArgs {
+    /// Says what is wrong with the flags, before anything is made.
+    pub(crate) fn check(&self, storage: &StorageUrl) -> Result<(), Error> {
+        match &self.storage_cache {
+            Some(folder) if same_storage(&StorageUrl::Folder(folder.clone()), storage) => {
+                Err(Error::CacheOfItself { place: storage.to_string() })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Puts the cache in front of a store, if there is to be one.
     pub(crate) fn around(&self, crates: Arc<dyn CrateStore>) -> Result<Arc<dyn CrateStore>, Error> {
         let Some(folder) = &self.storage_cache else { return Ok(crates) };

@@ -68,6 +68,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
     args.storage.options()?;
     args.mirror.check(&args.storage, &args.index)?;
     args.redirect.check(&storage)?;
+    args.cache.check(&storage)?;
     if storage == StorageUrl::Memory {
         tracing::warn!("crate files are in memory: when this ends, what the index names is gone");
     }

@@ -170,6 +170,11 @@ fn what_cannot_be_put_around_crate_files_is_said_at_the_start() {
         start(&["--storage", &place, "--storage-mirror", &place]),
         (1, format!("error: --storage-mirror: `{place}` is the place of --storage itself\n"))
     );
+    let itself = folder.path().join("crates").display().to_string();
+    assert_eq!(
+        start(&["--storage", &place, "--storage-cache", &itself]),
+        (1, format!("error: --storage-cache: `{place}` is the place of --storage itself\n"))
+    );
     assert!(!data.exists());
 
     let server =
