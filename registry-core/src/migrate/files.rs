@@ -40,7 +40,8 @@ const AT_ONCE: usize = 8;
 ///
 /// # async fn program() -> Result<(), Box<dyn std::error::Error>> {
 /// let (from, to) = (Arc::new(MemoryCrateStore::new()), Arc::new(MemoryCrateStore::new()));
-/// let migrated = FileMigration::new(from, to).run(|so_far, failure| {
+/// let migration = FileMigration::new(from, to);
+/// let migrated = migration.run(|so_far, failure| {
 ///     if let Some((key, error)) = failure {
 ///         eprintln!("not copied: {key}: {error}");
 ///     }
