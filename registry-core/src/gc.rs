@@ -72,8 +72,9 @@ impl GcOptions {
 /// be lost with the second run. If there is no crate in any of them, nothing is done.
 ///
 /// Any number of collections and publishes may go on at the same time, in any number of processes;
-/// one that is cut short is made good by the next. Holds a few thousand files in memory, however
-/// many there are.
+/// one that is cut short is made good by the next. Remembers the names of a few thousand files,
+/// however many there are. All bytes of a file are in memory only if it is published in the moment in
+/// which it is moved, for then it is stored again; of at most eight files at a time.
 ///
 /// ```
 /// use std::{sync::Arc, time::Duration};
