@@ -25,6 +25,9 @@ pub(crate) struct Folder {
 impl Folder {
     /// Most folders that are remembered. Each is a path of some 50 bytes.
     const MAX_LASTING: usize = 10_000;
+    /// How often a file is tried to be renamed: whoever purges what is aside removes empty folders,
+    /// and perhaps the one that was just made.
+    const TRIES: usize = 16;
 
     pub(crate) fn new(root: PathBuf) -> Self {
         Self { root, lasting: Mutex::default() }
@@ -52,6 +55,30 @@ impl Folder {
             _ => copy_in(body, &place)?,
         }
         self.settle(place.parent().expect("it is below the root"))
+    }
+
+    /// Renames a file to a place where there is none; whether there was one to rename. On disk when
+    /// this returns. Blocks.
+    pub(crate) fn rename(&self, from: &str, to: &str) -> io::Result<bool> {
+        self.must_be_there()?;
+        let (from, to) = (self.root.join(from), self.root.join(to));
+        let folder_of = |path: &Path| path.parent().expect("it is below the root").to_owned();
+        let mut tries = Self::TRIES;
+        while let Err(error) = fs::rename(&from, &to) {
+            tries -= 1;
+            if error.kind() != io::ErrorKind::NotFound || tries == 0 {
+                return Err(error);
+            }
+            if !from.try_exists()? {
+                return Ok(false);
+            }
+            unless_gone(create(&folder_of(&to)))?;
+        }
+        // Not by what is remembered: the folders of what is aside come and go.
+        let folder = folder_of(&to);
+        folder.ancestors().take_while(|above| above.starts_with(&self.root)).try_for_each(sync)?;
+        unless_gone(sync(&folder_of(&from)))?;
+        Ok(true)
     }
 
     /// Brings the entries of a folder to disk, and its own in the folders above it.
@@ -114,6 +141,14 @@ fn in_parent<T>(place: &Path, act: impl Fn() -> io::Result<T>) -> io::Result<T> 
             create(place.parent().expect("it is below the root"))?;
             act()
         }
+        done => done,
+    }
+}
+
+/// What was to be done to a folder that another process has removed meanwhile.
+fn unless_gone(done: io::Result<()>) -> io::Result<()> {
+    match done {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         done => done,
     }
 }

@@ -86,6 +86,12 @@ async fn a_file_that_is_aside_lies_below_its_path_and_its_folders_go_with_it() {
     store.set_aside(&key, AsideReason::Damaged).await.unwrap();
     let below = folder.path().join(format!("aside/se/rd/serde/1.0.0-{CHECKSUM}.crate"));
     let entries: Vec<_> = store.list_aside().try_collect().await.unwrap();
+    #[cfg(unix)]
+    for path in below.ancestors().take_while(|path| *path != folder.path()) {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = std::fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700, "{path:?}");
+    }
     let names: Vec<_> = std::fs::read_dir(&below)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -123,8 +129,14 @@ async fn nothing_is_known_of_a_folder_that_is_gone_and_nothing_is_made_in_its_st
     let [path, elsewhere] = ["crates", "elsewhere"].map(|name| root.path().join(name));
     let store = ObjectCrateStore::filesystem(&path).unwrap();
     let key = put(&store, "serde", "1.0.0").await;
+    let aside = put(&store, "serde", "1.1.0").await;
+    store.set_aside(&aside, AsideReason::Unnamed).await.unwrap();
+    let entry = store.list_aside().try_next().await.unwrap().unwrap();
     std::fs::rename(&path, &elsewhere).unwrap();
     for error in [
+        store.set_aside(&key, AsideReason::Unnamed).await.unwrap_err(),
+        store.put_back(&entry).await.unwrap_err(),
+        store.purge(&entry).await.unwrap_err(),
         store.put(&key, Bytes::from("abc").into()).await.unwrap_err(),
         store.get(&key, None).await.unwrap_err(),
         store.get(&key, Some(ByteRange::From(1))).await.unwrap_err(),

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use futures_util::TryStreamExt as _;
 use object_store::{Error, ObjectStoreExt as _, path::Path};
 use registry_core::{
-    StoreError,
+    BoxError, StoreError,
     store::{AsideCrate, AsideCrates, AsideReason, CrateFile, CrateKey, CrateUpkeep},
 };
 
@@ -86,20 +86,17 @@ impl ObjectCrateStore {
     }
 
     /// Moves a file to a path that nothing is at. Whether there was one.
-    async fn rename(&self, from: &Path, to: &Path) -> object_store::Result<bool> {
+    async fn rename(&self, from: &Path, to: &Path) -> Result<bool, BoxError> {
         #[cfg(feature = "fs")]
-        let renames = self.folder.is_some();
-        #[cfg(not(feature = "fs"))]
-        let renames = false;
-        let moved = if renames {
-            self.store.rename(from, to).await
-        } else {
-            self.copy_and_delete(from, to).await
-        };
-        match moved {
+        if let Some(folder) = self.folder.clone() {
+            let (from, to) = (from.clone(), to.clone());
+            let rename = move || folder.rename(from.as_ref(), to.as_ref());
+            return Ok(tokio::task::spawn_blocking(rename).await??);
+        }
+        match self.copy_and_delete(from, to).await {
             Ok(()) => Ok(true),
             Err(Error::NotFound { .. }) => Ok(false),
-            Err(error) => Err(error),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -121,19 +118,19 @@ impl ObjectCrateStore {
         }
     }
 
-    async fn put_back_at(&self, aside: &Path, place: &Path) -> object_store::Result<()> {
+    async fn put_back_at(&self, aside: &Path, place: &Path) -> Result<(), BoxError> {
         match self.store.copy_if_not_exists(aside, place).await {
-            Ok(()) | Err(Error::AlreadyExists { .. }) => return self.delete(aside).await,
+            Ok(()) | Err(Error::AlreadyExists { .. }) => return Ok(self.delete(aside).await?),
             Err(Error::NotFound { .. }) => return Ok(()),
             // Not every store can do that: S3 cannot, and a file system without hard links.
             Err(_) => {}
         }
         match self.store.head(place).await {
-            Ok(_) => self.delete(aside).await,
+            Ok(_) => Ok(self.delete(aside).await?),
             // A put that comes between writes the same bytes, so that it does not matter which of
             // the two comes last.
             Err(Error::NotFound { .. }) => self.rename(aside, place).await.map(drop),
-            Err(error) => Err(error),
+            Err(error) => Err(error.into()),
         }
     }
 }
@@ -160,11 +157,13 @@ impl CrateUpkeep for ObjectCrateStore {
 
     async fn put_back(&self, entry: &AsideCrate) -> Result<(), StoreError> {
         let put_back = self.put_back_at(&path_aside(entry), &path_of(&entry.key)).await;
-        put_back.map_err(|error| self.failed(error))
+        put_back.map_err(|error| self.failed(error))?;
+        self.must_be_there().await
     }
 
     async fn purge(&self, entry: &AsideCrate) -> Result<(), StoreError> {
-        self.delete(&path_aside(entry)).await.map_err(|error| self.failed(error))
+        self.delete(&path_aside(entry)).await.map_err(|error| self.failed(error))?;
+        self.must_be_there().await
     }
 }
 
