@@ -1,8 +1,6 @@
-use registry_core::{
-    CrateName,
-    store::{AsideReason, CrateUpkeep as _},
-    version::parse_version,
-};
+#[cfg(feature = "fs")]
+use registry_core::store::{AsideReason, CrateUpkeep as _};
+use registry_core::{CrateName, version::parse_version};
 
 use super::*;
 
