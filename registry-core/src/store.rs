@@ -77,7 +77,10 @@ use crate::{BoxError, checksum::Checksum, name::CrateName};
 
 /// Keeps crate files.
 ///
-/// The [page of the module](self) has a complete one.
+/// The [page of the module](self) has a complete one, and `crate_store_conformance!` of the feature
+/// `conformance` proves one. Every method is called on the threads of the runtime: a store that
+/// blocks sees to threads of its own. A garbage collection, and putting damaged files aside, take a
+/// [`CrateUpkeep`] besides.
 #[async_trait]
 pub trait CrateStore: fmt::Debug + Send + Sync + 'static {
     /// Stores `file` under `key`; durable and readable when this returns.
@@ -87,7 +90,10 @@ pub trait CrateStore: fmt::Debug + Send + Sync + 'static {
     /// never a part of one.
     async fn put(&self, key: &CrateKey, file: CrateBody) -> Result<(), StoreError>;
 
-    /// Opens the file under `key`, or a part of it; `None` if there is no file.
+    /// Opens the file under `key`, or a part of it, cut to the file by [`ByteRange::within`]; `None`
+    /// if there is no file.
+    ///
+    /// Where damaged files are put aside: [`StoreError::Quarantined`] if all there is was damaged.
     async fn get(
         &self,
         key: &CrateKey,
@@ -95,7 +101,7 @@ pub trait CrateStore: fmt::Debug + Send + Sync + 'static {
     ) -> Result<Option<CrateFile>, StoreError>;
 
     /// What a listing would show of the file under `key`, without opening it; `None` if there is
-    /// none.
+    /// none. Fails where [`CrateStore::get`] does.
     async fn head(&self, key: &CrateKey) -> Result<Option<StoredCrate>, StoreError>;
 
     /// A URL by which a client reads the file under `key` past the registry; `None` if it is to be
@@ -147,7 +153,9 @@ impl<S: CrateStore + ?Sized> CrateStore for Arc<S> {
 /// What a crate file is stored under.
 ///
 /// The checksum alone would do; name and version are there so that a plain listing of the store
-/// explains itself, and so that a `dl` template can lead straight to a file.
+/// explains itself, and so that a `dl` template can lead straight to a file. A path that is made of
+/// all three has to hold a name of 64 characters and a version of 150, and may not rely on the
+/// difference between a capital and a small letter where a disk ignores it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CrateKey {
     /// The crate, as its index lines spell it.

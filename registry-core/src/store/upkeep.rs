@@ -12,6 +12,9 @@ use super::{CrateFile, CrateKey, CrateStore, StoreError};
 ///
 /// Nothing is removed while anybody could still mean to use it: a file that a garbage collection
 /// has put aside can be read as before, until it is purged. A serving registry needs none of this.
+///
+/// The source of [`MemoryCrateStore`](crate::memory::MemoryCrateStore) is a complete one, and
+/// `crate_upkeep_conformance!` of the feature `conformance` proves one.
 #[async_trait]
 pub trait CrateUpkeep: CrateStore {
     /// Puts the file under `key` aside, if there is one: it is no longer listed.
