@@ -44,7 +44,7 @@ pub struct ObjectCrateStore {
     #[cfg(feature = "fs")]
     folder: Option<Arc<Folder>>,
     parts: Parts,
-    pub(crate) redirect: Option<Redirect>,
+    redirect: Option<Redirect>,
     #[cfg(any(feature = "aws", feature = "gcp", feature = "azure"))]
     signer: Option<Arc<dyn object_store::signer::Signer>>,
 }
@@ -135,6 +135,16 @@ impl ObjectCrateStore {
     #[cfg(any(feature = "aws", feature = "gcp", feature = "azure"))]
     pub fn signer(&self) -> Option<Arc<dyn object_store::signer::Signer>> {
         self.signer.clone()
+    }
+
+    /// Has clients read files past the registry. Default: they read through it.
+    ///
+    /// A file that is not in its place is still read, or refused, through the registry; to know
+    /// that, each download asks the store once whether the file is there.
+    #[must_use]
+    pub fn with_redirect(mut self, redirect: Redirect) -> Self {
+        self.redirect = Some(redirect);
+        self
     }
 
     /// Fails if it is a folder and that is gone: then nothing is known of the files in it.

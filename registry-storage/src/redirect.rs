@@ -5,8 +5,6 @@ use std::{fmt, time::Duration};
 use object_store::path::Path;
 use registry_core::BoxError;
 
-use crate::object::ObjectCrateStore;
-
 /// Where the registry sends who asks for a crate file, instead of sending the file.
 ///
 /// ```
@@ -103,18 +101,6 @@ impl fmt::Debug for Redirect {
             #[cfg(any(feature = "aws", feature = "gcp", feature = "azure"))]
             Target::Presigned { expiry, .. } => write!(f, "Redirect(presigned for {expiry:?})"),
         }
-    }
-}
-
-impl ObjectCrateStore {
-    /// Has clients read files past the registry. Default: they read through it.
-    ///
-    /// A file that is not in its place is still read, or refused, through the registry; to know
-    /// that, each download asks the store once whether the file is there.
-    #[must_use]
-    pub fn with_redirect(mut self, redirect: Redirect) -> Self {
-        self.redirect = Some(redirect);
-        self
     }
 }
 

@@ -2,6 +2,7 @@ use bytes::Bytes;
 use registry_core::{Checksum, CrateName, CrateStore, store::CrateKey, version::parse_version};
 
 use super::*;
+use crate::ObjectCrateStore;
 
 fn key(version: &str) -> CrateKey {
     CrateKey {
