@@ -29,7 +29,8 @@ use crate::{
     index::{Index, IndexError},
     name::CanonicalName,
     store::{
-        AsideCrate, AsideReason, CrateKey, CrateUpkeep, StoreError, StoredCrate, of_one_file, renew,
+        AsideCrate, AsideReason, CrateKey, CrateUpkeep, StoreError, StoredCrate, bring_back,
+        of_one_file, renew,
     },
 };
 
@@ -256,7 +257,7 @@ impl Run<'_> {
         };
         let ended = match outcome {
             _ if dry_run => Ok(()),
-            Outcome::PutBack => self.crates.put_back(entry).await,
+            Outcome::PutBack => bring_back(self.crates, entry).await,
             _ => self.crates.purge(entry).await,
         };
         self.of_store(ended).await.map(|()| outcome)

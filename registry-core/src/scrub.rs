@@ -8,7 +8,7 @@ use std::{
     hash::{BuildHasher as _, RandomState},
     num::NonZeroUsize,
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
 use futures_util::{StreamExt as _, TryStreamExt as _, future::ready, stream};
@@ -32,11 +32,6 @@ use crate::{
 /// How many files are read at the same time: most of the time goes by waiting for what they are
 /// kept in.
 const AT_ONCE: usize = 8;
-
-/// How long an entry of what is aside is kept at least: a removal from the place of the file, for
-/// whose sake the entry was made, may come late, and take what was put there since. Of the same order
-/// as the least grace of a garbage collection.
-const SETTLED: Duration = Duration::from_secs(60 * 60);
 
 /// Checks every file of a store: those that lines of its indexes name, those that no line names, and
 /// those that are aside.
@@ -87,7 +82,8 @@ impl Scrub {
     ///
     /// Puts back, too, what is aside and should not be: a file that a line names, or one that was
     /// taken for damaged and is not. What was put aside in the last hour is copied back, and stays
-    /// aside as well.
+    /// aside as well. Purges damaged files that have been aside for longer while there is a whole one
+    /// in their place.
     pub fn with_quarantine(self) -> Self {
         Self { quarantines: true, ..self }
     }
@@ -96,8 +92,8 @@ impl Scrub {
     /// their checksum there is right. One file at a time is in memory for that, unless there is a
     /// [spool](Self::with_spool).
     ///
-    /// The damaged copy is replaced, or purged if it was aside. Puts back what is aside and should
-    /// not be, as [`Scrub::with_quarantine`].
+    /// The damaged copy is replaced, if it is in its place. Puts back what is aside and should not
+    /// be, as [`Scrub::with_quarantine`].
     pub fn with_repair_from(self, source: impl CrateStore) -> Self {
         Self { source: Some(Arc::new(source)), ..self }
     }
@@ -132,7 +128,7 @@ impl Scrub {
             run.check_lines(index).await?;
         }
         run.check_rest().await?;
-        if self.source.is_some() {
+        if self.mends() {
             run.purge_replaced().await?;
         }
         Ok(run.scrubbed)
@@ -183,6 +179,10 @@ impl Scrub {
                 Checked::Missing | Checked::Quarantined => Rest::Unknown,
             },
         })
+    }
+
+    fn now(&self) -> SystemTime {
+        self.now.unwrap_or_else(SystemTime::now)
     }
 
     fn mends(&self) -> bool {
@@ -317,12 +317,14 @@ impl<R: FnMut(&Scrubbed, Option<&Finding>) + Send> Run<'_, R> {
         Ok(())
     }
 
-    /// Removes the damaged files that are aside while there is a whole one in their place.
+    /// Removes the damaged files that have been aside for long while there is a whole one in their
+    /// place. The young ones tell whoever puts a file that a removal may be under way.
     async fn purge_replaced(&mut self) -> Result<(), VerifyError> {
-        let store = &self.scrub.store;
+        let (store, now) = (&self.scrub.store, self.scrub.now());
         let mut entries = store.list_aside();
         while let Some(entry) = entries.try_next().await? {
             if entry.reason == AsideReason::Damaged
+                && !entry.may_be_moving(now)
                 && let Checked::Whole = check(store, &entry.key, None).await?
             {
                 store.purge(&entry).await?;

@@ -71,7 +71,7 @@ pub use self::{
 pub(crate) use self::{
     check::{Checked, Digest, check, of_one_file},
     collect::{CollectError, Collector},
-    renew::renew,
+    renew::{bring_back, end, renew, renew_from},
 };
 use crate::{BoxError, checksum::Checksum, name::CrateName};
 
@@ -86,7 +86,8 @@ pub trait CrateStore: fmt::Debug + Send + Sync + 'static {
     /// Stores `file` under `key`; durable and readable when this returns.
     ///
     /// Storing what is already there succeeds, changes nothing a reader can see, and makes it as
-    /// young as a new file. A dropped future, an error or a crash leaves the whole file or none,
+    /// young as a new file. It stays readable also if the file that was there is being [set
+    /// aside](CrateUpkeep::set_aside), damaged or not. A dropped future, an error or a crash leaves the whole file or none,
     /// never a part of one.
     async fn put(&self, key: &CrateKey, file: CrateBody) -> Result<(), StoreError>;
 

@@ -259,12 +259,17 @@ fn whatever_the_second_store_has_is_repaired() {
             let repaired = broken(problem, &[Remedy::Repaired]);
             assert!(findings.contains(&repaired), "{repaired:?} in {findings:?}");
         }
-        assert_eq!(counts(&scrubbed), [4, 0, 0, 3, 0]);
+        assert_eq!(counts(&scrubbed), [4, 0, 1, 3, 0]);
         for key in [&bad, &aside, &gone] {
             let read = scene.crates.get(key, None).await.unwrap().unwrap().bytes().await.unwrap();
             assert_eq!(read, scene.bytes(key).await);
         }
-        // The damaged one that was aside has been purged.
+        // The damaged one that was aside tells for an hour that it may just be being moved.
+        for (minutes, left) in [(59, 1), (61, 0)] {
+            let later = SystemTime::now() + Duration::from_secs(60 * minutes);
+            let (_, scrubbed) = found(&scene.scrub().with_quarantine().at(later)).await;
+            assert_eq!(counts(&scrubbed), [4, 0, left, 0, 0], "{minutes}");
+        }
         let (findings, scrubbed) = found(&scene.scrub()).await;
         assert_eq!((findings, counts(&scrubbed)), (vec![], [4, 0, 0, 0, 0]));
     });
@@ -385,6 +390,26 @@ fn large_files_come_back_by_the_spool() {
                 other => panic!("{other:?}"),
             }
         }
+    });
+}
+
+/// A collection and a publish may have put aside both of them, one after the other.
+#[test]
+fn a_damaged_file_is_not_put_back_before_a_whole_one() {
+    run(async {
+        let scene = Scene::of(&["one"]).await;
+        let key = scene.key("one", "1.0.0").await;
+        scene.damage(&scene.crates, &key).await;
+        scene.crates.set_aside(&key, AsideReason::Unnamed).await.unwrap();
+        scene.crates.put(&key, scene.bytes(&key).await.into()).await.unwrap();
+        scene.crates.set_aside(&key, AsideReason::Unnamed).await.unwrap();
+        let later = SystemTime::now() + Duration::from_secs(2 * 60 * 60);
+        for _ in 0..2 {
+            found(&scene.scrub().with_quarantine().at(later)).await;
+            let read = scene.crates.get(&key, None).await.unwrap().unwrap().bytes().await;
+            assert_eq!(read.unwrap(), scene.bytes(&key).await);
+        }
+        assert_eq!(scene.aside().await, []);
     });
 }
 

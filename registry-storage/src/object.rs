@@ -214,6 +214,16 @@ impl ObjectCrateStore {
         Ok(Some(CrateFile { size, range, modified, body }))
     }
 
+    /// Puts an object into a bucket.
+    async fn put_at(&self, path: &Path, file: CrateBody) -> Result<(), StoreError> {
+        if let BodyPlace::Memory(chunks) = file.place() {
+            let put = self.store.put(path, chunks.iter().cloned().collect()).await;
+            return put.map(drop).map_err(|error| self.failed(error));
+        }
+        let put = self.parts.put(&*self.store, path, file).await;
+        put.map_err(|error| self.failed(error))
+    }
+
     fn failed(&self, error: impl Into<BoxError>) -> StoreError {
         StoreError::failed(self.backend, error)
     }
@@ -236,12 +246,11 @@ impl CrateStore for ObjectCrateStore {
                 .flatten()
                 .map_err(|error| self.failed(error));
         }
-        if let BodyPlace::Memory(chunks) = file.place() {
-            let put = self.store.put(&path, chunks.iter().cloned().collect()).await;
-            return put.map(drop).map_err(|error| self.failed(error));
+        self.put_at(&path, file.clone()).await?;
+        match self.refuge(key).await? {
+            Some(aside) => self.put_at(&aside, file).await,
+            None => Ok(()),
         }
-        let put = self.parts.put(&*self.store, &path, file).await;
-        put.map_err(|error| self.failed(error))
     }
 
     /// A part of a file takes two requests, the first of them for its length; a file that is not

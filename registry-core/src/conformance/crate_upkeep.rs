@@ -80,8 +80,8 @@ async fn put_aside(
     one: &(CrateKey, Bytes),
     reason: AsideReason,
 ) -> AsideCrate {
-    let before = aside(store).await;
     put(store, one).await;
+    let before = aside(store).await;
     store.set_aside(&one.0, reason).await.unwrap();
     let mut after = aside(store).await;
     after.retain(|entry| !before.contains(entry));
@@ -244,7 +244,7 @@ pub async fn putting_back_replaces_nothing(bench: Bench<dyn CrateUpkeep>) {
         put(&*store, &good).await;
         store.put_back(&entry).await.unwrap();
         assert_stored(&*store, &good).await;
-        assert_eq!(aside(&*store).await, []);
+        assert!(!aside(&*store).await.contains(&entry));
     }
 }
 

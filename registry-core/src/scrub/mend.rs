@@ -1,14 +1,14 @@
 //! What is done about damage.
 
-use std::time::SystemTime;
+use futures_util::TryStreamExt as _;
 
-use super::{Finding, Remedy, SETTLED, Scrub};
+use super::{Finding, Remedy, Scrub};
 use crate::{
     causes::causes,
     registry::Problem,
     store::{
         AsideCrate, AsideReason, Checked, CollectError, CrateKey, CrateStore, CrateUpkeep, Digest,
-        StoreError, check,
+        StoreError, check, end, renew_from,
     },
 };
 
@@ -44,14 +44,13 @@ impl Scrub {
 
     /// Has a file that is aside in its place again: how that ended, and whether it is aside as well.
     pub(super) async fn bring_back(&self, entry: &AsideCrate) -> (Remedy, bool) {
-        let now = self.now.unwrap_or_else(SystemTime::now);
-        let is_settled = now.duration_since(entry.since).is_ok_and(|age| age > SETTLED);
-        let brought = match is_settled {
-            true => self.store.put_back(entry).await,
-            false => self.copy_back(entry).await,
-        };
+        let stays = entry.may_be_moving(self.now());
+        let mut brought = self.copy_back(entry).await;
+        if !stays {
+            brought = end(&*self.store, entry, brought).await;
+        }
         match brought {
-            Ok(()) => (Remedy::PutBack, !is_settled),
+            Ok(()) => (Remedy::PutBack, stays),
             Err(error) => (Remedy::NotMoved(causes(&error)), true),
         }
     }
@@ -109,6 +108,18 @@ pub async fn quarantine(store: &dyn CrateUpkeep, key: &CrateKey) -> Result<bool,
         return Ok(false);
     }
     store.set_aside(key, AsideReason::Damaged).await?;
+    // Whoever repaired it in this moment has had a whole file put aside.
+    let mut entries = store.list_aside();
+    while let Some(entry) = entries.try_next().await? {
+        if entry.key == *key
+            && entry.reason == AsideReason::Damaged
+            && let Some(file) = store.open_aside(&entry).await?
+            && Digest::of(file).await?.is_of(key, None)
+        {
+            renew_from(store, &entry).await?;
+            return Ok(false);
+        }
+    }
     Ok(true)
 }
 

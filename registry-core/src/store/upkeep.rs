@@ -1,6 +1,10 @@
 //! What is done to stored files behind the back of readers: the [`CrateUpkeep`] trait.
 
-use std::{pin::Pin, sync::Arc, time::SystemTime};
+use std::{
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use async_trait::async_trait;
 use futures_core::Stream;
@@ -19,7 +23,8 @@ use super::{CrateFile, CrateKey, CrateStore, StoreError};
 pub trait CrateUpkeep: CrateStore {
     /// Puts the file under `key` aside, if there is one: it is no longer listed.
     ///
-    /// Durable when this returns. Each call makes an entry of its own, and never replaces one. If
+    /// Durable when this returns. Each call makes an entry of its own, and never replaces one. A
+    /// file that is put meanwhile may stay in its place. If
     /// it fails, or is dropped or cut short by a crash, the file is in its place, or aside, or
     /// both: never in neither.
     async fn set_aside(&self, key: &CrateKey, reason: AsideReason) -> Result<(), StoreError>;
@@ -64,6 +69,21 @@ pub struct AsideCrate {
     pub id: Arc<str>,
     /// Its length in bytes.
     pub size: u64,
+}
+
+impl AsideCrate {
+    /// How long after a file was put aside its removal from its place is over. Source: ours; no
+    /// [grace](crate::gc::GcOptions::older_than) is to be shorter.
+    pub const SETTLES_AFTER: Duration = Duration::from_secs(60 * 60);
+
+    /// Whether whoever put it aside may still be about to remove the file from its place, and so
+    /// whatever is there by then.
+    ///
+    /// Such an entry is not to be ended: it may be the only copy soon. What lies in the future, by
+    /// the clock of another machine, is young.
+    pub fn may_be_moving(&self, now: SystemTime) -> bool {
+        now.duration_since(self.since).map_or(true, |age| age <= Self::SETTLES_AFTER)
+    }
 }
 
 /// The files that are aside.

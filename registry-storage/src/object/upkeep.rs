@@ -1,20 +1,29 @@
 //! How files are put aside, and read from there.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use futures_util::TryStreamExt as _;
-use object_store::{Error, ObjectStoreExt as _, path::Path};
+use object_store::{Error, ObjectMeta, ObjectStoreExt as _, path::Path};
 use registry_core::{
     BoxError, StoreError,
+    checksum::ChecksumHasher,
     store::{AsideCrate, AsideCrates, AsideReason, CrateFile, CrateKey, CrateUpkeep},
 };
+use tokio::time::Instant;
 
 use super::ObjectCrateStore;
 use crate::layout::{self, aside_at, aside_of, path_of};
 
 /// How often a reader looks for a file that is moved under its eyes.
 const LOOKS: usize = 16;
+
+/// How long after an entry took its time the original may still be removed from a bucket.
+///
+/// The request may be repeated after that, and come late. Together it has to be over when the entry
+/// [settles](AsideCrate::SETTLES_AFTER), and collectors count on as much. Source: ours; a bucket
+/// copies 5 GiB, the most at a time, in less.
+const MOVE_TAKES: Duration = Duration::from_secs(5 * 60);
 
 /// Where a reader has looked for a file, and looks next.
 ///
@@ -85,37 +94,105 @@ impl ObjectCrateStore {
         }))
     }
 
-    /// Moves a file to a path that nothing is at. Whether there was one.
-    async fn rename(&self, from: &Path, to: &Path) -> Result<bool, BoxError> {
+    /// Moves a file of a folder, in one step; `None` in a bucket, which has none for it.
+    async fn rename(&self, from: &Path, to: &Path) -> Option<Result<(), BoxError>> {
         #[cfg(feature = "fs")]
         if let Some(folder) = self.folder.clone() {
             let (from, to) = (from.clone(), to.clone());
             let rename = move || folder.rename(from.as_ref(), to.as_ref());
-            return Ok(tokio::task::spawn_blocking(rename).await??);
+            let renamed = tokio::task::spawn_blocking(rename).await;
+            return Some(match renamed {
+                Ok(renamed) => renamed.map(drop).map_err(Into::into),
+                Err(error) => Err(error.into()),
+            });
         }
-        match self.copy_and_delete(from, to).await {
-            Ok(()) => Ok(true),
-            Err(Error::NotFound { .. }) => Ok(false),
-            Err(error) => Err(error.into()),
+        #[cfg(not(feature = "fs"))]
+        let _ = (from, to);
+        None
+    }
+
+    /// Copies a file out of its place, and then removes it there, unless that might remove another
+    /// one than was copied.
+    async fn copy_and_remove(
+        &self,
+        place: &Path,
+        aside: &Path,
+        begun: Moment,
+    ) -> object_store::Result<()> {
+        let copied = self.copy(place, aside).await?;
+        let found = self.store.head(place).await?;
+        let is_replaced = tag(&copied) != tag(&found);
+        let elapsed = begun.elapsed();
+        if !is_replaced && elapsed <= MOVE_TAKES {
+            return self.delete(place).await;
+        }
+        // Nothing was removed for its sake, so that nothing depends on the entry. If it stays,
+        // the next collection ends it.
+        let _ = self.delete(aside).await;
+        match is_replaced {
+            true => Ok(()),
+            false => {
+                let source = TooSlow { elapsed, limit: MOVE_TAKES }.into();
+                Err(Error::Generic { store: self.backend, source })
+            }
         }
     }
 
-    async fn copy_and_delete(&self, from: &Path, to: &Path) -> object_store::Result<()> {
-        let size = self.store.head(from).await?.size;
+    /// Copies a file to a path that nothing is at; what was found of it right before.
+    async fn copy(&self, from: &Path, to: &Path) -> object_store::Result<ObjectMeta> {
+        let found = self.store.head(from).await?;
         self.store.copy(from, to).await?;
         // Azure may answer before it has copied: until then the copy is empty.
-        if self.store.head(to).await?.size != size {
+        if self.store.head(to).await?.size != found.size {
             let source = NotCopied.into();
             return Err(Error::Generic { store: self.backend, source });
         }
-        self.delete(from).await
+        Ok(found)
+    }
+
+    fn new_aside(
+        &self,
+        key: &CrateKey,
+        reason: AsideReason,
+        since: SystemTime,
+    ) -> Result<Path, StoreError> {
+        let nonce = getrandom::u64().map_err(|error| self.failed(error))?;
+        let since = since.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        Ok(aside_of(key).join(layout::aside_name(since, nonce, reason)))
+    }
+
+    /// Where a file that was just put into its place in a bucket is to be put, too, if what is there
+    /// may be removed in favour of another one, which is damaged.
+    ///
+    /// Who moves a file looks at it again after copying it, and who puts one looks here after
+    /// putting it: one of the two sees the other.
+    pub(super) async fn refuge(&self, key: &CrateKey) -> Result<Option<Path>, StoreError> {
+        let now = SystemTime::now();
+        let mut entries = self.list_aside_below(&aside_of(key));
+        while let Some(entry) = entries.try_next().await? {
+            if entry.may_be_moving(now) && !self.is_whole(&entry).await {
+                // Of several, the newest is read.
+                let next = entry.since.checked_add(Duration::from_secs(1));
+                let since = next.map_or(now, |next| next.max(now));
+                return self.new_aside(key, AsideReason::Unnamed, since).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    /// One that cannot be read is no better than a damaged one.
+    async fn is_whole(&self, entry: &AsideCrate) -> bool {
+        let Ok(Some(mut file)) = self.open_aside(entry).await else { return false };
+        let mut hasher = ChecksumHasher::new();
+        while let Some(chunk) = file.next_chunk().await {
+            let Ok(chunk) = chunk else { return false };
+            hasher.update(&chunk);
+        }
+        hasher.finish() == entry.key.checksum
     }
 
     async fn delete(&self, path: &Path) -> object_store::Result<()> {
-        match self.store.delete(path).await {
-            Err(Error::NotFound { .. }) => Ok(()),
-            deleted => deleted,
-        }
+        self.store.delete(path).await.or_else(unless_missing)
     }
 
     async fn put_back_at(&self, aside: &Path, place: &Path) -> Result<(), BoxError> {
@@ -129,22 +206,34 @@ impl ObjectCrateStore {
             Ok(_) => Ok(self.delete(aside).await?),
             // A put that comes between writes the same bytes, so that it does not matter which of
             // the two comes last.
-            Err(Error::NotFound { .. }) => self.rename(aside, place).await.map(drop),
+            Err(Error::NotFound { .. }) => match self.rename(aside, place).await {
+                Some(renamed) => renamed,
+                None => match self.copy(aside, place).await {
+                    Ok(_) => Ok(self.delete(aside).await?),
+                    Err(error) => Ok(unless_missing(error)?),
+                },
+            },
             Err(error) => Err(error.into()),
         }
     }
 }
 
 /// On a folder, a file is moved by renaming it. Other stores copy it, and then delete it: if the
-/// answer to the latter is lost, it is both in its place and aside.
+/// answer to the latter is lost, it is both in its place and aside. They do not delete what was put
+/// anew meanwhile, nor what took them more than five minutes to copy.
 #[async_trait]
 impl CrateUpkeep for ObjectCrateStore {
     async fn set_aside(&self, key: &CrateKey, reason: AsideReason) -> Result<(), StoreError> {
-        let nonce = getrandom::u64().map_err(|error| self.failed(error))?;
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let aside = aside_of(key).join(layout::aside_name(since, nonce, reason));
-        let moved = self.rename(&path_of(key), &aside).await;
-        moved.map(drop).map_err(|error| self.failed(error))
+        let (place, begun) = (path_of(key), Moment::now());
+        let aside = self.new_aside(key, reason, begun.wall)?;
+        let moved = match self.rename(&place, &aside).await {
+            Some(renamed) => renamed,
+            None => {
+                let moved = self.copy_and_remove(&place, &aside, begun).await;
+                moved.or_else(unless_missing).map_err(Into::into)
+            }
+        };
+        moved.map_err(|error| self.failed(error))
     }
 
     fn list_aside(&self) -> AsideCrates<'_> {
@@ -169,6 +258,45 @@ impl CrateUpkeep for ObjectCrateStore {
 
 fn path_aside(entry: &AsideCrate) -> Path {
     aside_of(&entry.key).join(&*entry.id)
+}
+
+/// What is not there need not be moved or removed any more.
+fn unless_missing(error: Error) -> object_store::Result<()> {
+    match error {
+        Error::NotFound { .. } => Ok(()),
+        error => Err(error),
+    }
+}
+
+/// By what a file that was put anew differs from the one before.
+fn tag(meta: &ObjectMeta) -> impl PartialEq + use<'_> {
+    (meta.size, meta.last_modified, &meta.e_tag, &meta.version)
+}
+
+/// One moment by both clocks of this machine.
+#[derive(Clone, Copy)]
+struct Moment {
+    wall: SystemTime,
+    monotonic: Instant,
+}
+
+impl Moment {
+    fn now() -> Self {
+        Self { wall: SystemTime::now(), monotonic: Instant::now() }
+    }
+
+    /// By the clock that shows more: one stands still while the machine sleeps, the other one can
+    /// be set back.
+    fn elapsed(self) -> Duration {
+        self.wall.elapsed().unwrap_or_default().max(self.monotonic.elapsed())
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("copying the file took {} s, limit {} s: it stays", elapsed.as_secs(), limit.as_secs())]
+struct TooSlow {
+    elapsed: Duration,
+    limit: Duration,
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -38,6 +38,18 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// What is aside in a folder of crate files.
+fn files_aside(crates: &Path) -> Vec<PathBuf> {
+    let (mut folders, mut files) = (vec![crates.join("aside")], Vec::new());
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { folders.push(path) } else { files.push(path) }
+        }
+    }
+    files
+}
+
 /// Exit status, what was found, and the summary without the time it took.
 fn verify(server: &Server, flags: &[&str]) -> (i32, Vec<String>, String) {
     let command = ["storage", "verify"].iter().chain(flags).copied();
@@ -95,7 +107,7 @@ fn a_flipped_byte_is_named_refused_and_healed() {
 
     let url = format!("file:{}", spare.path().display());
     let (status, found, sums) = verify(&server, &["--repair-from", &url]);
-    assert_eq!((status, sums), (0, summary(2, 0, 1, 0, 0)));
+    assert_eq!((status, sums), (0, summary(2, 0, 1, 0, 1)));
     assert_eq!(found.len(), 2, "{found:?}");
     assert_eq!(found[0], format!("{DAMAGED} and was put aside: repaired"));
     let aside = format!("the file of crate foo 1.0.0 ({}) has been aside for ", first.checksum());
@@ -105,7 +117,13 @@ fn a_flipped_byte_is_named_refused_and_healed() {
     let healed = download(&server, first);
     assert_eq!((healed.status, healed.body), (200, first.bytes.clone()));
     assert_eq!(client.get(&first.index_path()).body, index.body);
-    assert_eq!(verify(&server, &[]), (0, vec![], summary(2, 0, 0, 0, 0)));
+    // An hour later, by the time in its name, the damaged one goes.
+    let [entry] = files_aside(&crates).try_into().unwrap();
+    let (seconds, rest) = entry.file_name().unwrap().to_str().unwrap().split_once('-').unwrap();
+    let seconds = seconds.parse::<u64>().unwrap() - 2 * 60 * 60;
+    fs::rename(&entry, entry.with_file_name(format!("{seconds}-{rest}"))).unwrap();
+    let (status, _, sums) = verify(&server, &["--quarantine"]);
+    assert_eq!((status, sums), (0, summary(2, 0, 0, 0, 0)));
     assert!(!crates.join("aside").exists());
 }
 
