@@ -16,7 +16,10 @@ use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use registry_core::{
     CanonicalName, CrateRecord, CrateStore, ETag, Index, IndexError, IndexFile, StoreError,
-    conformance::{record_fixture as fixture, run},
+    conformance::{
+        faulty::{Fault, Faults, FaultyCrateStore},
+        record_fixture as fixture, run,
+    },
     gc::{Collection, GcError, GcOptions, Outcome, Step, collect},
     index::{Lookup, Revision, Stored},
     memory::{MemoryCrateStore, MemoryIndex},
@@ -345,7 +348,7 @@ impl CrateStore for Meanwhile {
 impl CrateUpkeep for Meanwhile {
     async fn set_aside(&self, key: &CrateKey, reason: AsideReason) -> Result<(), StoreError> {
         self.inner.set_aside(key, reason).await?;
-        if let Some(name) = self.committed {
+        if let Some(name) = self.committed.filter(|name| key.name.as_str() == *name) {
             publish(&self.index, name).await;
         }
         match self.fails {
@@ -413,6 +416,58 @@ fn what_is_published_while_it_is_moved_is_in_its_place_when_the_run_is_over() {
             gc(&index, &crates, in_hours(25)).await;
             assert_eq!(in_place(&crates).await, [foo, raced]);
             assert_eq!(aside(&crates).await, []);
+        }
+    });
+}
+
+/// Whatever call to the store fails, or is the last one: every line has its file, and the next runs
+/// bring it to an end.
+#[test]
+fn a_run_that_is_cut_short_anywhere_is_made_good_by_the_next() {
+    run(async {
+        for (call, fault) in (0..).flat_map(|call| Fault::ALL.map(|fault| (call, fault))) {
+            let (index, inner) = with_crates(&["foo"]).await;
+            let [foo, late, raced] = ["foo", "late", "raced"].map(|name| key(name, "1.0.0"));
+            for orphan in ["gone", "orphan"].map(|name| key(name, "1.0.0")) {
+                put(&inner, &orphan).await;
+            }
+            for key in [&late, &key("gone", "1.0.0")] {
+                put(&inner, key).await;
+                inner.set_aside(key, AsideReason::Unnamed).await.unwrap();
+            }
+            put(&inner, &raced).await;
+            publish(&index, "late").await;
+            let racing = Meanwhile {
+                inner: inner.clone(),
+                index: index.clone(),
+                stored_again: None,
+                committed: Some("raced"),
+                fails: false,
+            };
+            let faults = Faults::none();
+            let crates = FaultyCrateStore::new(racing, faults.clone());
+            faults.arm(call, fault);
+            let indexes: [Arc<dyn Index>; 1] = [Arc::new(index.clone())];
+            let options = in_hours(25);
+            let outcome = faults.run(collect(&crates, &indexes, &options, |_, _| {})).await;
+            if !faults.struck() {
+                assert!(outcome.unwrap().unwrap().is_complete());
+                // Two listings, and for each of four files what becomes of it.
+                assert!(call > 10, "{call} calls");
+                break;
+            }
+            let names_raced = index.load(&fixture::canonical("raced"), None).await.unwrap();
+            let raced = names_raced.found().map(|_| raced);
+            let mut named = vec![foo, late];
+            named.extend(raced);
+            for key in &named {
+                assert_eq!(read(&inner, key).await, Some(content(key)), "{call} {fault:?}");
+            }
+            for _ in 0..2 {
+                assert!(gc(&index, &inner, in_hours(25)).await.is_complete(), "{call} {fault:?}");
+            }
+            assert_eq!(in_place(&inner).await, named, "{call} {fault:?}");
+            assert_eq!(aside(&inner).await, [], "{call} {fault:?}");
         }
     });
 }

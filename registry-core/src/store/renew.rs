@@ -1,8 +1,6 @@
 use bytes::Bytes;
 
-use super::{
-    AsideCrate, Checked, CrateBody, CrateFile, CrateKey, CrateStore, CrateUpkeep, StoreError, check,
-};
+use super::{AsideCrate, CrateBody, CrateFile, CrateKey, CrateStore, CrateUpkeep, StoreError};
 use crate::checksum::{Checksum, ChecksumHasher};
 
 /// Reads a file from wherever it is, in its place or aside, and puts it into its place again.
@@ -37,8 +35,8 @@ pub(crate) async fn bring_back(
     end(crates, entry, renewed).await
 }
 
-/// Ends an entry whose file was stored again. If that failed because it is damaged, it is purged if
-/// there is a whole one, and left where it is if not.
+/// Ends an entry whose file was stored again. If that failed, as it is damaged, another one that is
+/// whole is stored in its stead; if there is none, it is left where it is.
 ///
 /// For an entry of which a line names the file, and [whose move is over](AsideCrate::may_be_moving).
 pub(crate) async fn end(
@@ -49,9 +47,10 @@ pub(crate) async fn end(
     match renewed {
         // Which it is if the file is in its place still.
         Ok(()) => crates.put_back(entry).await,
-        Err(error) => match check(crates, &entry.key, None).await? {
-            Checked::Whole => crates.purge(entry).await,
-            _ => Err(error),
+        // It may be the one that is read now, so that it goes only when another one is in place.
+        Err(error) => match renew(crates, &entry.key).await {
+            Ok(()) => crates.purge(entry).await,
+            Err(_) => Err(error),
         },
     }
 }
