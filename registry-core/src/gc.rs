@@ -55,12 +55,15 @@ pub struct GcOptions {
     pub now: SystemTime,
     /// Whether nothing is to be changed, and only told what would be.
     pub dry_run: bool,
+    /// Whether to go on if more files are garbage than are named. Publishes that failed leave a few:
+    /// so many are rather those of a registry whose index was left out, or mistaken for another.
+    pub even_most: bool,
 }
 
 impl GcOptions {
     /// A collection that begins now, and does what it tells.
     pub fn new(older_than: Duration) -> Self {
-        Self { older_than, now: SystemTime::now(), dry_run: false }
+        Self { older_than, now: SystemTime::now(), dry_run: false, even_most: false }
     }
 }
 
@@ -70,7 +73,9 @@ impl GcOptions {
 ///
 /// **`indexes` have to be those of all registries over this store**, each as the writers see it: no
 /// cache that may be stale, no replica that may lag. The files of a registry that is left out would
-/// be lost with the second run. If there is no crate in any of them, nothing is done.
+/// be lost with the second run. So nothing is done if there is no crate in any of them; nor if more
+/// files would go than are named, unless that is [said to be right](GcOptions::even_most), which takes
+/// a look at all files before the first is touched.
 ///
 /// Any number of collections and publishes may go on at the same time, in any number of processes;
 /// one that is cut short is made good by the next. Remembers the names of a few thousand files,
@@ -92,7 +97,8 @@ impl GcOptions {
 /// ```
 ///
 /// # Errors
-/// [`GcError`] if a backend fails as a whole, or names nothing. What was done until then stays.
+/// [`GcError`] if a backend fails as a whole, or names nothing or too little. What was done until then
+/// stays.
 pub async fn collect(
     crates: &dyn CrateUpkeep,
     indexes: &[Arc<dyn Index>],
@@ -107,16 +113,15 @@ pub async fn collect(
         };
     }
     let run = Run { crates, indexes, options };
-    let mut collection = Collection::default();
-    let mut tell = |Done { key, size, outcome }| {
-        let step = Step { key: &key, size, outcome };
-        collection.count(&step);
-        report(&step, &collection);
-    };
-    // First what makes room.
-    run.each(crates.list_aside().map_ok(File::Aside), &mut tell).await?;
-    run.each(crates.list().map_ok(File::Stored), &mut tell).await?;
-    Ok(collection)
+    if !options.dry_run && !options.even_most {
+        let dry = GcOptions { dry_run: true, ..*options };
+        let would = Run { options: &dry, ..run }.all(|_, _| {}).await?;
+        let (garbage, named) = (would.garbage(), would.named.files + would.put_back.files);
+        if garbage > named {
+            return Err(GcError::MostUnnamed { garbage, named });
+        }
+    }
+    run.all(&mut report).await
 }
 
 async fn has_files(crates: &dyn CrateUpkeep) -> Result<bool, StoreError> {
@@ -160,6 +165,22 @@ struct Done {
 }
 
 impl Run<'_> {
+    async fn all(
+        self,
+        mut report: impl FnMut(&Step<'_>, &Collection) + Send,
+    ) -> Result<Collection, GcError> {
+        let mut collection = Collection::default();
+        let mut tell = |Done { key, size, outcome }| {
+            let step = Step { key: &key, size, outcome };
+            collection.count(&step);
+            report(&step, &collection);
+        };
+        // First what makes room.
+        self.each(self.crates.list_aside().map_ok(File::Aside), &mut tell).await?;
+        self.each(self.crates.list().map_ok(File::Stored), &mut tell).await?;
+        Ok(collection)
+    }
+
     async fn each(
         self,
         files: impl Stream<Item = Result<File, StoreError>> + Send,
@@ -216,7 +237,7 @@ impl Run<'_> {
         stored: &StoredCrate,
         named: &HashSet<Checksum>,
     ) -> Result<Outcome, Failure> {
-        let GcOptions { older_than, now, dry_run } = *self.options;
+        let GcOptions { older_than, now, dry_run, .. } = *self.options;
         let (key, is_named) = (&stored.key, named.contains(&stored.key.checksum));
         let decide = |modified| OfStored::decide(modified, is_named, now, older_than);
         match decide(stored.modified) {
@@ -247,7 +268,7 @@ impl Run<'_> {
         entry: &AsideCrate,
         named: &HashSet<Checksum>,
     ) -> Result<Outcome, Failure> {
-        let GcOptions { older_than, now, dry_run } = *self.options;
+        let GcOptions { older_than, now, dry_run, .. } = *self.options;
         let is_named = named.contains(&entry.key.checksum);
         let outcome = match OfAside::decide(entry.reason, entry.since, is_named, now, older_than) {
             OfAside::Damaged => return Ok(Outcome::Damaged),
@@ -309,6 +330,17 @@ pub enum GcError {
     /// garbage.
     #[error("the index names no crate at all, so that every file would be garbage")]
     NoCrates,
+    /// More files would go than stay: rather one index too few than so much garbage.
+    #[error(
+        "{garbage} files would be put aside or purged, and only {named} are named by the index: is it \
+         that of these files, and is none left out? If so, allow it by `even-most`"
+    )]
+    MostUnnamed {
+        /// Files that would be put aside or purged.
+        garbage: u64,
+        /// Files that a line names.
+        named: u64,
+    },
     /// An index failed.
     #[error(transparent)]
     Index(#[from] IndexError),

@@ -38,7 +38,7 @@ const HOUR: Duration = Duration::from_secs(60 * 60);
 
 /// A collection with a grace of a day, so many hours from now.
 fn in_hours(hours: u32) -> GcOptions {
-    GcOptions { older_than: DAY, now: SystemTime::now() + HOUR * hours, dry_run: false }
+    GcOptions { now: SystemTime::now() + HOUR * hours, ..GcOptions::new(DAY) }
 }
 
 /// The file that the fixture's line of a version names.
@@ -532,5 +532,38 @@ fn a_record_is_loaded_about_once_however_many_files_its_crate_has() {
         assert_eq!(collection.files(), 10_000);
         // Two crates lie across the borders of what is held at a time.
         assert_eq!(counting.1.load(Relaxed), 102);
+    });
+}
+
+#[test]
+fn nothing_is_done_if_more_would_go_than_stay_unless_that_is_right() {
+    run(async {
+        // Two registries over one store, of which one is left out.
+        let (index, crates) = with_crates(&["foo"]).await;
+        let (one, other) = (key("bar", "1.0.0"), key("baz", "1.0.0"));
+        put(&crates, &one).await;
+        assert_eq!(gc(&index, &crates, in_hours(25)).await.set_aside, tally(&[&one]));
+        put(&crates, &other).await;
+        let indexes: [Arc<dyn Index>; 1] = [Arc::new(index.clone())];
+        let refused = async |options| {
+            let mut told = 0;
+            let outcome = collect(&crates, &indexes, &options, |_, _| told += 1).await;
+            assert_eq!(told, 0);
+            match outcome {
+                Err(GcError::MostUnnamed { garbage, named }) => (garbage, named),
+                outcome => panic!("{outcome:?}"),
+            }
+        };
+        // One is purged already by the second run, and one put aside.
+        assert_eq!(refused(in_hours(50)).await, (2, 1));
+        assert_eq!(in_place(&crates).await, [other.clone(), key("foo", "1.0.0")]);
+        assert_eq!(aside(&crates).await, [(one.clone(), AsideReason::Unnamed)]);
+
+        let dry = gc(&index, &crates, GcOptions { dry_run: true, ..in_hours(50) }).await;
+        assert_eq!((dry.purged, dry.set_aside), (tally(&[&one]), tally(&[&other])));
+        let done = gc(&index, &crates, GcOptions { even_most: true, ..in_hours(50) }).await;
+        assert_eq!(done, dry);
+        assert_eq!(in_place(&crates).await, [key("foo", "1.0.0")]);
+        assert_eq!(aside(&crates).await, [(other, AsideReason::Unnamed)]);
     });
 }

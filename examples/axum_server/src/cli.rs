@@ -281,6 +281,12 @@ pub(crate) struct StorageGcArgs {
     /// Only say what would be done.
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Go on even if more files would go than stay.
+    ///
+    /// Otherwise nothing is done then: --index may be that of another registry, or one be missing
+    /// from --also-index.
+    #[arg(long)]
+    pub(crate) even_most: bool,
 }
 
 #[derive(Debug, Args)]

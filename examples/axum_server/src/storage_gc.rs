@@ -23,7 +23,8 @@ pub(crate) async fn run(args: StorageGcArgs) -> Result<End, Error> {
     let indexes = args.index.open_all(&args.also_index).await?;
     let crates = args.storage.open(&args.index)?;
 
-    let options = GcOptions { dry_run: args.dry_run, ..GcOptions::new(args.older_than) };
+    let StorageGcArgs { older_than, dry_run, even_most, .. } = args;
+    let options = GcOptions { dry_run, even_most, ..GcOptions::new(older_than) };
     let mut progress = Progress::new();
     let collection = collect(&crates, &indexes, &options, |step, so_far| {
         if let Some(note) = Note::of(step, args.dry_run) {

@@ -71,6 +71,11 @@ impl Collection {
         self.in_doubt.files == 0 && self.failed.files == 0
     }
 
+    /// How many files it has taken for garbage.
+    pub(super) fn garbage(&self) -> u64 {
+        self.set_aside.files + self.purged.files
+    }
+
     /// How many files it has come by.
     pub fn files(&self) -> u64 {
         let Self { named, young, set_aside, waiting, purged, put_back, damaged, .. } = self;

@@ -119,3 +119,29 @@ fn an_index_that_is_not_there_or_names_nothing_makes_no_garbage() {
          a publish may still come to name its file"
     );
 }
+
+#[test]
+fn the_index_of_another_registry_makes_no_garbage() {
+    let (server, other) = (Server::start(), Server::start());
+    let mine = CrateFile::library("mine", "1.0.0", b"");
+    assert_eq!(server.client_of("alice").publish(&mine.frame()).status, 200);
+    let theirs = CrateFile::library("theirs", "1.0.0", b"");
+    assert_eq!(other.client_of("bob").publish(&theirs.frame()).status, 200);
+    let crates = server.data().join("crates");
+    let files = files_below(&crates);
+    let old = SystemTime::now() - TWO_DAYS;
+    fs::File::options().write(true).open(&files[0]).unwrap().set_modified(old).unwrap();
+
+    let wrong = format!("sqlite:{}", other.data().join("index.sqlite").display());
+    let (status, stderr, _) = gc(&server, &["--index", &wrong]);
+    let refusal = "error: cannot collect garbage: 1 files would be put aside or purged, and only 0 are \
+                   named by the index: is it that of these files, and is none left out? If so, allow \
+                   it by `even-most`";
+    assert_eq!((status, stderr), (1, vec![refusal.to_owned()]));
+    assert_eq!(files_below(&crates), files);
+    assert_eq!(gc(&server, &["--index", &wrong, "--even-most"]).0, 0);
+    let aside = files_below(&crates);
+    assert_eq!(aside.len(), 1);
+    assert!(aside[0].starts_with(crates.join("aside")));
+    assert_eq!(server.client().get(&mine.download_path()).body, mine.bytes);
+}
