@@ -233,6 +233,8 @@ impl ObjectCrateStore {
 impl CrateStore for ObjectCrateStore {
     /// Writes in any case: a file that is already there may belong to a put that has not yet
     /// brought it to disk, and its age is what a garbage collection goes by.
+    ///
+    /// In a bucket, takes a request more to see that the file is there.
     async fn put(&self, key: &CrateKey, file: CrateBody) -> Result<(), StoreError> {
         let path = path_of(key);
         #[cfg(feature = "fs")]
@@ -246,10 +248,16 @@ impl CrateStore for ObjectCrateStore {
                 .flatten()
                 .map_err(|error| self.failed(error));
         }
+        let size = file.len();
         self.put_at(&path, file.clone()).await?;
-        match self.refuge(key).await? {
-            Some(aside) => self.put_at(&aside, file).await,
-            None => Ok(()),
+        if let Some(aside) = self.refuge(key).await? {
+            self.put_at(&aside, file).await?;
+        }
+        // What is said of a put is not always so: gateways and proxies have answered 200 with an
+        // error in the body, or passed on half of a file. A line would name it for ever.
+        match self.head(key).await? {
+            Some(stored) if stored.size == size => Ok(()),
+            _ => Err(self.failed(NotStored)),
         }
     }
 
@@ -337,6 +345,10 @@ struct WholeFile<S> {
 #[derive(Debug, thiserror::Error)]
 #[error("the length of the file is not the one it was opened with")]
 struct OtherLength;
+
+#[derive(Debug, thiserror::Error)]
+#[error("the store took the file, but has not the whole of it")]
+struct NotStored;
 
 impl<S: Stream<Item = Result<Bytes, StoreError>> + Unpin> Stream for WholeFile<S> {
     type Item = Result<Bytes, StoreError>;

@@ -118,7 +118,7 @@ fn a_put_that_fails_for_a_while_is_repeated() {
             let one = file(format!("{fault:?}"));
             fixture.proxy.fail("PUT", [fault.clone()]);
             put(&fixture.store, &one).await.unwrap();
-            assert_eq!(fixture.proxy.requests().len(), 2, "{fault:?}");
+            assert_eq!(fixture.proxy.count("PUT "), 2, "{fault:?}");
             assert!(fixture.stored(&one).await, "{fault:?}");
         }
     });
@@ -147,7 +147,7 @@ fn a_put_that_goes_on_failing_is_told_and_leaves_the_whole_file_or_none() {
             fixture.proxy.fail("PUT", std::iter::repeat_n(fault.clone(), tries));
             let error = put(&fixture.store, &one).await.unwrap_err();
             assert!(matches!(error, StoreError::Backend { backend: "S3", .. }), "{error:?}");
-            assert_eq!(fixture.proxy.requests().len(), tries, "{fault:?}");
+            assert_eq!(fixture.proxy.count("PUT "), tries, "{fault:?}");
             assert_eq!(fixture.stored(&one).await, is_stored, "{fault:?}");
             // Once it is over, it is as if it had not been.
             put(&fixture.store, &one).await.unwrap();
@@ -157,6 +157,24 @@ fn a_put_that_goes_on_failing_is_told_and_leaves_the_whole_file_or_none() {
 }
 
 const LENGTH: u32 = 3 << 20;
+
+#[test]
+fn a_put_is_believed_once_the_file_is_seen() {
+    with_server(async |fixture| {
+        let short = file("abc");
+        fixture.proxy.fail("PUT", [Fault::Lie]);
+        assert!(put(&fixture.store, &short).await.is_err());
+        assert_eq!(fixture.proxy.faults_left(), 0);
+        assert!(!fixture.stored(&short).await);
+        // Half of a file is not the file either.
+        let cut = CrateBody::from(short.1.slice(1..));
+        fixture.direct.put(&short.0, cut).await.unwrap();
+        fixture.proxy.fail("PUT", [Fault::Lie]);
+        assert!(put(&fixture.store, &short).await.is_err());
+        put(&fixture.store, &short).await.unwrap();
+        assert!(fixture.stored(&short).await);
+    });
+}
 
 #[test]
 fn a_download_that_is_cut_off_goes_on_where_it_was() {

@@ -18,6 +18,8 @@ use tokio::{
 pub(crate) enum Fault {
     /// It is answered so, and is not carried out.
     Answer(u16, &'static str),
+    /// It is said to be done, in every detail, and is not.
+    Lie,
     /// It is answered so once it has been carried out.
     AnswerAfter(u16, &'static str),
     /// The connection is closed before it is carried out.
@@ -93,6 +95,11 @@ impl Proxy {
         lock(&self.state.faults).len()
     }
 
+    /// How many requests by this method there were since the last [`Proxy::fail`].
+    pub(crate) fn count(&self, method: &str) -> usize {
+        lock(&self.state.requests).iter().filter(|head| head.starts_with(method)).count()
+    }
+
     /// The heads of the requests since the last [`Proxy::fail`].
     pub(crate) fn requests(&self) -> Vec<String> {
         lock(&self.state.requests).clone()
@@ -113,6 +120,11 @@ async fn serve(connection: TcpStream, state: Arc<State>) -> io::Result<()> {
     };
     match fault {
         Fault::Answer(status, text) => return answer(&mut client, status, text).await,
+        Fault::Lie => {
+            let head = "HTTP/1.1 200 OK\r\netag: \"lie\"\r\nconnection: close\r\n";
+            let lie = format!("{head}content-length: 0\r\n\r\n");
+            return client.write_all(lie.as_bytes()).await;
+        }
         Fault::Refuse => return Ok(()),
         Fault::Hang => std::future::pending().await,
         Fault::WithoutRange => head = without(&head, "range"),
