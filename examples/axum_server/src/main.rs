@@ -17,6 +17,7 @@ mod backends;
 mod backup;
 mod body;
 mod cli;
+mod connections;
 mod crate_file;
 mod error;
 mod export;

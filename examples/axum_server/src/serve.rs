@@ -33,6 +33,7 @@ use crate::{
     backends::{OpenIndex, spool},
     body::PunctualBody,
     cli::ServeArgs,
+    connections,
     error::Error,
     linger::{Lingering, UnreadBody},
     log::Answering,
@@ -49,15 +50,6 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const READ_BUFFER_BYTES: usize = 32 * 1024;
 /// Most headers of a request.
 const MAX_HEADERS: usize = 64;
-/// Most connections at a time; further ones wait to be accepted.
-///
-/// Each may be a download, and have a file open beside its socket, while a process usually has
-/// 1,024 of both together. Whoever opens connections to no end must not take those that the
-/// database and the files of others need. A download holds at most two pieces of 128 KiB in memory,
-/// all of them at once 120 MiB.
-const MAX_CONNECTIONS: usize = 480;
-const _: () = assert!(2 * MAX_CONNECTIONS + 64 <= 1024);
-
 /// Serves until SIGTERM or Ctrl-C.
 pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
     if let Some(url) = &args.public_url {
@@ -187,7 +179,7 @@ async fn run(
     stop: impl Future<Output = ()>,
     drain: Duration,
 ) {
-    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let slots = Arc::new(Semaphore::new(connections::most()));
     let connections = GracefulShutdown::new();
     let mut stop = std::pin::pin!(stop);
     loop {

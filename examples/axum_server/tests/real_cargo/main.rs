@@ -26,6 +26,7 @@ mod lists;
 mod memory;
 mod migrate;
 mod names;
+mod open_files;
 mod overload;
 mod owners;
 mod private;

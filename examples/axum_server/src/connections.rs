@@ -1,0 +1,77 @@
+//! How many connections there may be at a time, so that their files leave some for all others.
+
+/// Most connections at a time; further ones wait to be accepted.
+///
+/// Whoever opens connections to no end must not take more memory than that: a download holds at
+/// most two pieces of 128 KiB, all of them at once 120 MiB.
+const MOST: usize = 480;
+/// Open files of one connection: its socket, and the crate file that it sends or takes.
+const FILES: u64 = 2;
+/// Open files that are for the index, the store and whatever else the process has.
+const OTHER_FILES: u64 = 64;
+/// Open files that are asked for. A download through a cache has two more of them.
+const WANTED: u64 = 2 * FILES * MOST as u64 + OTHER_FILES;
+
+/// How many connections there may be, by the open files that this process may have.
+///
+/// It takes as many of them as it may and has use for: usually 1,024, more only for who asks.
+pub(crate) fn most() -> usize {
+    let files = open_files();
+    let connections = fitting(files);
+    if connections < MOST {
+        tracing::warn!(
+            files,
+            connections,
+            "few files may be open: fewer clients are served at once"
+        );
+    }
+    connections
+}
+
+fn fitting(files: u64) -> usize {
+    let connections = files.saturating_sub(OTHER_FILES) / FILES;
+    usize::try_from(connections).unwrap_or(MOST).clamp(1, MOST)
+}
+
+/// How many files may be open, after asking for more if they are too few.
+#[cfg(unix)]
+fn open_files() -> u64 {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let (now, most) = (current.unwrap_or(u64::MAX), maximum.unwrap_or(u64::MAX));
+    let wanted = WANTED.min(most);
+    if now >= wanted {
+        return now;
+    }
+    match setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum }) {
+        Ok(()) => wanted,
+        Err(_) => now,
+    }
+}
+
+/// Elsewhere a socket is not counted among the files.
+#[cfg(not(unix))]
+fn open_files() -> u64 {
+    WANTED
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_files_of_all_connections_leave_some() {
+        for (files, connections) in [
+            (0, 1),
+            (64, 1),
+            (66, 1),
+            (68, 2),
+            (256, 96),
+            (1023, 479),
+            (1024, 480),
+            (u64::MAX, 480),
+        ] {
+            assert_eq!(fitting(files), connections, "{files}");
+        }
+    }
+}
