@@ -2,9 +2,12 @@ use std::{
     future::{Future as _, poll_fn},
     io,
     pin::pin,
+    sync::Arc,
     task::Poll,
     time::SystemTime,
 };
+
+use futures_util::future;
 
 use super::{Registry, WriteError, budget::Reservation, runtime, uploads::Incoming, write::Right};
 use crate::{
@@ -13,7 +16,7 @@ use crate::{
     policy::{Rejection, Warning},
     publish::{ArchiveError, FrameError, Invalid, LineError, Metadata, Release, UploadDecoder},
     record::{Change, CrateRecord, ReleaseRecord, ReleaseState},
-    store::{CrateKey, StoreError},
+    store::{BodyPlace, CrateBody, CrateKey, StoreError},
 };
 
 impl Registry {
@@ -126,13 +129,17 @@ impl Publish {
         let (file, reservation) = incoming.finish(upload.file, &*parts.runtime).await?;
 
         let (rules, config) = (parts.rules.clone(), parts.config.clone());
+        let spooled = file.clone();
         let held = reservation.clone();
         let validate = move || {
             let _held = held;
             Release::validate(&metadata, file, upload.checksum, &rules, &config)
         };
-        let release =
-            runtime::run(&*parts.runtime, validate).await.ok_or(PublishError::Interrupted)??;
+        let release = runtime::run(&*parts.runtime, validate);
+        let (release, on_disk) =
+            future::join(release, registry.bring_to_disk(spooled, reservation.clone())).await;
+        let release = release.ok_or(PublishError::Interrupted)??;
+        on_disk?;
         let warnings = registry.review(&release).await?;
 
         let entry = release.entry();
@@ -176,6 +183,23 @@ impl Publish {
 }
 
 impl Registry {
+    /// Brings a spooled file to disk while it is validated: both take long, one the disk and the
+    /// other a processor. A store that renames it finds it there.
+    async fn bring_to_disk(
+        &self,
+        file: CrateBody,
+        held: Arc<Reservation>,
+    ) -> Result<(), PublishError> {
+        let BodyPlace::Spool(file) = file.place().clone() else { return Ok(()) };
+        let sync = move || {
+            let _held = held;
+            file.sync()
+        };
+        let synced = runtime::run(&*self.parts.runtime, sync).await;
+        let synced = synced.ok_or(PublishError::Interrupted)?;
+        Ok(synced.map_err(|error| StoreError::failed("spool", error))?)
+    }
+
     async fn review(&self, release: &Release) -> Result<Vec<Warning>, PublishError> {
         let mut warnings = release.warnings().to_vec();
         if !self.parts.policies.is_empty() {

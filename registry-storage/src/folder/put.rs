@@ -109,7 +109,8 @@ struct Gone(PathBuf);
 /// Renames a spooled file to its place; false if that is on another file system, or was done
 /// before, so that its bytes have to be copied.
 fn move_in(spool: &SpooledFile, place: &Path) -> io::Result<bool> {
-    // As young as a new file: it may have waited since it was written.
+    // As young as a new file: it may have waited since it was written. That this is on disk does
+    // not matter: a crash that undoes it ends the commit that the file is young for.
     spool.file().set_modified(SystemTime::now())?;
     spool.sync()?;
     match in_parent(place, || fs::rename(spool.path(), place)) {
