@@ -66,8 +66,8 @@ impl ObjectCrateStore {
     /// client of a bucket a `read_timeout`, and a `timeout` that no download comes to. By default
     /// the latter is 30 seconds, and cuts off whoever is slower.
     ///
-    /// A body that is spooled in a file needs a tokio runtime around its put. Above 8 MiB it is put
-    /// in parts, of which four are in memory at a time, those of all bodies together. An upload in
+    /// A body that is spooled in a file needs a tokio runtime around its put. Above 5 MiB it is put
+    /// in parts, of which three are in memory at a time, those of all bodies together. An upload in
     /// parts that fails or is dropped is aborted; one that a crash cuts short leaves parts, which
     /// nobody sees, but the owner of the bucket pays for: have a lifecycle rule remove them
     /// (`AbortIncompleteMultipartUpload` of S3).

@@ -3,19 +3,22 @@
 use std::{io, sync::Arc};
 
 use bytes::Bytes;
-use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt as _, path::Path};
+use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt as _, PutPayload, path::Path};
 use registry_core::{
     BoxError,
-    store::{BodyPlace, CrateBody},
+    store::{BodyPlace, CrateBody, SpooledFile},
 };
 use tokio::{runtime::Handle, sync::Semaphore, task::JoinSet};
 
-/// Bytes of each part but the last. S3 wants 5 MiB at least and takes 10,000 parts: 80 GiB.
-const PART_BYTES: u64 = 8 << 20;
+/// Bytes of each part but the last. S3 wants 5 MiB at least and takes 10,000 parts: 48 GiB.
+const PART_BYTES: u64 = 5 << 20;
+/// Bytes of a part that are held in one piece. A larger one would be given back to the system and
+/// be taken from it anew each time, or be kept by the allocator where nothing else fits in.
+const PIECE_BYTES: u64 = 256 << 10;
 /// Parts of one file that are under way at a time.
 const PARTS_OF_A_FILE: usize = 2;
 /// Parts of all files together that are under way at a time: each is held in memory.
-const PARTS: usize = 4;
+const PARTS: usize = 3;
 
 /// Puts spooled files; clones share the bound on their memory.
 #[derive(Clone, Debug)]
@@ -40,7 +43,7 @@ impl Parts {
         if body.len() <= PART_BYTES {
             let _slot = self.slots.acquire().await?;
             let whole = read(body.clone(), 0, body.len()).await?;
-            store.put(path, whole.into()).await?;
+            store.put(path, whole).await?;
             return Ok(());
         }
         let mut upload = Unfinished(Some(store.put_multipart(path).await?));
@@ -73,7 +76,7 @@ impl Parts {
                 }
                 let slot = Arc::clone(&self.slots).acquire_owned().await?;
                 let size = PART_BYTES.min(body.len() - offset);
-                let part = upload.put_part(read(body.clone(), offset, size).await?.into());
+                let part = upload.put_part(read(body.clone(), offset, size).await?);
                 offset += size;
                 // As a task, it goes on while this waits for others to give up their slots.
                 under_way.spawn(async move {
@@ -93,23 +96,29 @@ impl Parts {
     }
 }
 
-/// Reads a piece of a spooled file on a blocking thread.
-async fn read(body: CrateBody, offset: u64, size: u64) -> Result<Bytes, BoxError> {
+/// Reads a part of a spooled file on a blocking thread.
+async fn read(body: CrateBody, offset: u64, size: u64) -> Result<PutPayload, BoxError> {
     let read = move || {
-        let BodyPlace::Spool(file) = body.place() else { return Ok(body.to_bytes()?) };
-        let mut piece = vec![0; usize::try_from(size)?];
-        let mut filled = 0;
-        while filled < piece.len() {
-            match file.read_at(&mut piece[filled..], offset + filled as u64) {
-                Ok(0) => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
-                Ok(count) => filled += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(piece.into())
+        let BodyPlace::Spool(file) = body.place() else { return Ok(body.to_bytes()?.into()) };
+        let end = offset + size;
+        let starts = (offset..end).step_by(PIECE_BYTES as usize);
+        starts.map(|start| read_piece(file, start, PIECE_BYTES.min(end - start))).collect()
     };
     tokio::task::spawn_blocking(read).await?
+}
+
+fn read_piece(file: &SpooledFile, offset: u64, size: u64) -> Result<Bytes, BoxError> {
+    let mut piece = vec![0; usize::try_from(size)?];
+    let mut filled = 0;
+    while filled < piece.len() {
+        match file.read_at(&mut piece[filled..], offset + filled as u64) {
+            Ok(0) => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(piece.into())
 }
 
 /// An upload that is aborted if nobody sees it to its end. The parts of one that is not are kept,

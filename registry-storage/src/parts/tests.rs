@@ -158,9 +158,9 @@ async fn a_file_is_put_at_once_up_to_the_size_of_a_part_and_in_parts_above() {
     let path = Path::from("a");
     for (length, expected) in [
         (3, &["put of 3"][..]),
-        (PART_BYTES, &["put of 8388608"]),
-        (PART_BYTES + 1, &["part 0 of 8388608", "part 1 of 1", "complete"]),
-        (2 * PART_BYTES, &["part 0 of 8388608", "part 1 of 8388608", "complete"]),
+        (PART_BYTES, &["put of 5242880"]),
+        (PART_BYTES + 1, &["part 0 of 5242880", "part 1 of 1", "complete"]),
+        (2 * PART_BYTES, &["part 0 of 5242880", "part 1 of 5242880", "complete"]),
     ] {
         let (store, content) = (Told::new(UNLIMITED, None), content(length));
         let (_folder, body) = body(&content);
@@ -188,7 +188,7 @@ async fn what_is_abandoned_is_aborted() {
     let (store, parts, path) = (Told::new(1, None), Parts::default(), Path::from("a"));
     tokio::select! {
         _ = parts.put(&store, &path, body) => panic!("a part is yet to end"),
-        () = store.until("part 2 of 8388608") => {}
+        () = store.until("part 2 of 5242880") => {}
     }
     store.until("abort").await;
     assert!(store.inner.get(&path).await.is_err());
