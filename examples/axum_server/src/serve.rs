@@ -50,6 +50,15 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const READ_BUFFER_BYTES: usize = 32 * 1024;
 /// Most headers of a request.
 const MAX_HEADERS: usize = 64;
+
+/// Most bytes of an answer that the system takes in before the client has room for them, as many as
+/// two pieces.
+///
+/// Otherwise it takes megabytes for each connection. Those of many no longer fit in a processor's
+/// cache, and those of slow readers are memory that no bound here counts.
+#[cfg(target_os = "linux")]
+const UNSENT_BYTES: u32 = 256 * 1024;
+
 /// Serves until SIGTERM or Ctrl-C.
 pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
     if let Some(url) = &args.public_url {
@@ -222,6 +231,8 @@ fn connection(
 ) -> impl GracefulConnection<Output = hyper::Result<()>> + Send {
     // Answers are small and written at once; waiting to fill a packet only delays them.
     let _ = stream.set_nodelay(true);
+    #[cfg(target_os = "linux")]
+    let _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_BYTES);
     let unread = UnreadBody::default();
     let stream = Lingering::new(PunctualStream::new(TokioIo::new(stream)), unread.clone());
     let router = TowerToHyperService::new(router);
