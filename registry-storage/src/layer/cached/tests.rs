@@ -94,11 +94,11 @@ impl Stage {
         for entry in fs::read_dir(self.folder.path()).unwrap() {
             let entry = entry.unwrap();
             if entry.path().is_dir() {
-                for file in fs::read_dir(entry.path()).unwrap() {
-                    files.push(file.unwrap().metadata().unwrap().len());
-                }
+                // One that is removed meanwhile is none.
+                let inside = fs::read_dir(entry.path()).unwrap();
+                files.extend(inside.filter_map(|file| Some(file.ok()?.metadata().ok()?.len())));
             } else if entry.file_name() != "lock" {
-                files.push(entry.metadata().unwrap().len());
+                files.extend(entry.metadata().ok().map(|file| file.len()));
             }
         }
         files.sort_unstable();
