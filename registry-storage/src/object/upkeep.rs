@@ -191,19 +191,35 @@ impl ObjectCrateStore {
         hasher.finish() == entry.key.checksum
     }
 
+    /// Deletes what has been copied. Azure may answer before it has done so: until then, the copy is
+    /// empty.
+    async fn delete_copied(&self, from: &Path, size: u64, to: &Path) -> object_store::Result<()> {
+        match self.store.head(to).await {
+            Ok(copy) if copy.size == 0 && size > 0 => {
+                Err(Error::Generic { store: self.backend, source: NotCopied.into() })
+            }
+            // Or moved on by somebody else, who has seen the whole of it.
+            Ok(_) | Err(Error::NotFound { .. }) => self.delete(from).await,
+            Err(error) => Err(error),
+        }
+    }
+
     async fn delete(&self, path: &Path) -> object_store::Result<()> {
         self.store.delete(path).await.or_else(unless_missing)
     }
 
-    async fn put_back_at(&self, aside: &Path, place: &Path) -> Result<(), BoxError> {
+    async fn put_back_at(&self, entry: &AsideCrate) -> Result<(), BoxError> {
+        let (aside, place) = (&path_aside(entry), &path_of(&entry.key));
         match self.store.copy_if_not_exists(aside, place).await {
-            Ok(()) | Err(Error::AlreadyExists { .. }) => return Ok(self.delete(aside).await?),
+            Ok(()) | Err(Error::AlreadyExists { .. }) => {
+                return Ok(self.delete_copied(aside, entry.size, place).await?);
+            }
             Err(Error::NotFound { .. }) => return Ok(()),
             // Not every store can do that: S3 cannot, and a file system without hard links.
             Err(_) => {}
         }
         match self.store.head(place).await {
-            Ok(_) => Ok(self.delete(aside).await?),
+            Ok(_) => Ok(self.delete_copied(aside, entry.size, place).await?),
             // A put that comes between writes the same bytes, so that it does not matter which of
             // the two comes last.
             Err(Error::NotFound { .. }) => match self.rename(aside, place).await {
@@ -245,8 +261,7 @@ impl CrateUpkeep for ObjectCrateStore {
     }
 
     async fn put_back(&self, entry: &AsideCrate) -> Result<(), StoreError> {
-        let put_back = self.put_back_at(&path_aside(entry), &path_of(&entry.key)).await;
-        put_back.map_err(|error| self.failed(error))?;
+        self.put_back_at(entry).await.map_err(|error| self.failed(error))?;
         self.must_be_there().await
     }
 

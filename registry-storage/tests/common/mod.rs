@@ -1,5 +1,6 @@
 #![allow(dead_code, reason = "each file of tests uses a part of it")]
 
+pub(crate) mod azure;
 pub(crate) mod proxy;
 
 use tokio::{

@@ -178,7 +178,7 @@ async fn exists(upstream: &str, head: &str) -> io::Result<bool> {
 }
 
 /// To the empty line, with it.
-async fn read_head(from: &mut BufReader<TcpStream>) -> io::Result<String> {
+pub(super) async fn read_head(from: &mut BufReader<TcpStream>) -> io::Result<String> {
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
         if from.read_line(&mut head).await? == 0 {
@@ -188,7 +188,7 @@ async fn read_head(from: &mut BufReader<TcpStream>) -> io::Result<String> {
     Ok(head)
 }
 
-fn length_of(head: &str) -> usize {
+pub(super) fn length_of(head: &str) -> usize {
     let mut lengths = head.lines().filter_map(|line| {
         let (name, value) = line.split_once(':')?;
         name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().unwrap())
