@@ -1,10 +1,12 @@
-//! `If-None-Match`: whether the asker already has what it would be sent.
+//! `If-None-Match`: whether the asker already has what it would be sent; `If-Match`: whether it
+//! wants nothing else.
 //!
-//! Tags are compared weakly, as RFC 9110 section 13.1.2 has it for this header.
+//! Tags are compared weakly for the first, and strongly for the second. Source: RFC 9110, sections
+//! 13.1.1 and 13.1.2. Dates count for nothing: no answer says when something last changed.
 
 use http::{
     HeaderMap, HeaderValue, Response, StatusCode,
-    header::{ETAG, IF_NONE_MATCH},
+    header::{ETAG, IF_MATCH, IF_NONE_MATCH},
 };
 use registry_core::ETag;
 
@@ -52,6 +54,16 @@ impl<'a> IfNoneMatch<'a> {
     pub(crate) fn matches(&self, etag: &str) -> bool {
         self.any || self.tags.contains(&etag.trim_matches('"'))
     }
+}
+
+/// Whether what has this tag, given with its quotes, is what `If-Match` asks for; anything is, to
+/// who does not send one.
+pub(crate) fn is_wanted(headers: &HeaderMap, etag: &str) -> bool {
+    let is_it =
+        |tag: &str| matches!(tag.trim_matches([' ', '\t']), tag if tag == etag || tag == "*");
+    let mut held = headers.get_all(IF_MATCH).iter().peekable();
+    held.peek().is_none()
+        || held.any(|list| list.to_str().is_ok_and(|list| list.split(',').any(is_it)))
 }
 
 /// The answer to who has what is asked for. The caller adds what is said of caching.
@@ -124,6 +136,23 @@ mod tests {
     fn what_is_no_tag_of_ours_matches_nothing() {
         for text in ["", A, "\"", "\"\"", &format!("\"{A}"), &format!("\"{A}x\""), "\"*\"", "W/"] {
             assert_eq!(held(&[text]), (None, false), "{text}");
+        }
+    }
+
+    #[test]
+    fn who_wants_one_thing_alone_names_it_by_a_strong_tag() {
+        let etag = &*format!("\"{A}\"");
+        let is_wanted = |values: &[&str]| {
+            let value = |text: &&str| (IF_MATCH, HeaderValue::from_str(text).unwrap());
+            super::is_wanted(&values.iter().map(value).collect(), etag)
+        };
+        let list = &*format!("\"x,y\" ,\t{etag}");
+        for values in [&[][..], &[etag], &["*"], &[list], &["\"x\"", etag]] {
+            assert!(is_wanted(values), "{values:?}");
+        }
+        let (weak, suffix) = (&*format!("W/{etag}"), &*format!("\"{A}-gzip\""));
+        for values in [&[""][..], &["\"x\""], &[A], &[weak], &[suffix], &["\"*\""], &["x", "y"]] {
+            assert!(!is_wanted(values), "{values:?}");
         }
     }
 

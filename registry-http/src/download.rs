@@ -19,7 +19,7 @@ use semver::Version;
 use crate::{
     body::Body,
     caching::{self, Freshness},
-    conditional::{IfNoneMatch, not_modified},
+    conditional::{IfNoneMatch, is_wanted, not_modified},
     range,
     respond::Error,
 };
@@ -40,7 +40,12 @@ pub(crate) async fn by_checksum(
         return elsewhere(&url);
     }
     let etag = format!("\"{}\"", key.checksum);
-    let mut response = if IfNoneMatch::of(&asked.headers).matches(&etag) {
+    // In this order. Source: RFC 9110, section 13.2.2.
+    let mut response = if !is_wanted(&asked.headers, &etag) {
+        // A file that is not there is not another one.
+        download.head().await?;
+        return Err(Error::OtherFile);
+    } else if IfNoneMatch::of(&asked.headers).matches(&etag) {
         // Of a file that is not there, nothing is held.
         download.head().await?;
         not_modified(etag_value(&etag))

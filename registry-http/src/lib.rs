@@ -62,7 +62,8 @@
 //! A crate file is sent whole, with its length, its checksum as a strong `ETag`, and leave to keep it
 //! for ever. Who asks for one part of it by `Range: bytes=…` gets that as 206, on condition of
 //! `If-Range` if it names the tag; who asks for several parts, or for another unit, gets the whole.
-//! Cargo never asks for a part. `HEAD` and `If-None-Match` are answered without opening the file.
+//! Cargo never asks for a part. `HEAD` and `If-None-Match` are answered without opening the file;
+//! `If-Match` with another tag is answered with 412.
 //!
 //! If the crate store has a URL of its own for a file ([`CrateStore::location`]), `GET` is answered
 //! with 302 and that URL, once it is certain that the caller may read: the file itself then does not

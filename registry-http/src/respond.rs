@@ -72,6 +72,8 @@ pub(crate) enum Error {
     SearchQuery(#[from] SearchQueryError),
     #[error("the crate file has {size} bytes, and none in the range asked for")]
     NotInFile { size: u64 },
+    #[error("the crate file is not the one that `If-Match` names")]
+    OtherFile,
     #[error("{detail}")]
     BadRequest { detail: String },
     #[error(transparent)]
@@ -142,6 +144,7 @@ impl Error {
             // Never 410 or 451: newer cargos give up on the whole resolution then.
             Self::UnknownCrate { .. } | Self::UnknownVersion { .. } => (S::NOT_FOUND, Tell::Cause),
             Self::NotInFile { size } => (S::RANGE_NOT_SATISFIABLE, Tell::Size(*size)),
+            Self::OtherFile => (S::PRECONDITION_FAILED, Tell::Cause),
             Self::UnknownUser { .. } => (S::BAD_REQUEST, Tell::Cause),
             Self::ContentEncoding => (S::UNSUPPORTED_MEDIA_TYPE, Tell::Cause),
             Self::TooLarge { .. } => (S::PAYLOAD_TOO_LARGE, Tell::Cause),

@@ -180,6 +180,37 @@ async fn what_is_held_is_not_sent_in_parts_either() {
 }
 
 #[tokio::test]
+async fn who_wants_one_file_alone_gets_no_other() {
+    let (registry, file, path) = published(false).await;
+    let etag = format!("\"{}\"", Checksum::of(&file));
+    let other = format!("\"{}\"", Checksum::of("other"));
+    let by_version = format!("/api/v1/crates/foo_bar/{VERSION}/download");
+    let get = |path: &str, held: &str| registry.get(path).header("if-match", held);
+    let line = "the crate file is not the one that `If-Match` names";
+    for held in [&other, &format!("W/{etag}")] {
+        get(&path, held).await.assert_plain(412, line);
+        get(&by_version, held).await.assert_refused(412, line);
+        // Before whatever else is asked.
+        get(&path, held).header("if-none-match", &etag).await.assert_plain(412, line);
+        get(&path, held).header("range", "bytes=99999-").await.assert_plain(412, line);
+        let head = registry.request(Method::HEAD, &path).header("if-match", held).await;
+        assert_eq!((head.status.as_u16(), head.text()), (412, ""));
+    }
+    for held in [&etag, "*"] {
+        let whole = (200, String::new(), file.len().to_string(), file.clone());
+        assert_eq!(seen(&get(&path, held).await), whole, "{held}");
+        let part = (206, format!("bytes 3-3/{}", file.len()), "1".to_owned(), vec![file[3]]);
+        assert_eq!(seen(&get(&path, held).header("range", "bytes=3-3").await), part, "{held}");
+        let same = get(&path, held).header("if-none-match", &etag).await;
+        assert_eq!(same.status, StatusCode::NOT_MODIFIED);
+    }
+    for held in [&other, "*"] {
+        let missing = path.replace("1.0.0", "2.0.0");
+        assert_eq!(get(&missing, held).await.status, StatusCode::NOT_FOUND);
+    }
+}
+
+#[tokio::test]
 async fn who_has_the_file_is_told_that_it_is_unchanged() {
     for private in [false, true] {
         let (registry, file, path) = published(private).await;
