@@ -346,4 +346,30 @@ mod tests {
     fn the_command_line_is_consistent() {
         <Cli as CommandFactory>::command().debug_assert();
     }
+
+    #[test]
+    fn each_flag_of_a_server_has_a_variable_and_none_shows_a_secret() {
+        // What may hold a password, or a key.
+        const SECRET: [&str; 6] = [
+            "index",
+            "storage",
+            "storage-option",
+            "storage-mirror",
+            "storage-mirror-option",
+            "redirect",
+        ];
+        let cli = <Cli as CommandFactory>::command();
+        let serve = cli.find_subcommand("serve").unwrap();
+        let flags = serve.get_arguments().filter(|flag| flag.get_id() != "help");
+        let flags: Vec<_> = flags.map(|flag| (flag.get_long().unwrap(), flag)).collect();
+        assert!(flags.len() > SECRET.len());
+        for (name, flag) in flags {
+            let mut variable = format!("REGISTRY_{}", name.to_uppercase().replace('-', "_"));
+            if name.ends_with("-option") {
+                variable.push('S');
+            }
+            assert_eq!(flag.get_env().and_then(|it| it.to_str()), Some(&*variable), "--{name}");
+            assert_eq!(flag.is_hide_env_values_set(), SECRET.contains(&name), "--{name}");
+        }
+    }
 }

@@ -16,6 +16,7 @@ use registry_core::{
 };
 
 use crate::{
+    backends::storage_must_be_there,
     cli::{IndexArgs, StorageArgs},
     crate_file::checksum_of,
     error::Error,
@@ -54,6 +55,7 @@ pub(crate) async fn export(args: ExportArgs) -> Result<(), Error> {
         .with_dl(format!("{base_url}/{CRATES}/{{crate}}/{{crate}}-{{version}}.crate").parse()?)
         .with_read_only(true);
     args.index.url()?.must_be_there()?;
+    storage_must_be_there(&args.storage.url(&args.index)?)?;
     let index = args.index.open().await?.index();
     let crates = args.storage.open(&args.index)?;
 

@@ -56,10 +56,11 @@ mod tests {
             ("10M", 10 << 20),
             ("2G", 2 << 30),
             ("1T", 1 << 40),
+            ("16777215T", 16_777_215 << 40),
         ] {
             assert_eq!(text.parse::<Size>(), Ok(Size { bytes }));
         }
-        for text in ["", "M", "-1", "+1", "1.5G", "1g", "1 M", "1MB", "M1"] {
+        for text in ["", "M", "-1", "+1", " 1", "1.5G", "1g", "1 M", "1MB", "M1"] {
             assert_eq!(text.parse::<Size>(), Err(SizeError::Malformed), "{text:?}");
         }
         for text in ["18446744073709551616", "16777216T"] {

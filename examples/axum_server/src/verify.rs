@@ -4,11 +4,14 @@ use std::io::Write;
 
 use registry_core::{Registry, RegistryConfig};
 
-use crate::{End, cli::VerifyArgs, error::Error, progress::Progress};
+use crate::{
+    End, backends::storage_must_be_there, cli::VerifyArgs, error::Error, progress::Progress,
+};
 
 /// Checks every record, what is made of it, and every crate file.
 pub(crate) async fn run(args: VerifyArgs) -> Result<End, Error> {
     args.index.url()?.must_be_there()?;
+    storage_must_be_there(&args.storage.url(&args.index)?)?;
     let index = args.index.open().await?;
     let crates = args.storage.open(&args.index)?;
     // Nobody is told of this URL.

@@ -161,7 +161,10 @@ fn what_cannot_be_put_around_crate_files_is_said_at_the_start() {
     };
     let (code, stderr) = start(&["--storage-cache-size", "10X"]);
     assert_eq!(code, 2);
-    assert!(stderr.contains("a number of bytes, or one with K, M, G or T behind it"), "{stderr}");
+    assert!(
+        stderr.contains("a size is a number of bytes, or of K, M, G or T, as in `10M`"),
+        "{stderr}"
+    );
     let (code, stderr) = start(&["--storage-mirror", "ftp://example.com"]);
     assert_eq!(code, 1);
     assert!(stderr.starts_with("error: --storage-mirror: "), "{stderr}");

@@ -157,3 +157,20 @@ fn an_index_that_is_not_there_is_not_made() {
     );
     assert!(!data.exists());
 }
+
+#[test]
+fn crate_files_that_are_not_there_are_not_made() {
+    let server = Server::start();
+    let (missing, to) = (server.data().join("missing"), server.data().join("static"));
+    let url = format!("file:{}", missing.display());
+    for command in [&["index", "verify"][..], &["export", "--static", to.to_str().unwrap()][..]] {
+        let output =
+            server.command(command.iter().copied()).args(["--storage", &url]).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{command:?}");
+        assert_eq!(
+            String::from_utf8(output.stderr).unwrap(),
+            format!("error: there are no crate files at `{url}`: it is no folder\n")
+        );
+        assert!(!missing.exists() && !to.exists(), "{command:?}");
+    }
+}
