@@ -5,9 +5,10 @@
 mod common;
 
 use bytes::Bytes;
+use futures_util::TryStreamExt as _;
 use registry_core::{
     Checksum, CrateName, CrateStore,
-    store::{AsideReason, CrateBody, CrateKey, CrateUpkeep as _},
+    store::{AsideCrate, AsideReason, CrateBody, CrateKey, CrateUpkeep as _},
 };
 use registry_storage::{ObjectCrateStore, StorageOptions};
 
@@ -64,13 +65,15 @@ async fn a_file_that_is_not_yet_copied_is_not_deleted() {
     assert!(!server.names().contains(&in_place[0]));
     assert_eq!(read(&crates, &key).await, file);
 
-    let aside: Vec<_> = futures_util::TryStreamExt::try_collect(crates.list_aside()).await.unwrap();
-    let whole = aside.into_iter().find(|entry: &registry_core::store::AsideCrate| entry.size == 8);
-    let whole = whole.unwrap();
+    let aside: Vec<AsideCrate> = crates.list_aside().try_collect().await.unwrap();
+    let [begun, whole] = [0, 8].map(|size| aside.iter().find(|it| it.size == size).unwrap());
+    // There is no file in it.
+    crates.put_back(begun).await.unwrap();
+    assert!(!server.names().contains(&in_place[0]));
     server.copy_later(true);
-    crates.put_back(&whole).await.unwrap_err();
-    // Nor by who finds the empty copy.
-    crates.put_back(&whole).await.unwrap_err();
-    let kept = crates.open_aside(&whole).await.unwrap().unwrap();
+    crates.put_back(whole).await.unwrap_err();
+    // Nor by who finds the copy that was begun.
+    crates.put_back(whole).await.unwrap_err();
+    let kept = crates.open_aside(whole).await.unwrap().unwrap();
     assert_eq!(kept.bytes().await.unwrap(), file);
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use futures_util::TryStreamExt as _;
 use object_store::{Error, ObjectMeta, ObjectStoreExt as _, path::Path};
 use registry_core::{
-    BoxError, StoreError,
+    BoxError, Checksum, StoreError,
     checksum::ChecksumHasher,
     store::{AsideCrate, AsideCrates, AsideReason, CrateFile, CrateKey, CrateUpkeep},
 };
@@ -62,7 +62,8 @@ impl ObjectCrateStore {
                 Ok(Some(path_of(key)))
             }
             Step::Aside => {
-                let aside: Vec<_> = self.list_aside_below(&aside_of(key)).try_collect().await?;
+                let mut aside: Vec<_> = self.list_aside_below(&aside_of(key)).try_collect().await?;
+                aside.retain(|entry| !is_begun(entry));
                 let unnamed = aside.iter().filter(|entry| entry.reason == AsideReason::Unnamed);
                 let newest = unnamed.max_by(|a, b| (a.since, &a.id).cmp(&(b.since, &b.id)));
                 if let Some(entry) = newest {
@@ -210,6 +211,9 @@ impl ObjectCrateStore {
 
     async fn put_back_at(&self, entry: &AsideCrate) -> Result<(), BoxError> {
         let (aside, place) = (&path_aside(entry), &path_of(&entry.key));
+        if is_begun(entry) {
+            return Ok(self.delete(aside).await?);
+        }
         match self.store.copy_if_not_exists(aside, place).await {
             Ok(()) | Err(Error::AlreadyExists { .. }) => {
                 return Ok(self.delete_copied(aside, entry.size, place).await?);
@@ -269,6 +273,12 @@ impl CrateUpkeep for ObjectCrateStore {
         self.delete(&path_aside(entry)).await.map_err(|error| self.failed(error))?;
         self.must_be_there().await
     }
+}
+
+/// Whether this is no file, but a copy that Azure has begun: the file is where it was.
+fn is_begun(entry: &AsideCrate) -> bool {
+    let is_empty = entry.size == 0 && entry.key.checksum != Checksum::of(b"");
+    is_empty && entry.reason == AsideReason::Unnamed
 }
 
 fn path_aside(entry: &AsideCrate) -> Path {
