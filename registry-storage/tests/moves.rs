@@ -312,7 +312,7 @@ async fn a_publish_over_a_damaged_orphan_keeps_its_file() {
     scene.index.commit(None, &change, &other).await.unwrap();
     scene.put_damaged().await;
     let now = SystemTime::now() + 25 * HOUR;
-    let options = GcOptions { older_than: 24 * HOUR, now, dry_run: false };
+    let options = GcOptions { now, even_most: true, ..GcOptions::new(24 * HOUR) };
     let indexes = scene.indexes();
     let collected = collect(&scene.store, &indexes, &options, |_, _| {});
     let publish = async || {
