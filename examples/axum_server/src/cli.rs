@@ -167,7 +167,7 @@ pub(crate) struct StorageArgs {
     /// A setting of the bucket that --storage names; counts for more than the environment.
     ///
     /// Such as aws_region=eu-central-1, aws_server_side_encryption=aws:kms or timeout=10m; max_retries
-    /// and retry_timeout; all keys: https://docs.rs/object_store/0.14/object_store, AmazonS3ConfigKey,
+    /// and retry_timeout; all keys are in the documentation of object_store 0.14: AmazonS3ConfigKey,
     /// GoogleConfigKey, AzureConfigKey and ClientConfigKey. Give one flag for each, or several
     /// settings with `;` between them. Who can list processes sees flags: keep secrets in the
     /// environment.
