@@ -139,7 +139,6 @@ fn a_registry_of_this_library_serves_this_library() {
     // An address for the program, which is not as flexible as the server.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    drop(listener);
     let service = Package::new(cargo.folder().join("service"), "service", "0.1.0")
         .file("src/main.rs", &program_of_the_readme(&address))
         .file("Cargo.lock", &fs::read_to_string(root().join("Cargo.lock")).unwrap())
@@ -156,6 +155,8 @@ fn a_registry_of_this_library_serves_this_library() {
     let stdout = cargo.folder().join("stdout");
     let program = kept().join("target/debug/service");
     let program = program.with_extension(std::env::consts::EXE_EXTENSION);
+    // Not before: it would be another test's by the time that the program is built.
+    drop(listener);
     let process = Command::new(program)
         .current_dir(service.folder())
         .stdin(Stdio::null())
