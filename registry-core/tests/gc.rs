@@ -448,7 +448,8 @@ fn a_run_that_is_cut_short_anywhere_is_made_good_by_the_next() {
             let crates = FaultyCrateStore::new(racing, faults.clone());
             faults.arm(call, fault);
             let indexes: [Arc<dyn Index>; 1] = [Arc::new(index.clone())];
-            let options = in_hours(25);
+            // There is not much but garbage here.
+            let options = GcOptions { even_most: true, ..in_hours(25) };
             let outcome = faults.run(collect(&crates, &indexes, &options, |_, _| {})).await;
             if !faults.struck() {
                 assert!(outcome.unwrap().unwrap().is_complete());
@@ -464,7 +465,7 @@ fn a_run_that_is_cut_short_anywhere_is_made_good_by_the_next() {
                 assert_eq!(read(&inner, key).await, Some(content(key)), "{call} {fault:?}");
             }
             for _ in 0..2 {
-                assert!(gc(&index, &inner, in_hours(25)).await.is_complete(), "{call} {fault:?}");
+                assert!(gc(&index, &inner, options).await.is_complete(), "{call} {fault:?}");
             }
             assert_eq!(in_place(&inner).await, named, "{call} {fault:?}");
             assert_eq!(aside(&inner).await, [], "{call} {fault:?}");
