@@ -17,7 +17,7 @@ use futures_util::stream;
 
 use crate::{
     BoxError,
-    auth::{AdoptionError, TokenDigest, TokenStore, TokenStoreError, TokenTransfer, UserTokens},
+    auth::{AdoptionError, AuthStoreError, TokenDigest, TokenStore, TokenTransfer, UserTokens},
     index::{ETag, Index, IndexError, IndexFile, Lookup, Revision, Stored},
     name::CanonicalName,
     owner::{Login, Owner},
@@ -268,7 +268,7 @@ impl MemoryTokens {
 
 #[async_trait]
 impl TokenStore for MemoryTokens {
-    async fn create(&self, login: &Login, digest: &TokenDigest) -> Result<Owner, TokenStoreError> {
+    async fn create(&self, login: &Login, digest: &TokenDigest) -> Result<Owner, AuthStoreError> {
         let mut state = lock(&self.0);
         if state.tokens.get(digest).is_some_and(|other| other != login) {
             return Err(tokens_failed("the token is another user's"));
@@ -285,19 +285,19 @@ impl TokenStore for MemoryTokens {
         Ok(user)
     }
 
-    async fn find(&self, digest: &TokenDigest) -> Result<Option<Owner>, TokenStoreError> {
+    async fn find(&self, digest: &TokenDigest) -> Result<Option<Owner>, AuthStoreError> {
         let state = lock(&self.0);
         Ok(state.tokens.get(digest).and_then(|login| state.users.get(login)).cloned())
     }
 
-    async fn user(&self, login: &Login) -> Result<Option<Owner>, TokenStoreError> {
+    async fn user(&self, login: &Login) -> Result<Option<Owner>, AuthStoreError> {
         Ok(lock(&self.0).users.get(login).cloned())
     }
 }
 
 #[async_trait]
 impl TokenTransfer for MemoryTokens {
-    async fn export(&self) -> Result<Vec<UserTokens>, TokenStoreError> {
+    async fn export(&self) -> Result<Vec<UserTokens>, AuthStoreError> {
         let state = lock(&self.0);
         let tokens_of = |user: &Owner| {
             let tokens = state.tokens.iter().filter(|(_, login)| **login == user.login);
@@ -310,7 +310,7 @@ impl TokenTransfer for MemoryTokens {
         Ok(users)
     }
 
-    async fn adopt(&self, user: &UserTokens) -> Result<(), TokenStoreError> {
+    async fn adopt(&self, user: &UserTokens) -> Result<(), AuthStoreError> {
         let UserTokens { user, tokens } = user;
         let mut state = lock(&self.0);
         let same_id = state.users.values().find(|other| other.id == user.id);
@@ -327,8 +327,8 @@ impl TokenTransfer for MemoryTokens {
     }
 }
 
-fn tokens_failed(source: impl Into<BoxError>) -> TokenStoreError {
-    TokenStoreError { backend: BACKEND, source: source.into() }
+fn tokens_failed(source: impl Into<BoxError>) -> AuthStoreError {
+    AuthStoreError { backend: BACKEND, source: source.into() }
 }
 
 /// No change above is half done when something panics, so a poisoned lock guards a whole state.

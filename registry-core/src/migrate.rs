@@ -9,7 +9,7 @@ use futures_util::{StreamExt as _, stream};
 
 pub use self::files::{FileCopyError, FileCount, FileMigrateError, FileMigration, MigratedFiles};
 use crate::{
-    auth::{TokenStoreError, TokenTransfer},
+    auth::{AuthStoreError, TokenTransfer},
     index::{self, Index, IndexError, Lookup},
     name::{CanonicalName, CrateName},
     record::{CrateRecord, Refusal, Stamp},
@@ -37,11 +37,11 @@ const ROUNDS: usize = 8;
 ///
 /// ```
 /// use std::sync::Arc;
-/// use registry_core::{Login, memory::MemoryIndex, migrate::migrate, record::{Stamp, Timestamp}};
+/// use registry_core::{Login, memory::MemoryIndex, migrate::migrate, record::{Origin, Stamp, Timestamp}};
 ///
 /// # async fn program() -> Result<(), Box<dyn std::error::Error>> {
 /// let (from, to) = (MemoryIndex::new(), MemoryIndex::new());
-/// let stamp = Stamp { by: Login::new("admin")?, at: Timestamp(1_709_208_000), request: None };
+/// let stamp = Stamp { by: Login::new("admin")?, at: Timestamp(1_709_208_000), origin: Origin::default() };
 /// let migration = migrate(Arc::new(from), Arc::new(to), stamp, |_| {}).await?;
 /// assert!(migration.is_complete());
 /// # Ok(())
@@ -88,12 +88,12 @@ pub async fn migrate(
 /// Those who are there already are given the tokens they lack, so that this, too, can be repeated.
 ///
 /// # Errors
-/// [`TokenStoreError`] if a store fails; with [`AdoptionError`](crate::auth::AdoptionError) as its
+/// [`AuthStoreError`] if a store fails; with [`AdoptionError`](crate::auth::AdoptionError) as its
 /// source for a user or a token that is another one there. Users with lower ids were copied.
 pub async fn migrate_users(
     from: &dyn TokenTransfer,
     to: &dyn TokenTransfer,
-) -> Result<usize, TokenStoreError> {
+) -> Result<usize, AuthStoreError> {
     let users = from.export().await?;
     for user in &users {
         to.adopt(user).await?;

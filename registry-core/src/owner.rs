@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::echo::Echo;
+use crate::{auth::Principal, echo::Echo};
 
 /// The name a user logs in with: 1 to 64 ASCII letters, digits, `-`, `_`, `.`, `@` and `:`, the
 /// first of them a letter or digit. Compared as it is spelled. Source: ours.
@@ -33,6 +33,12 @@ impl Login {
     /// The login.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether it is that of a group: those begin with `group:`, and no user's does. Source: ours,
+    /// after the `github:org:team` of crates.io.
+    pub fn is_group(&self) -> bool {
+        self.0.starts_with("group:")
     }
 }
 
@@ -113,6 +119,18 @@ impl Owners {
     /// Whether there is none, as before the first publish.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Whether the principal owns the crate by themselves: only they change its owners. Source:
+    /// crates.io.
+    pub fn include(&self, principal: &Principal) -> bool {
+        self.contains(&principal.user.login)
+    }
+
+    /// Whether the principal owns the crate, by themselves or as one of a group, or publishes it
+    /// for who does.
+    pub fn include_for_releases(&self, principal: &Principal) -> bool {
+        principal.is_trusted_publisher() || self.iter().any(|owner| principal.is(&owner.login))
     }
 
     /// Whether `login` is an owner.

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use self::lines_hash::LinesHash;
 pub(crate) use self::merge::SourceLines;
 pub use self::{
-    change::{Change, ChangeKind, Refusal, Stamp, Transition},
+    change::{Change, ChangeKind, Origin, Refusal, Stamp, Transition},
     merge::{Brought, LeftOut, LineOutcome},
     release::{ReleaseRecord, ReleaseState, ReleaseStateError, Timestamp},
 };

@@ -21,7 +21,7 @@ mod verify;
 mod write;
 mod yank;
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use self::{budget::Budget, clock::Clock, queue::WriteQueues};
 pub use self::{
@@ -92,7 +92,7 @@ impl Registry {
     }
 
     /// Finds out who is asking; nobody, if there is no credential. `request` is the id under which
-    /// the request is logged.
+    /// the request is logged, `address` that of the client, if it is known.
     ///
     /// # Errors
     /// [`AuthError::Rejected`] for a credential that does not count, [`AuthError::Backend`] if that
@@ -101,12 +101,13 @@ impl Registry {
         &self,
         credential: Option<&Credential>,
         request: Option<String>,
+        address: Option<IpAddr>,
     ) -> Result<Caller, AuthError> {
         let principal = match credential {
             Some(credential) => Some(self.parts.authenticator.authenticate(credential).await?),
             None => None,
         };
-        Ok(Caller { principal, request })
+        Ok(Caller { principal, request, address })
     }
 
     /// Succeeds if index and crate store can be read and written.
@@ -118,7 +119,7 @@ impl Registry {
         Ok(self.parts.crates.ready().await?)
     }
 
-    /// The one place where a right is checked: the claim of the credential, then the authorizer.
+    /// The one place where a right is checked: what the credential is for, then the authorizer.
     async fn authorize(
         &self,
         caller: &Caller,
@@ -126,14 +127,19 @@ impl Registry {
         owners: &Owners,
     ) -> Result<(), AuthError> {
         let needs_somebody = !action.is_read() || self.parts.config.auth_required();
-        if needs_somebody {
-            let principal = caller.principal()?;
-            if principal.claim.as_ref().is_some_and(|claim| !claim.allows(action)) {
-                return Err(AuthError::Forbidden {
-                    reason: "this token was made for another action".into(),
-                });
-            }
+        let usable = caller
+            .principal()
+            .and_then(|principal| principal.may_be_used_for(action, owners.is_empty()));
+        // So that whoever hides a crate cannot forget its owners.
+        let action = match action {
+            Action::ListOwners(name) => &Action::Read(name),
+            action => action,
+        };
+        match usable {
+            Ok(()) => self.parts.authorizer.authorize(caller, action, owners).await,
+            Err(error) if needs_somebody => Err(error),
+            // What everybody may read may be read with a credential that is for something else.
+            Err(_) => self.parts.authorizer.authorize(&caller.as_nobody(), action, owners).await,
         }
-        self.parts.authorizer.authorize(caller, action, owners).await
     }
 }

@@ -23,7 +23,7 @@ use registry_core::{
     memory::{MemoryCrateStore, MemoryIndex},
     observer::{Event, Observer},
     policy::{PublishPolicy, Rejection, Warning},
-    record::{Change, Refusal, ReleaseState, Stamp, Timestamp},
+    record::{Change, Origin, Refusal, ReleaseState, Stamp, Timestamp},
     registry::{PublishError, Published, ReadError, WriteError},
     store::CrateStore,
 };
@@ -94,7 +94,7 @@ impl PublishPolicy for RemoveOwner {
             return Ok(vec![]);
         };
         let alice = user("alice").login;
-        let stamp = Stamp { by: alice.clone(), at: Timestamp(0), request: None };
+        let stamp = Stamp { by: alice.clone(), at: Timestamp(0), origin: Origin::default() };
         let bob = user("bob");
         let (record, change) = stored.record.add_owners(&[bob], stamp.clone()).unwrap().unwrap();
         let revision = self.0.commit(Some(&stored.revision), &change, &record).await.unwrap();
@@ -169,7 +169,8 @@ impl Index for YankedBetweenLooks {
     ) -> Result<Lookup<Stored>, IndexError> {
         let found = self.0.load(name, known).await?;
         if let (Lookup::Found(stored), false) = (&found, self.1.swap(true, Ordering::Relaxed)) {
-            let stamp = Stamp { by: user("bob").login, at: Timestamp(0), request: None };
+            let stamp =
+                Stamp { by: user("bob").login, at: Timestamp(0), origin: Origin::default() };
             let yanked = stored.record.set_yanked(&foo().2, true, stamp).unwrap();
             let (record, change) = yanked.unwrap();
             self.0.commit(Some(&stored.revision), &change, &record).await?;
@@ -217,7 +218,7 @@ struct Log(Arc<Mutex<Vec<String>>>);
 impl Observer for Log {
     fn observe(&self, event: &Event<'_>) {
         let Event::Committed(change) = event else { return };
-        let request = change.stamp.request.as_deref().unwrap_or("none");
+        let request = change.stamp.origin.request.as_deref().unwrap_or("none");
         self.0.lock().unwrap().push(format!("{} {} {request}", change.name, change.stamp.by));
     }
 }
@@ -330,7 +331,7 @@ async fn a_token_made_for_one_publish_makes_no_other() {
     let metadata = u32::from_le_bytes(body[..4].try_into().unwrap()) as usize;
     let checksum = registry_core::Checksum::of(&body[4 + metadata + 4..]);
     let with =
-        |checksum| Caller::from(Principal { user: user("alice"), claim: Some(claim(checksum)) });
+        |checksum| Caller::from(Principal { claim: Some(claim(checksum)), ..user("alice").into() });
     for (body, checksum) in [
         (&body, registry_core::Checksum::of("other bytes")),
         (&publish_body("foo", "1.0.1"), checksum),

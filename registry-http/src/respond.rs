@@ -140,6 +140,9 @@ impl Error {
                 (S::UNAUTHORIZED, Tell::Challenge)
             }
             Self::Auth(AuthError::Forbidden { .. }) => (S::FORBIDDEN, Tell::Cause),
+            Self::Auth(AuthError::TooMany { retry_after, .. }) => {
+                (S::TOO_MANY_REQUESTS, Tell::CauseLater { seconds: *retry_after })
+            }
             Self::Auth(_) => (S::SERVICE_UNAVAILABLE, BACKEND),
             // Never 410 or 451: newer cargos give up on the whole resolution then.
             Self::UnknownCrate { .. } | Self::UnknownVersion { .. } => (S::NOT_FOUND, Tell::Cause),

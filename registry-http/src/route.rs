@@ -52,6 +52,8 @@ pub enum Needs {
     ReadRegistry,
     /// To read the crate.
     Read,
+    /// To list the owners of the crate.
+    ListOwners,
     /// To publish the version that the body names.
     Publish,
     /// To yank the version.
@@ -66,7 +68,7 @@ impl Needs {
     /// Whether it is a write: then a credential is required, even where everybody reads.
     pub fn is_write(self) -> bool {
         match self {
-            Self::Nothing | Self::ReadRegistry | Self::Read => false,
+            Self::Nothing | Self::ReadRegistry | Self::Read | Self::ListOwners => false,
             Self::Publish | Self::Yank | Self::Unyank | Self::ChangeOwners => true,
         }
     }
@@ -85,7 +87,7 @@ impl Route {
             Self::Publish => Needs::Publish,
             Self::Yank(..) => Needs::Yank,
             Self::Unyank(..) => Needs::Unyank,
-            Self::Owners(..) => Needs::Read,
+            Self::Owners(..) => Needs::ListOwners,
             Self::AddOwners(..) => Needs::ChangeOwners,
             Self::RemoveOwners(..) => Needs::ChangeOwners,
             Self::Me => Needs::Nothing,

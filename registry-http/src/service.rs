@@ -207,7 +207,7 @@ impl RegistryService {
             return Err(AuthError::Missing.into());
         }
         let request = Some(id.to_owned());
-        match self.registry.caller(credential.as_ref(), request.clone()).await {
+        match self.registry.caller(credential.as_ref(), request.clone(), None).await {
             Err(AuthError::Rejected) if open => Ok(Caller { request, ..Caller::anonymous() }),
             caller => Ok(caller?),
         }

@@ -160,6 +160,7 @@ async fn every_endpoint_asks_for_the_right_it_declares() {
             Needs::Nothing => panic!("{path} is open to all"),
             Needs::ReadRegistry => "ReadRegistry".to_owned(),
             Needs::Read => format!("Read({name})"),
+            Needs::ListOwners => format!("Read({name})"),
             Needs::Publish => {
                 format!("Publish({name}, {}, None)", version.replacen('1', "2", 1))
             }

@@ -176,12 +176,12 @@ struct FaultyAuthenticator(Faults);
 
 #[async_trait::async_trait]
 impl Authenticator for FaultyAuthenticator {
-    async fn authenticate(&self, _: &Credential) -> Result<Principal, AuthError> {
+    async fn authenticate(&self, _: &Credential) -> Result<Arc<Principal>, AuthError> {
         if self.0.is(Fault::Authenticator) {
             return Err(AuthError::Backend(cause()));
         }
         let login = Login::new("alice").unwrap();
-        Ok(Principal::from(Owner { id: 1, login, name: None }))
+        Ok(Arc::new(Owner { id: 1, login, name: None }.into()))
     }
 
     async fn find_user(&self, _: &Login) -> Result<Option<Owner>, AuthError> {

@@ -8,7 +8,7 @@ use common::{Answer, Fixture, PUBLISHED};
 use registry_core::{
     CrateRecord, Index as _,
     conformance::record_fixture::{line, name, owner, release, set_yanked},
-    record::{About, ReleaseRecord, ReleaseState, Timestamp},
+    record::{About, Origin, ReleaseRecord, ReleaseState, Timestamp},
 };
 use serde_json::{Value, json};
 
@@ -32,8 +32,13 @@ async fn a_thousand_crates() -> Fixture {
         let published_at = Timestamp(1_700_000_000 + number);
         let release = ReleaseRecord { published_at, ..release(&spelling, "1.0.0") };
         let alice = owner(1, "alice");
-        let (mut record, mut change) =
-            CrateRecord::first(name(&spelling), alice, About::default(), release, None);
+        let (mut record, mut change) = CrateRecord::first(
+            name(&spelling),
+            alice,
+            About::default(),
+            release,
+            Origin::default(),
+        );
         let revision = registry.index.commit(None, &change, &record).await.unwrap();
         if number % 10 == 0 {
             (record, change) = set_yanked(&record, "1.0.0", true);
@@ -153,7 +158,8 @@ async fn a_crate_and_its_versions_are_shown_in_full() {
         ReleaseRecord { line, state, published_at, ..release("Foo-Bar", version) }
     };
     let old = release_at("0.9.0", ReleaseState::Yanked, 0);
-    let (record, change) = CrateRecord::first(name("Foo-Bar"), alice, about.clone(), old, None);
+    let (record, change) =
+        CrateRecord::first(name("Foo-Bar"), alice, about.clone(), old, Origin::default());
     let revision = registry.index.commit(None, &change, &record).await.unwrap();
 
     let shown = json_of(&registry.get("/api/v1/crates").await);
@@ -161,7 +167,7 @@ async fn a_crate_and_its_versions_are_shown_in_full() {
     assert_eq!(shown["crates"][0]["yanked"], true);
 
     let newer = release_at("1.0.0", ReleaseState::Published, 1_709_208_000);
-    let (record, change) = record.publish(record.name(), about, newer, None).unwrap();
+    let (record, change) = record.publish(record.name(), about, newer, Origin::default()).unwrap();
     registry.index.commit(Some(&revision), &change, &record).await.unwrap();
 
     registry.get("/api/v1/crates").await.assert_ok(concat!(

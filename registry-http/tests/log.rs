@@ -23,7 +23,7 @@ struct NoConnection(#[source] io::Error);
 
 #[async_trait::async_trait]
 impl Authenticator for Down {
-    async fn authenticate(&self, _: &Credential) -> Result<Principal, AuthError> {
+    async fn authenticate(&self, _: &Credential) -> Result<Arc<Principal>, AuthError> {
         let refused = io::Error::other("refused\nERROR forged line");
         Err(AuthError::Backend(NoConnection(refused).into()))
     }

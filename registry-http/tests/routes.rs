@@ -50,7 +50,7 @@ fn table() -> Vec<(Method, String, Route, Needs)> {
             Needs::Read,
         ),
         (get(), api("/Foo-Bar/versions"), Route::Versions(spelled()), Needs::Read),
-        (get(), api("/Foo-Bar/owners"), Route::Owners(spelled()), Needs::Read),
+        (get(), api("/Foo-Bar/owners"), Route::Owners(spelled()), Needs::ListOwners),
         (Method::PUT, api("/Foo-Bar/owners"), Route::AddOwners(spelled()), Needs::ChangeOwners),
         (
             Method::DELETE,

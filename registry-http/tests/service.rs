@@ -81,7 +81,7 @@ async fn the_id_of_the_request_is_in_the_change_it_made() {
     impl Observer for Seen {
         fn observe(&self, event: &Event<'_>) {
             if let Event::Committed(change) = event {
-                self.0.lock().unwrap().push(change.stamp.request.clone());
+                self.0.lock().unwrap().push(change.stamp.origin.request.clone());
             }
         }
     }

@@ -20,8 +20,13 @@ async fn fill(index: &dyn Index) {
         };
         let about = fixture::about(DESCRIPTIONS[number % 3]);
         let release = fixture::release(&name, "1.0.0");
-        let (record, change) =
-            CrateRecord::first(fixture::name(&name), fixture::alice(), about, release, None);
+        let (record, change) = CrateRecord::first(
+            fixture::name(&name),
+            fixture::alice(),
+            about,
+            release,
+            fixture::origin(),
+        );
         index.commit(None, &change, &record).await.unwrap();
     }
 }

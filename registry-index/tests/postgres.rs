@@ -22,7 +22,7 @@ use registry_core::{
     },
     index::Lookup,
     memory::MemoryCrateStore,
-    record::{ReleaseRecord, ReleaseState, Timestamp},
+    record::{Origin, ReleaseRecord, ReleaseState, Timestamp},
     search::{Search, SearchQuery},
 };
 use registry_index::postgres::{PostgresDatabase, PostgresIndex, PostgresOpenError};
@@ -115,12 +115,12 @@ fn every_earlier_schema_is_brought_up_to_date() {
 fn a_schema_of_a_later_version_is_refused() {
     test(async |schema| {
         drop(schema.open().await);
-        let later = "UPDATE registry_schema SET version = 2";
+        let later = "UPDATE registry_schema SET version = 1000";
         schema.client().await.batch_execute(later).await.unwrap();
         let error = PostgresDatabase::connect(&schema.url()).await.unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the PostgreSQL database has schema version 2, this version reads up to 1"
+            "the PostgreSQL database has schema version 1000, this version reads up to 2"
         );
     });
 }
@@ -474,7 +474,7 @@ fn descriptions_of_any_length_are_found_by_their_beginnings() {
                 alice(),
                 about(description),
                 registry_core::conformance::record_fixture::release(crate_name, "1.0.0"),
-                None,
+                Origin::default(),
             );
             index.commit(None, &change, &record).await.unwrap();
             let query = SearchQuery::new(&found, 0, NonZeroUsize::MIN).unwrap();

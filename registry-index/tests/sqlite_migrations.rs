@@ -14,7 +14,7 @@ use registry_core::{
     conformance::record_fixture::{
         add_owner, alice, canonical, first, name, owner, publish, release, set_yanked, stamp,
     },
-    record::{About, CrateRecord},
+    record::{About, CrateRecord, Origin},
     search::{Search as _, SearchQuery},
 };
 use registry_index::sqlite::{SqliteDatabase, SqliteIndex};
@@ -38,7 +38,7 @@ fn records() -> [(&'static str, CrateRecord); 4] {
         ..About::default()
     };
     let of = |text: &str, version: &str, about| {
-        CrateRecord::first(name(text), alice(), about, release(text, version), stamp().request).0
+        CrateRecord::first(name(text), alice(), about, release(text, version), stamp().origin).0
     };
     let about = say("Reads JSON \"files\" (Größe)", &["parser", "no-std"]);
     let record = of("Foo-Bar", "0.1.0", about);
@@ -107,7 +107,8 @@ async fn a_file_of_schema_1_is_whole_and_its_crates_are_found_by_their_words() {
         let stored = index.load(&record.name().canonical(), None).await.unwrap().found().unwrap();
         let about = About { description: Some("new".into()), ..About::default() };
         let release = release(record.name().as_str(), "2.0.0");
-        let (next, change) = record.publish(record.name(), about, release, None).unwrap();
+        let (next, change) =
+            record.publish(record.name(), about, release, Origin::default()).unwrap();
         index.commit(Some(&stored.revision), &change, &next).await.unwrap();
     }
     assert_eq!(find(&main, "new").await, (vec!["gone".into()], 1));

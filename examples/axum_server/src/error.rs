@@ -4,7 +4,7 @@ use std::{io, path::PathBuf};
 
 use registry_core::{
     BoxError, Causes, CrateName, IndexError, StoreError,
-    auth::TokenStoreError,
+    auth::AuthStoreError,
     config::{ConfigError, DlError},
     gc::GcError,
     migrate::{FileMigrateError, MigrateError},
@@ -55,7 +55,7 @@ pub(crate) enum Error {
     #[error("cannot collect garbage: {}", causes(.0))]
     Gc(#[source] GcError),
     #[error("cannot copy the users: {}", causes(.0))]
-    MigrateUsers(#[source] TokenStoreError),
+    MigrateUsers(#[source] AuthStoreError),
     #[error("cannot check the index: {}", causes(.0))]
     Check(#[source] IndexError),
     #[error(
@@ -89,7 +89,7 @@ pub(crate) enum Error {
     #[error(transparent)]
     Redirect(#[from] RedirectError),
     #[error("cannot make a token: {}", causes(.0))]
-    Token(#[source] TokenStoreError),
+    Token(#[source] AuthStoreError),
     #[error("cannot get random numbers from the operating system: {0}")]
     Random(#[source] BoxError),
     #[error("cannot read the folder `{}`: {source}", folder.display())]

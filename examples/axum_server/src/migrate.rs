@@ -5,7 +5,7 @@ use std::{io::Write, time::SystemTime};
 use registry_core::{
     Login,
     migrate::{Migration, migrate, migrate_users},
-    record::{Stamp, Timestamp},
+    record::{Origin, Stamp, Timestamp},
 };
 
 use crate::{
@@ -31,7 +31,7 @@ pub(crate) async fn run(args: MigrateArgs) -> Result<End, Error> {
     let users = migrate_users(&*source.tokens(), &*target.tokens()).await;
     let users = users.map_err(Error::MigrateUsers)?;
     let by = Login::new("migrate").expect("it is a plain word");
-    let stamp = Stamp { by, at: Timestamp::from(SystemTime::now()), request: None };
+    let stamp = Stamp { by, at: Timestamp::from(SystemTime::now()), origin: Origin::default() };
     let mut progress = Progress::new();
     let mut told = 0;
     let migration = migrate(source.index(), target.index(), stamp, |so_far| {

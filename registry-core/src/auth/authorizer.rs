@@ -20,15 +20,24 @@ impl Authorizer for OwnersMayWrite {
             return Ok(());
         }
         let principal = caller.principal()?;
-        let creates = owners.is_empty() && matches!(action, Action::Publish(..));
-        if creates || owners.contains(&principal.user.login) {
+        let allowed = match action {
+            Action::Publish(..) if owners.is_empty() => true,
+            Action::Publish(..) | Action::Yank(..) | Action::Unyank(..) => {
+                owners.include_for_releases(principal)
+            }
+            _ => owners.include(principal),
+        };
+        if allowed {
             return Ok(());
         }
-        Err(AuthError::Forbidden {
-            reason: "this crate exists but you don't seem to be an owner; \
-                     an owner can add you with `cargo owner --add`"
-                .into(),
-        })
+        let reason = match owners.include_for_releases(principal) {
+            true => "members of a group do not have permission to modify owners",
+            false => {
+                "this crate exists but you don't seem to be an owner; an owner can add you with \
+                 `cargo owner --add`"
+            }
+        };
+        Err(AuthError::Forbidden { reason: reason.into() })
     }
 }
 

@@ -4,33 +4,40 @@
 //! [`Caller`] is that principal, or nobody, at one request; an [`Authorizer`] decides whether the
 //! caller may do an [`Action`] to a crate with certain owners.
 
+mod action;
 mod authorizer;
+mod caller;
+mod claim;
 mod credential;
+mod principal;
+mod scope;
 mod token;
 mod transfer;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
-use semver::Version;
 
 pub use self::{
+    action::Action,
     authorizer::{AllowAll, OwnersMayWrite},
+    caller::Caller,
+    claim::{Claim, Mutation},
     credential::{Credential, CredentialError, CredentialForms},
-    token::{Token, TokenAuthenticator, TokenDigest, TokenStore, TokenStoreError},
+    principal::{CredentialId, Groups, Identity, Principal},
+    scope::{CratePattern, EndpointScope, OutOfScope, ScopeParseError, Scopes},
+    token::{AuthStoreError, Token, TokenAuthenticator, TokenDigest, TokenId, TokenStore},
     transfer::{AdoptionError, TokenTransfer, UserTokens},
 };
 use crate::{
     BoxError,
-    checksum::Checksum,
-    name::CanonicalName,
     owner::{Login, Owner, Owners},
-    record::{Stamp, Timestamp},
 };
 
 /// Finds out whose credential it is.
 ///
 /// ```
+/// use std::sync::Arc;
 /// use registry_core::{Owner, Login, auth::*};
 ///
 /// /// Everybody who knows the password is `admin`.
@@ -45,9 +52,9 @@ use crate::{
 ///
 /// #[async_trait::async_trait]
 /// impl Authenticator for OnePassword {
-///     async fn authenticate(&self, credential: &Credential) -> Result<Principal, AuthError> {
+///     async fn authenticate(&self, credential: &Credential) -> Result<Arc<Principal>, AuthError> {
 ///         match credential.digest() == self.0 {
-///             true => Ok(Principal::from(Self::admin())),
+///             true => Ok(Arc::new(Self::admin().into())),
 ///             false => Err(AuthError::Rejected),
 ///         }
 ///     }
@@ -63,9 +70,9 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// [`AuthError::Rejected`] for any credential that does not count (unknown, expired, revoked,
     /// malformed alike), [`AuthError::Backend`] if that cannot be found out now.
-    async fn authenticate(&self, credential: &Credential) -> Result<Principal, AuthError>;
+    async fn authenticate(&self, credential: &Credential) -> Result<Arc<Principal>, AuthError>;
 
-    /// The user of this login, as an owner of crates; `None` if there is none.
+    /// The user or group of this login, as an owner of crates; `None` if there is none.
     ///
     /// # Errors
     /// [`AuthError::Backend`] if that cannot be found out now.
@@ -88,127 +95,6 @@ pub trait Authorizer: fmt::Debug + Send + Sync + 'static {
     ) -> Result<(), AuthError>;
 }
 
-/// Somebody whose credential counts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Principal {
-    /// The user.
-    pub user: Owner,
-    /// The one write this credential was made for, if it was made for one.
-    pub claim: Option<Claim>,
-}
-
-impl From<Owner> for Principal {
-    fn from(user: Owner) -> Self {
-        Self { user, claim: None }
-    }
-}
-
-/// The one write that a credential was made for. Source: RFC 3231.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Claim {
-    /// What may be done.
-    pub mutation: Mutation,
-    /// The crate.
-    pub name: CanonicalName,
-    /// The version, unless it is about owners.
-    pub version: Option<Version>,
-    /// The checksum of the file, if it is a publish.
-    pub checksum: Option<Checksum>,
-}
-
-impl Claim {
-    /// Whether `action` is the one this claim is for.
-    pub fn allows(&self, action: &Action<'_>) -> bool {
-        let (mutation, name, version, checksum) = match *action {
-            Action::ReadRegistry | Action::Read(_) => return false,
-            Action::Publish(name, version, checksum) => {
-                // Before the file has been read, its checksum cannot differ yet.
-                (Mutation::Publish, name, Some(version), checksum.or(self.checksum))
-            }
-            Action::Yank(name, version) => (Mutation::Yank, name, Some(version), None),
-            Action::Unyank(name, version) => (Mutation::Unyank, name, Some(version), None),
-            Action::ChangeOwners(name) => (Mutation::Owners, name, None, None),
-        };
-        self.mutation == mutation
-            && self.name == *name
-            && self.version.as_ref() == version
-            && self.checksum == checksum
-    }
-}
-
-/// The writes that a credential can be made for. Source: RFC 3231; `owners` is cargo's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mutation {
-    /// Publish a version.
-    Publish,
-    /// Yank a version.
-    Yank,
-    /// Undo a yank.
-    Unyank,
-    /// Change the owners.
-    Owners,
-}
-
-/// Who is asking, at one request.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Caller {
-    /// Whose credential came with the request; nobody's if there was none.
-    pub principal: Option<Principal>,
-    /// The id under which the request is logged.
-    pub request: Option<String>,
-}
-
-impl Caller {
-    /// A caller without a credential.
-    pub const fn anonymous() -> Self {
-        Self { principal: None, request: None }
-    }
-
-    /// The principal, for what only somebody may do.
-    ///
-    /// # Errors
-    /// [`AuthError::Missing`] if there is none.
-    pub fn principal(&self) -> Result<&Principal, AuthError> {
-        self.principal.as_ref().ok_or(AuthError::Missing)
-    }
-
-    pub(crate) fn stamp(&self, at: Timestamp) -> Result<Stamp, AuthError> {
-        let by = self.principal()?.user.login.clone();
-        Ok(Stamp { by, at, request: self.request.clone() })
-    }
-}
-
-impl From<Principal> for Caller {
-    fn from(principal: Principal) -> Self {
-        Self { principal: Some(principal), request: None }
-    }
-}
-
-/// What a caller wants to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Action<'a> {
-    /// Read what belongs to no crate: `config.json`, a search.
-    ReadRegistry,
-    /// Read a crate's index file or a file of it, or list its owners.
-    Read(&'a CanonicalName),
-    /// Publish a version.
-    Publish(&'a CanonicalName, &'a Version, Option<Checksum>),
-    /// Yank a version.
-    Yank(&'a CanonicalName, &'a Version),
-    /// Undo a yank.
-    Unyank(&'a CanonicalName, &'a Version),
-    /// Add or remove owners.
-    ChangeOwners(&'a CanonicalName),
-}
-
-impl Action<'_> {
-    /// Whether it leaves everything as it is.
-    pub fn is_read(&self) -> bool {
-        matches!(self, Self::ReadRegistry | Self::Read(_))
-    }
-}
-
 /// Why somebody may not do something.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -225,42 +111,15 @@ pub enum AuthError {
         /// A sentence for the caller.
         reason: String,
     },
+    /// Too much was asked for in too short a time.
+    #[error("{reason}")]
+    TooMany {
+        /// A sentence for the caller.
+        reason: String,
+        /// After how many seconds it is worth asking again, at least 1.
+        retry_after: u32,
+    },
     /// It cannot be found out now.
     #[error("authentication backend failed")]
     Backend(#[source] BoxError),
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_claim_allows_exactly_what_it_was_made_for() {
-        let (name, other) = (CanonicalName::new("a").unwrap(), CanonicalName::new("b").unwrap());
-        let (one, two) = (Version::new(1, 0, 0), Version::new(2, 0, 0));
-        let checksum = Checksum::of("file");
-        let publish = Claim {
-            mutation: Mutation::Publish,
-            name: name.clone(),
-            version: Some(one.clone()),
-            checksum: Some(checksum),
-        };
-        assert!(publish.allows(&Action::Publish(&name, &one, Some(checksum))));
-        assert!(publish.allows(&Action::Publish(&name, &one, None)));
-        for action in [
-            Action::Publish(&name, &one, Some(Checksum::of("other"))),
-            Action::Publish(&name, &two, Some(checksum)),
-            Action::Publish(&other, &one, Some(checksum)),
-            Action::Yank(&name, &one),
-            Action::ChangeOwners(&name),
-            Action::Read(&name),
-            Action::ReadRegistry,
-        ] {
-            assert!(!publish.allows(&action), "{action:?}");
-        }
-        let owners =
-            Claim { mutation: Mutation::Owners, name: name.clone(), version: None, checksum: None };
-        assert!(owners.allows(&Action::ChangeOwners(&name)));
-        assert!(!owners.allows(&Action::Unyank(&name, &one)));
-    }
 }

@@ -119,33 +119,66 @@ impl fmt::Debug for TokenDigest {
     }
 }
 
+/// The public name of a token: to list and revoke it by, and for the audit trail.
+///
+/// The first 53 bits of its digest, so that it is the same wherever the token is kept, and a number
+/// that every reader of JSON has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TokenId(u64);
+
+impl TokenId {
+    const MAX: u64 = (1 << 53) - 1;
+
+    /// The id of the token of this digest.
+    pub fn of(digest: &TokenDigest) -> Self {
+        let first = digest.as_bytes().first_chunk().expect("a digest has 32 bytes");
+        Self(u64::from_be_bytes(*first) >> 11)
+    }
+
+    /// An id that was read somewhere; `None` if no token has it.
+    pub fn from_number(number: u64) -> Option<Self> {
+        (number <= Self::MAX).then_some(Self(number))
+    }
+
+    /// The number.
+    pub fn number(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for TokenId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// Keeps users and the digests of their tokens.
 #[async_trait]
 pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
     /// Remembers a token of `login`, who becomes a user with an id of their own if they are none.
     /// Durable, and found by every process on the same data, when this returns.
-    async fn create(&self, login: &Login, digest: &TokenDigest) -> Result<Owner, TokenStoreError>;
+    async fn create(&self, login: &Login, digest: &TokenDigest) -> Result<Owner, AuthStoreError>;
 
     /// Whose token this is; `None` if nobody's.
-    async fn find(&self, digest: &TokenDigest) -> Result<Option<Owner>, TokenStoreError>;
+    async fn find(&self, digest: &TokenDigest) -> Result<Option<Owner>, AuthStoreError>;
 
     /// The user of this login; `None` if there is none.
-    async fn user(&self, login: &Login) -> Result<Option<Owner>, TokenStoreError>;
+    async fn user(&self, login: &Login) -> Result<Option<Owner>, AuthStoreError>;
 }
 
 /// A shared store, as a choice made at run time gives it.
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl<S: TokenStore + ?Sized> TokenStore for Arc<S> {
-    async fn create(&self, login: &Login, digest: &TokenDigest) -> Result<Owner, TokenStoreError> {
+    async fn create(&self, login: &Login, digest: &TokenDigest) -> Result<Owner, AuthStoreError> {
         (**self).create(login, digest).await
     }
 
-    async fn find(&self, digest: &TokenDigest) -> Result<Option<Owner>, TokenStoreError> {
+    async fn find(&self, digest: &TokenDigest) -> Result<Option<Owner>, AuthStoreError> {
         (**self).find(digest).await
     }
 
-    async fn user(&self, login: &Login) -> Result<Option<Owner>, TokenStoreError> {
+    async fn user(&self, login: &Login) -> Result<Option<Owner>, AuthStoreError> {
         (**self).user(login).await
     }
 }
@@ -153,7 +186,7 @@ impl<S: TokenStore + ?Sized> TokenStore for Arc<S> {
 /// The token store failed.
 #[derive(Debug, thiserror::Error)]
 #[error("token store {backend} failed")]
-pub struct TokenStoreError {
+pub struct AuthStoreError {
     /// The kind of store.
     pub backend: &'static str,
     /// What the store said.
@@ -174,13 +207,13 @@ impl TokenAuthenticator {
 
 #[async_trait]
 impl Authenticator for TokenAuthenticator {
-    async fn authenticate(&self, credential: &Credential) -> Result<Principal, AuthError> {
+    async fn authenticate(&self, credential: &Credential) -> Result<Arc<Principal>, AuthError> {
         // A text that is no token of ours is refused without asking the store.
         if !Token::is_well_formed(credential.expose()) {
             return Err(AuthError::Rejected);
         }
         let user = self.0.find(&credential.digest()).await?;
-        user.map(Principal::from).ok_or(AuthError::Rejected)
+        user.map(|user| Arc::new(Principal::from(user))).ok_or(AuthError::Rejected)
     }
 
     async fn find_user(&self, login: &Login) -> Result<Option<Owner>, AuthError> {
@@ -188,8 +221,8 @@ impl Authenticator for TokenAuthenticator {
     }
 }
 
-impl From<TokenStoreError> for AuthError {
-    fn from(error: TokenStoreError) -> Self {
+impl From<AuthStoreError> for AuthError {
+    fn from(error: AuthStoreError) -> Self {
         Self::Backend(error.into())
     }
 }

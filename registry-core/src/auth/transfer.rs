@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{TokenDigest, TokenStore, TokenStoreError};
+use super::{AuthStoreError, TokenDigest, TokenStore};
 use crate::owner::{Login, Owner};
 
 /// A user with the digests of their tokens, as one store hands them to another.
@@ -20,27 +20,27 @@ pub struct UserTokens {
 #[async_trait]
 pub trait TokenTransfer: TokenStore {
     /// All users in the order of their ids, with their tokens.
-    async fn export(&self) -> Result<Vec<UserTokens>, TokenStoreError>;
+    async fn export(&self) -> Result<Vec<UserTokens>, AuthStoreError>;
 
     /// Adds the user as they are, unless they are there, and the tokens that are not there yet.
     /// Durable, and found by every process on the same data, when this returns. Users that are made
     /// later have other ids.
     ///
     /// # Errors
-    /// [`TokenStoreError`] if the store fails; with [`AdoptionError`] as its source if the login has
+    /// [`AuthStoreError`] if the store fails; with [`AdoptionError`] as its source if the login has
     /// another id here, the id is another user's, or a token is.
-    async fn adopt(&self, user: &UserTokens) -> Result<(), TokenStoreError>;
+    async fn adopt(&self, user: &UserTokens) -> Result<(), AuthStoreError>;
 }
 
 /// A shared store, as a choice made at run time gives it.
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl<S: TokenTransfer + ?Sized> TokenTransfer for Arc<S> {
-    async fn export(&self) -> Result<Vec<UserTokens>, TokenStoreError> {
+    async fn export(&self) -> Result<Vec<UserTokens>, AuthStoreError> {
         (**self).export().await
     }
 
-    async fn adopt(&self, user: &UserTokens) -> Result<(), TokenStoreError> {
+    async fn adopt(&self, user: &UserTokens) -> Result<(), AuthStoreError> {
         (**self).adopt(user).await
     }
 }

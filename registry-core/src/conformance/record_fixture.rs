@@ -12,7 +12,9 @@ use crate::{
     entry::IndexLine,
     name::{CanonicalName, CrateName},
     owner::{Login, Owner, Owners},
-    record::{About, CrateRecord, ReleaseRecord, ReleaseState, Stamp, Timestamp, Transition},
+    record::{
+        About, CrateRecord, Origin, ReleaseRecord, ReleaseState, Stamp, Timestamp, Transition,
+    },
 };
 
 /// When everything here was published: 2024-02-29T12:00:00Z.
@@ -50,7 +52,12 @@ pub fn alice() -> Owner {
 
 /// A write of Alice's.
 pub fn stamp() -> Stamp {
-    Stamp { by: alice().login, at: PUBLISHED_AT, request: Some("request-1".into()) }
+    Stamp { by: alice().login, at: PUBLISHED_AT, origin: origin() }
+}
+
+/// Where the fixture's writes come from.
+pub fn origin() -> Origin {
+    Origin { request: Some("request-1".into()), ..Origin::default() }
 }
 
 /// The checksum of the file that contains nothing but name and version, as `foo-1.0.0`.
@@ -86,7 +93,7 @@ pub fn about(description: &str) -> About {
 /// The first publish of a crate, by Alice.
 pub fn first(name: &str, version: &str) -> Transition {
     let release = release(name, version);
-    CrateRecord::first(self::name(name), alice(), About::default(), release, stamp().request)
+    CrateRecord::first(self::name(name), alice(), About::default(), release, origin())
 }
 
 /// The publish of one more version, by Alice.
@@ -96,7 +103,7 @@ pub fn publish(record: &CrateRecord, version: &str) -> Transition {
 
 /// The publish of any release; what the crate says of itself stays.
 pub fn publish_release(record: &CrateRecord, release: ReleaseRecord) -> Transition {
-    record.publish(record.name(), record.about().clone(), release, stamp().request).unwrap()
+    record.publish(record.name(), record.about().clone(), release, origin()).unwrap()
 }
 
 /// A crate with a release in each state, and two owners.

@@ -129,9 +129,9 @@ struct EverybodyIsKnown;
 
 #[async_trait::async_trait]
 impl Authenticator for EverybodyIsKnown {
-    async fn authenticate(&self, credential: &Credential) -> Result<Principal, AuthError> {
+    async fn authenticate(&self, credential: &Credential) -> Result<Arc<Principal>, AuthError> {
         let login = Login::new(credential.expose()).map_err(|_| AuthError::Rejected)?;
-        Ok(user(login.as_str()).into())
+        Ok(Arc::new(user(login.as_str()).into()))
     }
 
     async fn find_user(&self, login: &Login) -> Result<Option<Owner>, AuthError> {

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     index::Index,
-    record::{About, CrateRecord, Transition},
+    record::{About, CrateRecord, Origin, Transition},
     search::{FoundCrate, Search, SearchPage, SearchQuery},
 };
 
@@ -148,7 +148,7 @@ fn described(name: &str, description: &str, keywords: &[&str]) -> Transition {
         ..About::default()
     };
     let release = release(name, "1.0.0");
-    CrateRecord::first(self::name(name), alice(), about, release, None)
+    CrateRecord::first(self::name(name), alice(), about, release, Origin::default())
 }
 
 pub async fn an_empty_registry_has_nothing_to_find(bench: Bench<Searched>) {
@@ -440,12 +440,15 @@ pub async fn words_are_those_of_the_highest_version(bench: Bench<Searched>) {
     let registry = bench.open().await;
     let record = registry.create(described("foo", "old words", &["ancient"])).await;
     let about = |text: &str| super::record_fixture::about(text);
-    let newer = record.publish(record.name(), about("new"), release("foo", "2.0.0"), None).unwrap();
+    let newer = record
+        .publish(record.name(), about("new"), release("foo", "2.0.0"), Origin::default())
+        .unwrap();
     let record = registry.replace(newer).await;
     registry.assert_finds("new", &["foo"]).await;
     registry.assert_finds("old", &[]).await;
     registry.assert_finds("ancient", &[]).await;
-    let patch = record.publish(record.name(), about("patch"), release("foo", "1.0.1"), None);
+    let patch =
+        record.publish(record.name(), about("patch"), release("foo", "1.0.1"), Origin::default());
     registry.replace(patch.unwrap()).await;
     registry.assert_finds("new", &["foo"]).await;
     registry.assert_finds("patch", &[]).await;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::{Bench, record_fixture::login};
 use crate::{
     auth::{
-        AdoptionError, TokenDigest, TokenStore as _, TokenStoreError, TokenTransfer, UserTokens,
+        AdoptionError, AuthStoreError, TokenDigest, TokenStore as _, TokenTransfer, UserTokens,
     },
     memory::MemoryTokens,
     owner::Owner,
@@ -65,7 +65,7 @@ async fn adopt_all(store: &dyn TokenTransfer) {
 }
 
 /// Why a user was not adopted.
-fn adoption_error(error: &TokenStoreError) -> &AdoptionError {
+fn adoption_error(error: &AuthStoreError) -> &AdoptionError {
     error.source.downcast_ref().unwrap_or_else(|| panic!("{error:?}"))
 }
 

@@ -1,23 +1,35 @@
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use semver::Version;
 
 use super::{About, CrateRecord, ReleaseRecord, ReleaseState, Timestamp, lines_hash::LinesHash};
 use crate::{
+    auth::CredentialId,
     name::CrateName,
     owner::{Login, Owner, Owners},
     version::UniqueVersion,
 };
 
-/// Who wrote, when, and at which request.
+/// Who wrote, when, and from where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stamp {
     /// The user whose right was used.
     pub by: Login,
     /// When the write was decided.
     pub at: Timestamp,
+    /// Where it came from.
+    pub origin: Origin,
+}
+
+/// Where a write came from, as far as that is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
     /// The id under which the request is logged.
     pub request: Option<String>,
+    /// The credential that was used.
+    pub credential: Option<CredentialId>,
+    /// The address of the client.
+    pub address: Option<IpAddr>,
 }
 
 /// The difference between a record and the next, and the unit of all that follows a write.
@@ -27,7 +39,7 @@ pub struct Change {
     pub name: CrateName,
     /// What happened to it.
     pub kind: ChangeKind,
-    /// By whom, when, at which request.
+    /// By whom, when, from where.
     pub stamp: Stamp,
 }
 
@@ -65,9 +77,9 @@ impl CrateRecord {
         owner: Owner,
         about: About,
         release: ReleaseRecord,
-        request: Option<String>,
+        origin: Origin,
     ) -> Transition {
-        let stamp = Stamp { by: owner.login.clone(), at: release.published_at, request };
+        let stamp = Stamp { by: owner.login.clone(), at: release.published_at, origin };
         let release = Arc::new(release);
         let record = Self {
             name,
@@ -91,7 +103,7 @@ impl CrateRecord {
         name: &CrateName,
         about: About,
         release: ReleaseRecord,
-        request: Option<String>,
+        origin: Origin,
     ) -> Result<Transition, Refusal> {
         self.may_publish(name, release.version())?;
         let bytes = |release: &ReleaseRecord| release.line.as_bytes().len() + 1;
@@ -99,7 +111,7 @@ impl CrateRecord {
         if bytes > Self::MAX_INDEX_BYTES {
             return Err(Refusal::IndexTooLarge { name: self.name.clone(), bytes });
         }
-        let stamp = Stamp { by: release.published_by.clone(), at: release.published_at, request };
+        let stamp = Stamp { by: release.published_by.clone(), at: release.published_at, origin };
         let newest = self.releases.iter().all(|other| other.version() <= release.version());
         let release = Arc::new(release);
         let mut next = self.clone();
@@ -199,8 +211,8 @@ impl CrateRecord {
     /// Removes owners; `None` if none are named.
     ///
     /// # Errors
-    /// [`Refusal::NotAnOwner`] if one of them is none, [`Refusal::LastOwner`] if nobody would be
-    /// left.
+    /// [`Refusal::NotAnOwner`] if one of them is none, [`Refusal::LastOwner`] if no user would be
+    /// left: a group does not change owners. Source: crates.io.
     pub fn remove_owners(
         &self,
         logins: &[Login],
@@ -214,7 +226,7 @@ impl CrateRecord {
         }
         let (removed, left): (Vec<_>, Vec<_>) =
             self.owners.iter().cloned().partition(|owner| logins.contains(&owner.login));
-        if left.is_empty() {
+        if left.iter().all(|owner| owner.login.is_group()) {
             return Err(Refusal::LastOwner);
         }
         let mut next = self.clone();
@@ -313,7 +325,7 @@ pub enum Refusal {
         /// The first version in question.
         version: Version,
     },
-    /// Nobody would be left to write to the crate.
+    /// No user would be left to change the owners of the crate.
     #[error("cannot remove all individual owners of a crate")]
     LastOwner,
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::*;
 use crate::{
     conformance::record_fixture::{
-        PUBLISHED_AT, about, add_owner, alice, first, line, login, name, owner, publish,
+        PUBLISHED_AT, about, add_owner, alice, first, line, login, name, origin, owner, publish,
         publish_release, release, remove_owner, set_yanked, stamp, version,
     },
     entry::IndexLine,
@@ -33,7 +33,7 @@ fn a_first_publish_makes_its_publisher_the_owner() {
         alice(),
         about("finds bars"),
         release("Foo-Bar", "1.0.0"),
-        Some("request-1".into()),
+        origin(),
     );
     assert_eq!(record.name(), &name("Foo-Bar"));
     assert_eq!(record.owners(), &Owners::from_iter([alice()]));
@@ -109,10 +109,10 @@ fn a_publish_adds_a_line_at_the_end_and_leaves_the_rest() {
         ..release("foo", "0.9.0")
     };
     let (after, made) =
-        before.publish(&name("foo"), About::default(), by_bob.clone(), None).unwrap();
+        before.publish(&name("foo"), About::default(), by_bob.clone(), Origin::default()).unwrap();
     assert_eq!(after.releases(), [Arc::new(release("foo", "1.0.0")), Arc::new(by_bob.clone())]);
     assert_eq!(after.owners(), before.owners());
-    let stamp = Stamp { by: login("bob"), at: Timestamp(7), request: None };
+    let stamp = Stamp { by: login("bob"), at: Timestamp(7), origin: Origin::default() };
     let kind = ChangeKind::Published(Arc::new(by_bob));
     assert_eq!(made, Change { name: name("foo"), kind, stamp });
 }
@@ -129,8 +129,9 @@ fn the_highest_version_says_what_the_crate_is() {
         (["0.1.0", "2.0.0-rc.1"], "1.0.0", false),
     ] {
         let (record, _) = publish(&first("foo", there[0]).0, there[1]);
-        let (after, _) =
-            record.publish(&name("foo"), about("new"), release("foo", next), None).unwrap();
+        let (after, _) = record
+            .publish(&name("foo"), about("new"), release("foo", next), Origin::default())
+            .unwrap();
         let expected = if is_taken { about("new") } else { About::default() };
         assert_eq!(after.about(), &expected, "{next} after {there:?}");
     }
@@ -151,7 +152,7 @@ fn a_version_once_taken_stays_taken() {
         let (record, _) = publish_release(&first("foo", "0.1.0").0, taken);
         for again in ["1.0.0-rc.1+one", "1.0.0-rc.1+two", "1.0.0-rc.1"] {
             let refusal = record
-                .publish(&name("foo"), About::default(), release("foo", again), None)
+                .publish(&name("foo"), About::default(), release("foo", again), Origin::default())
                 .unwrap_err();
             assert_eq!(refusal, Refusal::VersionTaken { version: version(again) });
             assert_eq!(refusal.to_string(), "crate version `1.0.0-rc.1` is already uploaded");
@@ -165,7 +166,7 @@ fn a_name_has_one_spelling() {
     let (record, _) = first("Foo-Bar", "1.0.0");
     for other in ["foo-bar", "Foo_Bar", "FOO-BAR"] {
         let refusal = record
-            .publish(&name(other), About::default(), release(other, "1.1.0"), None)
+            .publish(&name(other), About::default(), release(other, "1.1.0"), Origin::default())
             .unwrap_err();
         assert_eq!(refusal, Refusal::NameTaken { existing: name("Foo-Bar") });
         assert_eq!(refusal.to_string(), "crate was previously named `Foo-Bar`");
@@ -207,7 +208,7 @@ fn the_index_lines_of_a_crate_have_at_most_32_mib() {
         CrateRecord::from_parts(name("foo"), owners, About::default(), releases.collect()).unwrap();
     let publish = |length| {
         let release = of_length("1.0.0", length);
-        record.publish(&name("foo"), About::default(), release, None)
+        record.publish(&name("foo"), About::default(), release, Origin::default())
     };
     let (full, _) = publish(mib - 1).unwrap();
     assert_eq!(full.index_file().body.len(), 32 * mib);
@@ -425,7 +426,7 @@ fn a_state_shows_the_changes_that_are_part_of_it() {
             &name("foo"),
             about(""),
             ReleaseRecord { published_by: login("bob"), ..release("foo", "1.1.0") },
-            None,
+            Origin::default(),
         )
         .unwrap();
     assert!(!two.shows(&of_another));

@@ -139,7 +139,7 @@ struct NobodyKnown;
 
 #[async_trait]
 impl Authenticator for NobodyKnown {
-    async fn authenticate(&self, _: &Credential) -> Result<Principal, AuthError> {
+    async fn authenticate(&self, _: &Credential) -> Result<Arc<Principal>, AuthError> {
         Err(AuthError::Rejected)
     }
 

@@ -1,6 +1,6 @@
 use super::{ReadError, Registry};
 use crate::{
-    auth::Caller,
+    auth::{Action, Caller},
     store::{ByteRange, CrateFile, CrateKey, CrateStore, StoredCrate},
 };
 
@@ -15,7 +15,8 @@ impl Registry {
         caller: &Caller,
         key: &'a CrateKey,
     ) -> Result<Download<'a>, ReadError> {
-        self.may_read(caller, &key.name.canonical()).await?;
+        let name = key.name.canonical();
+        self.may_read(caller, &Action::Read(&name), &name).await?;
         Ok(Download { crates: &*self.parts.crates, key })
     }
 }

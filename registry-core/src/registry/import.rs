@@ -10,7 +10,7 @@ use crate::{
     name::CrateName,
     owner::Owner,
     publish::read_about,
-    record::{About, Change, LeftOut, LineOutcome, SourceLines, Stamp},
+    record::{About, Change, LeftOut, LineOutcome, Origin, SourceLines, Stamp},
     store::{CrateBody, CrateKey, StoreError},
     version::UniqueVersion,
 };
@@ -144,7 +144,7 @@ impl Import {
         }
         let Self { registry, owner, lines, files, newest, .. } = self;
         let at = SystemTime::now().into();
-        let stamp = Stamp { by: owner.login.clone(), at, request: None };
+        let stamp = Stamp { by: owner.login.clone(), at, origin: Origin::default() };
         let mut outcomes = Vec::new();
         let change = registry
             .transition(Right::Administrator, &lines.name(), files, |record| {

@@ -13,7 +13,8 @@ impl Registry {
     /// # Errors
     /// [`ReadError::UnknownCrate`] if there is none of that name that the caller may see.
     pub async fn owners(&self, caller: &Caller, name: &CanonicalName) -> Result<Owners, ReadError> {
-        Ok(self.record(caller, name).await?.owners().clone())
+        self.may_read(caller, &Action::ListOwners(name), name).await?;
+        Ok(self.stored(name).await?.owners().clone())
     }
 
     /// Adds owners. Who is one already stays one.

@@ -164,13 +164,13 @@ impl Publish {
         let change = registry
             .transition(Right::Of(&caller, &action), &name, files, |record| {
                 let about = release.about().clone();
-                let (published, request) = (published.clone(), caller.request.clone());
+                let (published, origin) = (published.clone(), caller.origin());
                 match record {
-                    Some(record) => record.publish(&entry.name, about, published, request),
+                    Some(record) => record.publish(&entry.name, about, published, origin),
                     None => {
                         let owner = principal.user.clone();
                         let name = entry.name.clone();
-                        Ok(CrateRecord::first(name, owner, about, published, request))
+                        Ok(CrateRecord::first(name, owner, about, published, origin))
                     }
                 }
                 .map(Some)

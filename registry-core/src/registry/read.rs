@@ -38,7 +38,7 @@ impl Registry {
         known: Option<&ETag>,
     ) -> Result<Lookup<IndexFile>, ReadError> {
         let canonical = name.canonical();
-        match self.may_read(caller, &canonical).await {
+        match self.may_read(caller, &Action::Read(&canonical), &canonical).await {
             Ok(()) => {}
             Err(ReadError::UnknownCrate { .. }) => return Ok(Lookup::Absent),
             Err(error) => return Err(error),
@@ -91,7 +91,11 @@ impl Registry {
         caller: &Caller,
         name: &CanonicalName,
     ) -> Result<CrateRecord, ReadError> {
-        self.may_read(caller, name).await?;
+        self.may_read(caller, &Action::Read(name), name).await?;
+        self.stored(name).await
+    }
+
+    pub(super) async fn stored(&self, name: &CanonicalName) -> Result<CrateRecord, ReadError> {
         let stored = self.parts.index.load(name, None).await?.found();
         Ok(stored.ok_or_else(|| ReadError::UnknownCrate { name: name.clone() })?.record)
     }
@@ -114,9 +118,10 @@ impl Registry {
     pub(super) async fn may_read(
         &self,
         caller: &Caller,
+        action: &Action<'_>,
         name: &CanonicalName,
     ) -> Result<(), ReadError> {
-        match self.authorize(caller, &Action::Read(name), &Owners::default()).await {
+        match self.authorize(caller, action, &Owners::default()).await {
             Err(AuthError::Forbidden { .. }) => Err(ReadError::UnknownCrate { name: name.clone() }),
             other => Ok(other?),
         }

@@ -10,7 +10,7 @@ use std::{
 use async_trait::async_trait;
 use registry_core::{
     Login, Owner,
-    auth::{TokenDigest, TokenStore, TokenStoreError},
+    auth::{AuthStoreError, TokenDigest, TokenStore},
     conformance::{Bench, token_store},
 };
 
@@ -88,8 +88,8 @@ impl fmt::Debug for BrokenTokens {
 
 #[async_trait]
 impl TokenStore for BrokenTokens {
-    async fn create(&self, login: &Login, digest: &TokenDigest) -> Result<Owner, TokenStoreError> {
-        let refused = TokenStoreError { backend: "broken", source: "another user's".into() };
+    async fn create(&self, login: &Login, digest: &TokenDigest) -> Result<Owner, AuthStoreError> {
+        let refused = AuthStoreError { backend: "broken", source: "another user's".into() };
         if self.is_anothers(login, digest) {
             return Err(refused);
         }
@@ -123,12 +123,12 @@ impl TokenStore for BrokenTokens {
         Ok(user)
     }
 
-    async fn find(&self, digest: &TokenDigest) -> Result<Option<Owner>, TokenStoreError> {
+    async fn find(&self, digest: &TokenDigest) -> Result<Option<Owner>, AuthStoreError> {
         let login = self.state().tokens.get(digest).cloned();
         Ok(login.and_then(|login| self.user_of(&login)))
     }
 
-    async fn user(&self, login: &Login) -> Result<Option<Owner>, TokenStoreError> {
+    async fn user(&self, login: &Login) -> Result<Option<Owner>, AuthStoreError> {
         Ok(self.user_of(login))
     }
 }

@@ -6,7 +6,7 @@ use futures_util::TryStreamExt as _;
 use object_store::{ObjectStore, path::Path};
 use registry_core::{
     BoxError, Checksum, Login, Owner,
-    auth::{AdoptionError, TokenDigest, TokenStore, TokenStoreError, TokenTransfer, UserTokens},
+    auth::{AdoptionError, AuthStoreError, TokenDigest, TokenStore, TokenTransfer, UserTokens},
     index::{Lookup, Revision},
 };
 use serde::{Deserialize, Serialize};
@@ -148,15 +148,15 @@ impl ObjectTokens {
 
 #[async_trait]
 impl TokenStore for ObjectTokens {
-    async fn create(&self, login: &Login, digest: &TokenDigest) -> Result<Owner, TokenStoreError> {
+    async fn create(&self, login: &Login, digest: &TokenDigest) -> Result<Owner, AuthStoreError> {
         self.add(login, digest).await.map_err(failed)
     }
 
-    async fn find(&self, digest: &TokenDigest) -> Result<Option<Owner>, TokenStoreError> {
+    async fn find(&self, digest: &TokenDigest) -> Result<Option<Owner>, AuthStoreError> {
         self.owner_of(digest).await.map_err(failed)
     }
 
-    async fn user(&self, login: &Login) -> Result<Option<Owner>, TokenStoreError> {
+    async fn user(&self, login: &Login) -> Result<Option<Owner>, AuthStoreError> {
         let (users, _) = self.users().await.map_err(failed)?;
         Ok(find(&users, login).cloned())
     }
@@ -165,11 +165,11 @@ impl TokenStore for ObjectTokens {
 #[async_trait]
 impl TokenTransfer for ObjectTokens {
     /// Lists all tokens, and reads each.
-    async fn export(&self) -> Result<Vec<UserTokens>, TokenStoreError> {
+    async fn export(&self) -> Result<Vec<UserTokens>, AuthStoreError> {
         self.all().await.map_err(failed)
     }
 
-    async fn adopt(&self, user: &UserTokens) -> Result<(), TokenStoreError> {
+    async fn adopt(&self, user: &UserTokens) -> Result<(), AuthStoreError> {
         self.add_as_it_is(user).await.map_err(failed)
     }
 }
@@ -237,6 +237,6 @@ fn to_json(value: &impl Serialize) -> Bytes {
     serde_json::to_vec(value).expect("string keys only, and no part that fails").into()
 }
 
-fn failed(source: BoxError) -> TokenStoreError {
-    TokenStoreError { backend: BACKEND, source }
+fn failed(source: BoxError) -> AuthStoreError {
+    AuthStoreError { backend: BACKEND, source }
 }

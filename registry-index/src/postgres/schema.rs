@@ -6,7 +6,8 @@ use tokio_postgres::{Client, Transaction};
 use super::settings::Settings;
 
 /// What makes version n + 1 of the schema out of version n. Never edited, only added to.
-pub(super) const MIGRATIONS: [&str; 1] = [include_str!("migrations/1.sql")];
+pub(super) const MIGRATIONS: [&str; 2] =
+    [include_str!("migrations/1.sql"), include_str!("migrations/2.sql")];
 
 /// Held while migrations run. The number is ours alone among the locks of a database.
 const ADVISORY_LOCK: i64 = i64::from_be_bytes(*b"CrgoRgst");

@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use async_trait::async_trait;
 use registry_core::{
     BoxError, Login, Owner,
-    auth::{AdoptionError, TokenDigest, TokenStore, TokenStoreError, TokenTransfer, UserTokens},
+    auth::{AdoptionError, AuthStoreError, TokenDigest, TokenStore, TokenTransfer, UserTokens},
 };
 use tokio_postgres::{Row, types::ToSql};
 
@@ -24,26 +24,26 @@ impl fmt::Debug for PostgresTokens {
 
 #[async_trait]
 impl TokenStore for PostgresTokens {
-    async fn create(&self, login: &Login, digest: &TokenDigest) -> Result<Owner, TokenStoreError> {
+    async fn create(&self, login: &Login, digest: &TokenDigest) -> Result<Owner, AuthStoreError> {
         self.insert(login, digest).await.map_err(failed)
     }
 
-    async fn find(&self, digest: &TokenDigest) -> Result<Option<Owner>, TokenStoreError> {
+    async fn find(&self, digest: &TokenDigest) -> Result<Option<Owner>, AuthStoreError> {
         self.find_token(digest).await.map_err(failed)
     }
 
-    async fn user(&self, login: &Login) -> Result<Option<Owner>, TokenStoreError> {
+    async fn user(&self, login: &Login) -> Result<Option<Owner>, AuthStoreError> {
         self.find_account(login).await.map_err(failed)
     }
 }
 
 #[async_trait]
 impl TokenTransfer for PostgresTokens {
-    async fn export(&self) -> Result<Vec<UserTokens>, TokenStoreError> {
+    async fn export(&self) -> Result<Vec<UserTokens>, AuthStoreError> {
         self.all().await.map_err(failed)
     }
 
-    async fn adopt(&self, user: &UserTokens) -> Result<(), TokenStoreError> {
+    async fn adopt(&self, user: &UserTokens) -> Result<(), AuthStoreError> {
         self.add_as_it_is(user).await.map_err(failed)
     }
 }
@@ -143,6 +143,6 @@ fn of_login(owner: Owner, login: &Login) -> Result<Owner, BoxError> {
     if owner.login == *login { Ok(owner) } else { Err("the token is another user's".into()) }
 }
 
-fn failed(source: BoxError) -> TokenStoreError {
-    TokenStoreError { backend: BACKEND, source }
+fn failed(source: BoxError) -> AuthStoreError {
+    AuthStoreError { backend: BACKEND, source }
 }

@@ -3,7 +3,7 @@ use std::{fmt, sync::Arc};
 use async_trait::async_trait;
 use registry_core::{
     BoxError, Login, Owner,
-    auth::{AdoptionError, TokenDigest, TokenStore, TokenStoreError, TokenTransfer, UserTokens},
+    auth::{AdoptionError, AuthStoreError, TokenDigest, TokenStore, TokenTransfer, UserTokens},
 };
 use rusqlite::{OptionalExtension as _, Row, ToSql, Transaction};
 
@@ -24,7 +24,7 @@ impl fmt::Debug for SqliteTokens {
 
 #[async_trait]
 impl TokenStore for SqliteTokens {
-    async fn create(&self, login: &Login, digest: &TokenDigest) -> Result<Owner, TokenStoreError> {
+    async fn create(&self, login: &Login, digest: &TokenDigest) -> Result<Owner, AuthStoreError> {
         let (login, digest) = (login.clone(), *digest);
         let created = self.pool.write(move |transaction| {
             // Looked for first: an insert that finds the login taken would use up an id.
@@ -42,13 +42,13 @@ impl TokenStore for SqliteTokens {
         created.await.map_err(write_failed)
     }
 
-    async fn find(&self, digest: &TokenDigest) -> Result<Option<Owner>, TokenStoreError> {
+    async fn find(&self, digest: &TokenDigest) -> Result<Option<Owner>, AuthStoreError> {
         let digest = *digest;
         let found = self.pool.read(move |transaction| find_token(transaction, &digest));
         found.await.map_err(failed)
     }
 
-    async fn user(&self, login: &Login) -> Result<Option<Owner>, TokenStoreError> {
+    async fn user(&self, login: &Login) -> Result<Option<Owner>, AuthStoreError> {
         let login = login.clone();
         let found = self.pool.read(move |transaction| find_user(transaction, &login));
         found.await.map_err(failed)
@@ -57,7 +57,7 @@ impl TokenStore for SqliteTokens {
 
 #[async_trait]
 impl TokenTransfer for SqliteTokens {
-    async fn export(&self) -> Result<Vec<UserTokens>, TokenStoreError> {
+    async fn export(&self) -> Result<Vec<UserTokens>, AuthStoreError> {
         let users = self.pool.read(|transaction| {
             let mut users = transaction.prepare_cached(include_str!("sql/users.sql"))?;
             let mut users = users.query([])?;
@@ -74,7 +74,7 @@ impl TokenTransfer for SqliteTokens {
         users.await.map_err(failed)
     }
 
-    async fn adopt(&self, user: &UserTokens) -> Result<(), TokenStoreError> {
+    async fn adopt(&self, user: &UserTokens) -> Result<(), AuthStoreError> {
         let UserTokens { user, tokens } = user.clone();
         let adopted = self.pool.write(move |transaction| {
             let same_login = find_user(transaction, &user.login)?;
@@ -128,10 +128,10 @@ fn owner(row: &Row<'_>) -> rusqlite::Result<Result<Owner, BoxError>> {
     Ok(Login::new(&login).map(|login| Owner { id, login, name }).map_err(Into::into))
 }
 
-fn write_failed(error: WriteError) -> TokenStoreError {
+fn write_failed(error: WriteError) -> AuthStoreError {
     failed(error.into_source())
 }
 
-fn failed(source: BoxError) -> TokenStoreError {
-    TokenStoreError { backend: BACKEND, source }
+fn failed(source: BoxError) -> AuthStoreError {
+    AuthStoreError { backend: BACKEND, source }
 }

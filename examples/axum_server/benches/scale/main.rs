@@ -21,7 +21,7 @@ use std::{
 use registry_core::{
     Index, Owner,
     conformance::fixture::publish_body,
-    record::{Stamp, Timestamp},
+    record::{Origin, Stamp, Timestamp},
 };
 use tokio::{runtime::Runtime, task::JoinSet};
 
@@ -101,7 +101,7 @@ fn measure(
 }
 
 fn stamp(owner: &Owner) -> Stamp {
-    Stamp { by: owner.login.clone(), at: Timestamp(1_767_225_600), request: None }
+    Stamp { by: owner.login.clone(), at: Timestamp(1_767_225_600), origin: Origin::default() }
 }
 
 async fn import(index: &Arc<dyn Index>, corpus: &Arc<Corpus>, owner: &Owner, column: &mut Column) {

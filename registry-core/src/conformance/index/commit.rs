@@ -10,7 +10,7 @@ use crate::{
         },
     },
     index::{Index, Lookup, Revision, Stored},
-    record::{About, CrateRecord},
+    record::{About, CrateRecord, Origin},
 };
 
 pub async fn a_new_index_is_ready_and_empty(bench: Bench<dyn Index>) {
@@ -29,7 +29,7 @@ pub async fn creating_is_refused_where_a_record_is(bench: Bench<dyn Index>) {
             other,
             About::default(),
             release(spelling, "2.0.0"),
-            None,
+            Origin::default(),
         );
         assert_conflict(index.commit(None, &change, &next).await, &foo_bar.name());
         foo_bar.assert_stored().await;

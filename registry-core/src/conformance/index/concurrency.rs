@@ -11,7 +11,7 @@ use crate::{
         },
     },
     index::{ETag, Index, IndexError, Lookup},
-    record::{About, CrateRecord, Stamp, Transition},
+    record::{About, CrateRecord, Origin, Stamp, Transition},
 };
 
 const WRITERS: u32 = 50;
@@ -30,8 +30,13 @@ pub(super) async fn race_to_publish_first(handles: &[Arc<dyn Index>]) {
             let spelling = ["foo-bar", "Foo_Bar"][id as usize % 2];
             let first_owner = owner(id, &format!("user{id}"));
             let release = release(spelling, "1.0.0");
-            let (record, change) =
-                CrateRecord::first(name(spelling), first_owner, About::default(), release, None);
+            let (record, change) = CrateRecord::first(
+                name(spelling),
+                first_owner,
+                About::default(),
+                release,
+                Origin::default(),
+            );
             (index.commit(None, &change, &record).await, record)
         });
     }

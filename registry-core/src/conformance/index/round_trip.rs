@@ -10,7 +10,7 @@ use crate::{
     entry::IndexLine,
     index::Index,
     owner::{Login, Owner, Owners},
-    record::{About, CrateRecord, ReleaseRecord, ReleaseState, Stamp, Timestamp},
+    record::{About, CrateRecord, Origin, ReleaseRecord, ReleaseState, Stamp, Timestamp},
 };
 
 pub async fn every_change_comes_back_whole(bench: Bench<dyn Index>) {
@@ -29,8 +29,9 @@ pub async fn every_change_comes_back_whole(bench: Bench<dyn Index>) {
         published_by: login("bob"),
         ..release("Foo-Bar", "1.0.0-rc.1+build.5")
     };
-    let publish_as =
-        |record: &CrateRecord, about, release| record.publish(record.name(), about, release, None);
+    let publish_as = |record: &CrateRecord, about, release| {
+        record.publish(record.name(), about, release, Origin::default())
+    };
     tracked.commit(publish_as(&tracked.record, everything, by_bob).unwrap()).await;
     // A lower version leaves what the crate says of itself, a higher one takes it away.
     let lower = release("Foo-Bar", "0.1.1");
@@ -48,7 +49,7 @@ pub async fn every_change_comes_back_whole(bench: Bench<dyn Index>) {
     tracked.commit(remove_owner(&tracked.record, &alice().login)).await;
     tracked.commit(remove_owner(&tracked.record, &login("carol"))).await;
     tracked.commit(add_owner(&tracked.record, alice())).await;
-    let stamp = Stamp { by: login("bob"), at: Timestamp(0), request: None };
+    let stamp = Stamp { by: login("bob"), at: Timestamp(0), origin: Origin::default() };
     let leaving = [login("bob"), login("github:org:crew")];
     tracked.commit(tracked.record.remove_owners(&leaving, stamp).unwrap().unwrap()).await;
     tracked.commit(publish(&tracked.record, "2.0.0")).await;
@@ -76,7 +77,8 @@ pub async fn every_state_comes_back_whole(bench: Bench<dyn Index>) {
             Some(tracked) => tracked.commit(publish_release(&tracked.record, release)).await,
             none => {
                 let about = About::default();
-                let step = CrateRecord::first(name("foo"), alice(), about, release, None);
+                let step =
+                    CrateRecord::first(name("foo"), alice(), about, release, Origin::default());
                 *none = Some(Tracked::create(&index, step).await);
             }
         }
@@ -106,8 +108,12 @@ pub async fn unusual_texts_come_back_verbatim(bench: Bench<dyn Index>) {
             repository: Some(text.into()),
         };
         let version = format!("0.{minor}.0");
-        let step =
-            tracked.record.publish(tracked.record.name(), about, release("foo", &version), None);
+        let step = tracked.record.publish(
+            tracked.record.name(),
+            about,
+            release("foo", &version),
+            Origin::default(),
+        );
         tracked.commit(step.unwrap()).await;
         let someone = Owner { name: Some(text.into()), ..owner(minor + 1, &format!("u{minor}")) };
         tracked.commit(add_owner(&tracked.record, someone)).await;
@@ -138,7 +144,13 @@ pub async fn values_at_their_limits_come_back_whole(bench: Bench<dyn Index>) {
         ..release("foo", "0.0.0")
     };
     let owner_of = |id: u32| owner(id, &format!("{id:a>width$}", width = Login::MAX_CHARS));
-    let step = CrateRecord::first(name("foo"), owner_of(0), About::default(), first_ever, None);
+    let step = CrateRecord::first(
+        name("foo"),
+        owner_of(0),
+        About::default(),
+        first_ever,
+        Origin::default(),
+    );
     let mut tracked = Tracked::create(&index, step).await;
 
     let others: Vec<Owner> = (1..Owners::MAX).map(|i| owner_of(u32::MAX - i as u32)).collect();

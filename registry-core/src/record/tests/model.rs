@@ -115,7 +115,7 @@ fn decide(record: &CrateRecord, wish: &Wish) -> Result<Option<Transition>, Refus
         Wish::Publish { spelling, version, publisher } => {
             let release =
                 ReleaseRecord { published_by: login(publisher), ..release(spelling, version) };
-            record.publish(&name(spelling), about(version), release, None).map(Some)
+            record.publish(&name(spelling), about(version), release, Origin::default()).map(Some)
         }
         Wish::SetYanked { version: text, yanked } => {
             record.set_yanked(&version(text), *yanked, stamp())
@@ -163,7 +163,7 @@ proptest! {
             user("alice"),
             about(first_version),
             release("Foo-Bar", first_version),
-            None,
+            Origin::default(),
         );
         for wish in wishes {
             let lines_before = model.lines();

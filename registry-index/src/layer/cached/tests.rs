@@ -10,7 +10,7 @@ use std::{
 
 use registry_core::{
     conformance::record_fixture::{add_owner, canonical, first, line, owner, publish},
-    record::{ReleaseRecord, Transition},
+    record::{Origin, ReleaseRecord, Transition},
 };
 
 use self::stage::{Call, Gone, Stage, Step, advance, clock, once};
@@ -411,7 +411,9 @@ fn what_is_kept_stays_within_the_bound() {
                 _ => {
                     let line = line("foo", &format!("2.0.{i}"), false, "");
                     let release = ReleaseRecord { line, ..release };
-                    record.publish(record.name(), record.about().clone(), release, None).unwrap()
+                    record
+                        .publish(record.name(), record.about().clone(), release, Origin::default())
+                        .unwrap()
                 }
             };
             revision = now(index.commit(Some(&revision), &change, &next)).unwrap();

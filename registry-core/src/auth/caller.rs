@@ -1,0 +1,54 @@
+use std::{net::IpAddr, sync::Arc};
+
+use super::{AuthError, Principal};
+use crate::record::{Origin, Stamp, Timestamp};
+
+/// Who is asking, at one request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Caller {
+    /// Whose credential came with the request; nobody's if there was none.
+    pub principal: Option<Arc<Principal>>,
+    /// The id under which the request is logged.
+    pub request: Option<String>,
+    /// From where it came, if the service knows.
+    pub address: Option<IpAddr>,
+}
+
+impl Caller {
+    /// A caller without a credential.
+    pub const fn anonymous() -> Self {
+        Self { principal: None, request: None, address: None }
+    }
+
+    /// The principal, for what only somebody may do.
+    ///
+    /// # Errors
+    /// [`AuthError::Missing`] if there is none.
+    pub fn principal(&self) -> Result<&Principal, AuthError> {
+        self.principal.as_deref().ok_or(AuthError::Missing)
+    }
+
+    /// The same request, without its credential.
+    pub(crate) fn as_nobody(&self) -> Self {
+        Self { principal: None, ..self.clone() }
+    }
+
+    /// Where a write of this caller comes from.
+    pub fn origin(&self) -> Origin {
+        Origin {
+            request: self.request.clone(),
+            credential: self.principal.as_ref().map(|principal| principal.credential.clone()),
+            address: self.address,
+        }
+    }
+
+    pub(crate) fn stamp(&self, at: Timestamp) -> Result<Stamp, AuthError> {
+        Ok(Stamp { by: self.principal()?.user.login.clone(), at, origin: self.origin() })
+    }
+}
+
+impl From<Principal> for Caller {
+    fn from(principal: Principal) -> Self {
+        Self { principal: Some(Arc::new(principal)), ..Self::anonymous() }
+    }
+}
