@@ -234,7 +234,7 @@ impl CrateStore for ObjectCrateStore {
     /// Writes in any case: a file that is already there may belong to a put that has not yet
     /// brought it to disk, and its age is what a garbage collection goes by.
     ///
-    /// In a bucket, takes a request more to see that the file is there.
+    /// In a bucket, takes two requests more, to see what is aside and that the file is there.
     async fn put(&self, key: &CrateKey, file: CrateBody) -> Result<(), StoreError> {
         let path = path_of(key);
         #[cfg(feature = "fs")]
