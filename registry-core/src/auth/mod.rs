@@ -9,6 +9,7 @@ mod authorizer;
 mod caller;
 mod claim;
 mod credential;
+mod first_of;
 mod principal;
 mod scope;
 mod token;
@@ -24,6 +25,7 @@ pub use self::{
     caller::Caller,
     claim::{Claim, Mutation},
     credential::{Credential, CredentialError, CredentialForms},
+    first_of::FirstOf,
     principal::{CredentialId, Groups, Identity, Principal},
     scope::{CratePattern, EndpointScope, OutOfScope, ScopeParseError, Scopes},
     token::{AuthStoreError, Token, TokenAuthenticator, TokenDigest, TokenId, TokenStore},
