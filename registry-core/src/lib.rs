@@ -65,7 +65,7 @@
 //!
 //! Prove a backend with the suites that the feature `conformance` brings: `index_conformance!`,
 //! `record_store_conformance!`, `crate_store_conformance!`, `crate_upkeep_conformance!`,
-//! `token_store_conformance!`, `token_transfer_conformance!`, `search_conformance!`, and
+//! `token_store_conformance!`, `token_transfer_conformance!`, `single_use_conformance!`, `search_conformance!`, and
 //! `registry_conformance!` for an index and a crate store together.
 //!
 //! # Look after what is stored

@@ -4,6 +4,8 @@
 //! oracle that other backends are compared with, so they are written to be obviously right and not
 //! to be fast.
 
+mod single_use;
+
 use std::{
     collections::BTreeMap,
     num::NonZeroUsize,
@@ -15,6 +17,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream;
 
+pub use self::single_use::MemorySingleUse;
 use crate::{
     BoxError,
     auth::{AdoptionError, AuthStoreError, TokenDigest, TokenStore, TokenTransfer, UserTokens},

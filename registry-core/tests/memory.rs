@@ -7,7 +7,7 @@ use std::{num::NonZeroUsize, sync::Arc};
 use registry_core::{
     Index as _,
     conformance::{self, record_fixture},
-    memory::{MemoryCrateStore, MemoryIndex, MemoryTokens},
+    memory::{MemoryCrateStore, MemoryIndex, MemorySingleUse, MemoryTokens},
     search::{NameSearch, Search, SearchQuery},
 };
 
@@ -30,6 +30,10 @@ registry_core::token_store_conformance!(token_store, durable: async || {
 registry_core::token_transfer_conformance!(token_transfer, durable: async || {
     let tokens = MemoryTokens::new();
     async move || tokens.clone()
+});
+registry_core::single_use_conformance!(single_use, durable: async || {
+    let claims = MemorySingleUse::new();
+    async move || claims.clone()
 });
 registry_core::search_conformance!(search, durable: async || {
     let index = MemoryIndex::new();

@@ -125,4 +125,8 @@ mod sqlite {
         let folder = tempfile::tempdir().unwrap();
         async move || open(&folder).tokens()
     });
+    registry_core::single_use_conformance!(single_use, durable: async || {
+        let folder = tempfile::tempdir().unwrap();
+        async move || open(&folder).single_use()
+    });
 }

@@ -42,3 +42,9 @@ registry_core::token_transfer_conformance!(token_transfer, durable if "REGISTRY_
         async move || schema.open().await.tokens()
     }
 );
+registry_core::single_use_conformance!(single_use, durable if "REGISTRY_TEST_POSTGRES":
+    async |service: String| {
+        let schema = Schema::fresh(service).await;
+        async move || schema.open().await.single_use()
+    }
+);

@@ -12,6 +12,7 @@ mod credential;
 mod first_of;
 mod principal;
 mod scope;
+mod single_use;
 mod token;
 mod transfer;
 
@@ -28,6 +29,7 @@ pub use self::{
     first_of::FirstOf,
     principal::{CredentialId, Groups, Identity, Principal},
     scope::{CratePattern, EndpointScope, OutOfScope, ScopeParseError, Scopes},
+    single_use::{SINGLE_USE_MARGIN, SingleUse},
     token::{AuthStoreError, Token, TokenAuthenticator, TokenDigest, TokenId, TokenStore},
     transfer::{AdoptionError, TokenTransfer, UserTokens},
 };

@@ -53,6 +53,7 @@ pub mod record_fixture;
 pub mod record_store;
 pub mod registry;
 pub mod search;
+pub mod single_use;
 pub mod token_store;
 pub mod token_transfer;
 

@@ -49,6 +49,7 @@ mod pool;
 mod schema;
 mod search;
 mod settings;
+mod single_use;
 mod tls;
 mod tokens;
 
@@ -57,7 +58,8 @@ use std::{fmt, num::NonZeroUsize, sync::Arc};
 use registry_core::{BoxError, CanonicalName, IndexError};
 
 pub use self::{
-    index::PostgresIndex, listen::Listener, schema::PostgresOpenError, tokens::PostgresTokens,
+    index::PostgresIndex, listen::Listener, schema::PostgresOpenError,
+    single_use::PostgresSingleUse, tokens::PostgresTokens,
 };
 use self::{listen::Announcer, pool::Pool, settings::Settings};
 
@@ -122,6 +124,11 @@ impl PostgresDatabase {
     /// The users and tokens, which all registries in this database have in common.
     pub fn tokens(&self) -> PostgresTokens {
         PostgresTokens { database: self.0.clone() }
+    }
+
+    /// What counts only once, in all registries in this database.
+    pub fn single_use(&self) -> PostgresSingleUse {
+        PostgresSingleUse { database: self.0.clone() }
     }
 
     /// Calls `on_change` with each crate that any process commits to the registry called `registry`,

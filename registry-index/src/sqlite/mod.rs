@@ -31,6 +31,7 @@ mod index;
 mod pool;
 mod schema;
 mod search;
+mod single_use;
 mod tokens;
 
 use std::{fmt, path::PathBuf, sync::Arc};
@@ -39,7 +40,8 @@ use registry_core::{BoxError, CanonicalName, IndexError, record::About, search::
 
 use self::pool::Pool;
 pub use self::{
-    backup::SqliteBackupError, index::SqliteIndex, schema::SqliteOpenError, tokens::SqliteTokens,
+    backup::SqliteBackupError, index::SqliteIndex, schema::SqliteOpenError,
+    single_use::SqliteSingleUse, tokens::SqliteTokens,
 };
 
 const BACKEND: &str = "sqlite";
@@ -75,6 +77,11 @@ impl SqliteDatabase {
     /// The users and tokens, which all registries in this file have in common.
     pub fn tokens(&self) -> SqliteTokens {
         SqliteTokens { pool: self.0.clone() }
+    }
+
+    /// What counts only once, in all registries in this file.
+    pub fn single_use(&self) -> SqliteSingleUse {
+        SqliteSingleUse { pool: self.0.clone() }
     }
 
     /// A number that has changed if anything was committed to the file since it was last asked for,
