@@ -4,6 +4,7 @@
 //! oracle that other backends are compared with, so they are written to be obviously right and not
 //! to be fast.
 
+mod accounts;
 mod single_use;
 
 use std::{
@@ -17,6 +18,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream;
 
+pub use self::accounts::MemoryAccounts;
 pub use self::single_use::MemorySingleUse;
 use crate::{
     BoxError,

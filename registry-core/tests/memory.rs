@@ -7,7 +7,7 @@ use std::{num::NonZeroUsize, sync::Arc};
 use registry_core::{
     Index as _,
     conformance::{self, record_fixture},
-    memory::{MemoryCrateStore, MemoryIndex, MemorySingleUse, MemoryTokens},
+    memory::{MemoryAccounts, MemoryCrateStore, MemoryIndex, MemorySingleUse, MemoryTokens},
     search::{NameSearch, Search, SearchQuery},
 };
 
@@ -22,6 +22,10 @@ registry_core::crate_store_conformance!(crate_store, durable: async || {
 registry_core::crate_upkeep_conformance!(crate_upkeep, durable: async || {
     let store = MemoryCrateStore::new();
     async move || store.clone()
+});
+registry_core::account_store_conformance!(account_store, durable: async || {
+    let accounts = MemoryAccounts::new();
+    async move || accounts.clone()
 });
 registry_core::token_store_conformance!(token_store, durable: async || {
     let tokens = MemoryTokens::new();

@@ -35,6 +35,8 @@
 //! | `postgres` | no | index, search and tokens in PostgreSQL (with tokio-postgres and rustls) |
 //! | `sqlite` | yes | index, search and tokens in SQLite, which is compiled in (with tokio, to run it) |
 
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod accounts;
 #[cfg(feature = "fs")]
 pub mod fs;
 pub mod layer;

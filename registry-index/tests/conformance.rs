@@ -117,6 +117,10 @@ mod sqlite {
         let (folder, crates) = (tempfile::tempdir().unwrap(), MemoryCrateStore::new());
         async move || (open(&folder).index("main"), crates.clone())
     });
+    registry_core::account_store_conformance!(accounts, durable: async || {
+        let folder = tempfile::tempdir().unwrap();
+        async move || open(&folder).accounts()
+    });
     registry_core::token_store_conformance!(tokens, durable: async || {
         let folder = tempfile::tempdir().unwrap();
         async move || open(&folder).tokens()

@@ -30,6 +30,12 @@ registry_core::registry_conformance!(registry, durable if "REGISTRY_TEST_POSTGRE
         async move || (schema.open().await.index("main"), crates.clone())
     }
 );
+registry_core::account_store_conformance!(accounts, durable if "REGISTRY_TEST_POSTGRES":
+    async |service: String| {
+        let schema = Schema::fresh(service).await;
+        async move || schema.open().await.accounts()
+    }
+);
 registry_core::token_store_conformance!(tokens, durable if "REGISTRY_TEST_POSTGRES":
     async |service: String| {
         let schema = Schema::fresh(service).await;

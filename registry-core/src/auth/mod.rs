@@ -4,12 +4,14 @@
 //! [`Caller`] is that principal, or nobody, at one request; an [`Authorizer`] decides whether the
 //! caller may do an [`Action`] to a crate with certain owners.
 
+mod accounts;
 mod action;
 mod authorizer;
 mod caller;
 mod claim;
 mod credential;
 mod first_of;
+mod password;
 mod principal;
 mod scope;
 mod single_use;
@@ -21,12 +23,14 @@ use std::{fmt, sync::Arc};
 use async_trait::async_trait;
 
 pub use self::{
+    accounts::{Account, AccountError, AccountKind, AccountKindError, AccountStore, Directory},
     action::Action,
     authorizer::{AllowAll, OwnersMayWrite},
     caller::Caller,
     claim::{Claim, Mutation},
     credential::{Credential, CredentialError, CredentialForms},
     first_of::FirstOf,
+    password::{PasswordHash, PasswordHashError},
     principal::{CredentialId, Groups, Identity, Principal},
     scope::{CratePattern, EndpointScope, OutOfScope, ScopeParseError, Scopes},
     single_use::{SINGLE_USE_MARGIN, SingleUse},

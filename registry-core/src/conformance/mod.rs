@@ -44,6 +44,7 @@
 //! `volatile` backend. [`faulty`] has wrappers that fail at a chosen call, to test what stands on
 //! top of a backend.
 
+pub mod account_store;
 pub mod crate_store;
 pub mod crate_upkeep;
 pub mod faulty;

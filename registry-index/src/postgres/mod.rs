@@ -43,6 +43,7 @@
 //! `synchronous_commit`: a database that has it off is refused, and if it has standby servers the
 //! administrator says which of them an acknowledged write has reached.
 
+mod accounts;
 mod index;
 mod listen;
 mod pool;
@@ -58,7 +59,7 @@ use std::{fmt, num::NonZeroUsize, sync::Arc};
 use registry_core::{BoxError, CanonicalName, IndexError};
 
 pub use self::{
-    index::PostgresIndex, listen::Listener, schema::PostgresOpenError,
+    accounts::PostgresAccounts, index::PostgresIndex, listen::Listener, schema::PostgresOpenError,
     single_use::PostgresSingleUse, tokens::PostgresTokens,
 };
 use self::{listen::Announcer, pool::Pool, settings::Settings};
@@ -119,6 +120,11 @@ impl PostgresDatabase {
     /// A registry is there as soon as something is published in it.
     pub fn index(&self, registry: &str) -> PostgresIndex {
         PostgresIndex { database: self.0.clone(), registry: registry.into() }
+    }
+
+    /// The users, service accounts and groups, which all registries in this database have in common.
+    pub fn accounts(&self) -> PostgresAccounts {
+        PostgresAccounts { database: self.0.clone() }
     }
 
     /// The users and tokens, which all registries in this database have in common.

@@ -26,6 +26,7 @@
 //! Writers that wait at the same time share one transaction and its way to the disk, so many of them
 //! get more done than one. A search reads a word index (FTS5) in the same file.
 
+mod accounts;
 mod backup;
 mod index;
 mod pool;
@@ -40,8 +41,8 @@ use registry_core::{BoxError, CanonicalName, IndexError, record::About, search::
 
 use self::pool::Pool;
 pub use self::{
-    backup::SqliteBackupError, index::SqliteIndex, schema::SqliteOpenError,
-    single_use::SqliteSingleUse, tokens::SqliteTokens,
+    accounts::SqliteAccounts, backup::SqliteBackupError, index::SqliteIndex,
+    schema::SqliteOpenError, single_use::SqliteSingleUse, tokens::SqliteTokens,
 };
 
 const BACKEND: &str = "sqlite";
@@ -72,6 +73,11 @@ impl SqliteDatabase {
     /// A registry is there as soon as something is published in it.
     pub fn index(&self, registry: &str) -> SqliteIndex {
         SqliteIndex { pool: self.0.clone(), registry: registry.into() }
+    }
+
+    /// The users, service accounts and groups, which all registries in this file have in common.
+    pub fn accounts(&self) -> SqliteAccounts {
+        SqliteAccounts { pool: self.0.clone() }
     }
 
     /// The users and tokens, which all registries in this file have in common.

@@ -1,0 +1,3 @@
+UPDATE account
+SET password = $2
+WHERE id = $1

@@ -1,0 +1,2 @@
+DELETE FROM membership
+WHERE member = ?1 AND "group" = ?2

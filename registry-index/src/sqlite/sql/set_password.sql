@@ -1,0 +1,3 @@
+UPDATE user
+SET password = ?2
+WHERE id = ?1
