@@ -122,6 +122,7 @@ mod index;
 mod listing;
 mod log;
 mod me;
+mod peer;
 mod publish;
 mod query;
 pub mod range;
@@ -134,6 +135,7 @@ mod service;
 pub use self::{
     body::{Body, BodyError},
     me::RegistryNameError,
+    peer::{ForwardedBy, Network, NetworkParseError, PeerAddress, TrustedProxies},
     service::{RegistryService, ResponseFuture},
 };
 

@@ -28,6 +28,7 @@ use crate::{
     crates::{self, OwnerChange},
     download, index, listing,
     me::{self, RegistryName, RegistryNameError},
+    peer::PeerAddress,
     publish,
     request_id::{self, RequestIds},
     respond::{Error, Shape},
@@ -163,7 +164,7 @@ impl RegistryService {
         let query = parts.uri.query().unwrap_or_default();
         let caller = match route.needs() {
             Needs::Nothing => Caller::anonymous(),
-            needs => self.caller(needs, headers, id).await?,
+            needs => self.caller(needs, parts, id).await?,
         };
         match route {
             Route::Me => Ok(me::page(registry.config(), &self.name, headers, parts.uri.query())),
@@ -200,15 +201,16 @@ impl RegistryService {
 
     /// Who is asking. What everybody may do, a bad credential may do as well: cargo sends what it
     /// has to public registries, too.
-    async fn caller(&self, needs: Needs, headers: &HeaderMap, id: &str) -> Result<Caller, Error> {
-        let credential = self.credential(headers)?;
+    async fn caller(&self, needs: Needs, parts: &Parts, id: &str) -> Result<Caller, Error> {
+        let credential = self.credential(&parts.headers)?;
         let open = !needs.is_write() && !self.registry.config().auth_required();
         if credential.is_none() && !open {
             return Err(AuthError::Missing.into());
         }
         let request = Some(id.to_owned());
-        match self.registry.caller(credential.as_ref(), request.clone(), None).await {
-            Err(AuthError::Rejected) if open => Ok(Caller { request, ..Caller::anonymous() }),
+        let address = parts.extensions.get().map(|PeerAddress(address)| address.to_canonical());
+        match self.registry.caller(credential.as_ref(), request.clone(), address).await {
+            Err(AuthError::Rejected) if open => Ok(Caller { principal: None, request, address }),
             caller => Ok(caller?),
         }
     }

@@ -2,8 +2,12 @@
 
 mod common;
 
-use std::sync::{Arc, Mutex};
+use std::{
+    net::IpAddr,
+    sync::{Arc, Mutex},
+};
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use common::{Answer, Fixture, PUBLISHED};
 use http::{Method, StatusCode};
 use registry_core::{
@@ -11,7 +15,10 @@ use registry_core::{
     auth::{Action, AuthError, Authorizer, Caller, CredentialForms},
     conformance::fixture::{crate_file, publish_body},
 };
-use registry_http::route::{Needs, parse};
+use registry_http::{
+    PeerAddress,
+    route::{Needs, parse},
+};
 
 const CHALLENGE: &str = "Cargo login_url=\"http://registry.test/main/me\"";
 
@@ -99,7 +106,8 @@ async fn there_is_one_authorization_header_and_it_holds_a_token() {
         assert_eq!(twice.header("www-authenticate"), CHALLENGE);
         for (value, detail) in [
             (&b""[..], "it is empty"),
-            (b"Basic dTpw", "a token is not accepted in this form"),
+            (b"Digest dTpw", "a token is not accepted in this form"),
+            (b"Basic dQ==", "`Basic` takes a user name and a password in base64"),
             (b"t\xffk", "a token consists of visible ASCII characters"),
             (&[b'x'; 4097], "it is longer than 4096 bytes"),
         ] {
@@ -108,6 +116,42 @@ async fn there_is_one_authorization_header_and_it_holds_a_token() {
             assert_refused(&answer, path, 401, &detail);
         }
     }
+}
+
+/// Writes down from where each request is said to come.
+#[derive(Clone, Debug, Default)]
+struct Addresses(Arc<Mutex<Vec<Option<IpAddr>>>>);
+
+#[async_trait::async_trait]
+impl Authorizer for Addresses {
+    async fn authorize(
+        &self,
+        caller: &Caller,
+        _: &Action<'_>,
+        _: &Owners,
+    ) -> Result<(), AuthError> {
+        self.0.lock().unwrap().push(caller.address);
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn the_host_says_from_where_a_request_comes_and_no_header_does() {
+    let addresses = Addresses::default();
+    let authorizer = addresses.clone();
+    let registry = Fixture::with(|config| config, |builder| builder.authorizer(authorizer)).await;
+    let get = |token: &str| {
+        let get = registry.get("/index/config.json").token(token);
+        get.header("x-forwarded-for", "192.0.2.1").header("forwarded", "for=192.0.2.1")
+    };
+    let told = |address: &str| PeerAddress(address.parse().unwrap());
+    get(&registry.alice).await;
+    get(&registry.alice).extension(told("2001:db8::1")).await;
+    // As a socket for both kinds of addresses has it, and with a token that does not count.
+    get("unknown").extension(told("::ffff:198.51.100.1")).await;
+    let expected = [None, Some("2001:db8::1"), Some("198.51.100.1")];
+    let expected = expected.map(|address| address.map(|it| it.parse().unwrap()));
+    assert_eq!(*addresses.0.lock().unwrap(), expected);
 }
 
 #[tokio::test]
@@ -232,22 +276,26 @@ async fn a_crate_that_may_not_be_seen_looks_like_one_that_is_not_there() {
 #[tokio::test]
 async fn a_form_of_credential_that_is_switched_off_publishes_nothing() {
     let mut registry = Fixture::public().await;
-    let forms =
-        |token: &str| [token.to_owned(), format!("Bearer {token}"), format!("Token {token}")];
+    let forms = |token: &str| {
+        let pair = BASE64_STANDARD.encode(format!("alice:{token}"));
+        let behind = ["Bearer", "Token"].map(|word| format!("{word} {token}"));
+        behind.into_iter().chain([token.to_owned(), format!("Basic {pair}")])
+    };
     let all = CredentialForms::default();
     let settings = [
-        CredentialForms { bare: false, ..all },
         CredentialForms { bearer: false, ..all },
         CredentialForms { token: false, ..all },
+        CredentialForms { bare: false, ..all },
+        CredentialForms { basic: false, ..all },
     ];
     let mut minor = 0;
     for (off, setting) in settings.into_iter().enumerate() {
         registry.service = registry.service.with_credential_forms(setting);
-        for (form, header) in forms(&registry.alice).iter().enumerate() {
+        for (form, header) in forms(&registry.alice).enumerate() {
             minor += 1;
             let answer = registry
                 .request(Method::PUT, "/api/v1/crates/new")
-                .token(header)
+                .token(&header)
                 .body(publish_body("foo", &format!("1.{minor}.0")))
                 .await;
             if form == off {

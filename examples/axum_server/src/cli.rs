@@ -10,6 +10,7 @@ use crate::{
     import::ImportArgs,
     index_line::IndexLineArgs,
     layers::{CacheArgs, MirrorArgs},
+    peer::ProxyArgs,
     redirect::RedirectArgs,
     size::{Size, crate_size},
     storage_gc::parse_age,
@@ -84,6 +85,8 @@ pub(crate) struct ServeArgs {
     /// Lockfiles hold it: a registry keeps its URL for as long as it is used.
     #[arg(long, value_name = "URL", env = "REGISTRY_PUBLIC_URL")]
     pub(crate) public_url: Option<String>,
+    #[command(flatten)]
+    pub(crate) proxy: ProxyArgs,
     /// Where clients find crate files, if not at this server: a CDN, or a bucket.
     ///
     /// A URL with {crate}, {version}, {prefix}, {lowerprefix} or {sha256-checksum} in it, which cargo

@@ -7,6 +7,7 @@ use std::{
 };
 
 use axum::http::{Method, Request, Response, Uri};
+use registry_http::PeerAddress;
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 
 /// A line that cannot be written, because the disk is full or whoever reads the log has gone, is
@@ -27,25 +28,27 @@ pub(crate) fn start() {
 
 /// A request that is being answered, of which one line is logged.
 ///
-/// Of the request it holds the method and the path, and nothing else: tokens are in headers, and
-/// people put secrets into queries. `id` is what the client was told, and what other lines about
+/// Of the request it holds the client's address, the method and the path, and nothing else: tokens
+/// are in headers, and people put secrets into queries. `id` is what the client was told, and what other lines about
 /// the same request have.
 pub(crate) struct Answering {
     started: Instant,
+    client: PeerAddress,
     method: Method,
     uri: Uri,
 }
 
 impl Answering {
-    pub(crate) fn begin<B>(request: &Request<B>) -> Self {
+    pub(crate) fn begin<B>(request: &Request<B>, client: PeerAddress) -> Self {
         let (method, uri) = (request.method().clone(), request.uri().clone());
-        Self { started: Instant::now(), method, uri }
+        Self { started: Instant::now(), client, method, uri }
     }
 
     pub(crate) fn end<B>(self, response: &Response<B>) {
         let id = response.headers().get("x-request-id").and_then(|id| id.to_str().ok());
         tracing::info!(
             id,
+            client = %self.client.0,
             method = %self.method,
             path = %Escaped(self.uri.path()),
             status = response.status().as_u16(),

@@ -27,6 +27,7 @@ mod layers;
 mod linger;
 mod log;
 mod migrate;
+mod peer;
 mod progress;
 mod rebuild;
 mod redirect;

@@ -23,6 +23,7 @@ use registry_core::{
     CrateStore, Registry, RegistryConfig, ValidationRules, auth::TokenAuthenticator,
     registry::Uploads,
 };
+use registry_http::TrustedProxies;
 use registry_storage::StorageUrl;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -123,7 +124,8 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
 
     let stop = stop_signal()?;
     print_welcome(address, registry.config(), &TokenPlace::of(&args.index)?);
-    let served = Served { router: routes::router(registry), max_body_bytes };
+    let router = routes::router(registry);
+    let served = Served { router, max_body_bytes, proxies: args.proxy.proxies().into() };
     run(listener, served, stop, Duration::from_secs(args.drain)).await;
     Ok(())
 }
@@ -179,6 +181,7 @@ struct Served {
     router: Router,
     /// The longest body that anybody may send.
     max_body_bytes: u64,
+    proxies: Arc<TrustedProxies>,
 }
 
 /// Serves until `stop`, and from then on at most for `drain` what is under way.
@@ -201,8 +204,9 @@ async fn run(
             () = &mut stop => break,
         };
         match accepted {
-            Ok((stream, _)) => {
-                let connection = connections.watch(connection(stream, served.clone()));
+            Ok((stream, peer)) => {
+                let connection = connection(stream, peer.ip(), served.clone());
+                let connection = connections.watch(connection);
                 tokio::spawn(async move {
                     if let Err(error) = connection.await {
                         tracing::debug!(%error, "connection ended");
@@ -227,7 +231,8 @@ async fn run(
 
 fn connection(
     stream: TcpStream,
-    Served { router, max_body_bytes }: Served,
+    peer: IpAddr,
+    Served { router, max_body_bytes, proxies }: Served,
 ) -> impl GracefulConnection<Output = hyper::Result<()>> + Send {
     // Answers are small and written at once; waiting to fill a packet only delays them.
     let _ = stream.set_nodelay(true);
@@ -238,8 +243,10 @@ fn connection(
     let router = TowerToHyperService::new(router);
     // Here rather than in layers of the router, each of which would take as long as the routing.
     let service = service_fn(move |request: Request<Incoming>| {
-        let answering = Answering::begin(&request);
-        let request = request.map(|body| PunctualBody::new(body, max_body_bytes));
+        let mut request = request.map(|body| PunctualBody::new(body, max_body_bytes));
+        let client = proxies.client(peer, request.headers());
+        request.extensions_mut().insert(client);
+        let answering = Answering::begin(&request, client);
         let (answer, unread) = (router.call(request), unread.clone());
         async move {
             let response = answer.await;

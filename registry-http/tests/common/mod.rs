@@ -11,7 +11,7 @@ use registry_core::{
     memory::{MemoryCrateStore, MemoryIndex, MemoryTokens},
     registry::RegistryBuilder,
 };
-use registry_http::RegistryService;
+use registry_http::{PeerAddress, RegistryService};
 use tower_service::Service as _;
 
 pub const BASE: &str = "http://registry.test/main";
@@ -102,6 +102,12 @@ impl Call {
 
     pub fn token(self, token: &str) -> Self {
         self.header("authorization", token)
+    }
+
+    /// What the host has put beside the request.
+    pub fn extension(mut self, extension: PeerAddress) -> Self {
+        self.request = self.request.extension(extension);
+        self
     }
 
     pub fn body(mut self, body: impl Into<Bytes>) -> Self {

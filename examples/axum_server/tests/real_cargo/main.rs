@@ -30,6 +30,7 @@ mod open_files;
 mod overload;
 mod owners;
 mod private;
+mod proxies;
 mod publish;
 mod read_only;
 mod redirect;

@@ -248,6 +248,8 @@ fn signal(name: &str, pid: u32) {
 /// One line of the request log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LoggedRequest {
+    /// The address that it is said to come from.
+    pub(crate) client: String,
     pub(crate) method: String,
     pub(crate) path: String,
     pub(crate) status: u16,
@@ -262,6 +264,7 @@ impl LoggedRequest {
         // The duration is there, and nobody's business here.
         field("duration")?;
         Some(Self {
+            client: field("client")?.into(),
             method: field("method")?.into(),
             path: field("path")?.into(),
             status: field("status")?.parse().ok()?,
