@@ -93,6 +93,7 @@ pub mod entry;
 pub mod gc;
 pub mod index;
 mod index_file;
+pub mod limits;
 pub mod listing;
 pub mod memory;
 pub mod migrate;

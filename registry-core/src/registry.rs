@@ -9,6 +9,7 @@ mod builder;
 mod clock;
 mod download;
 mod import;
+mod limit;
 mod list;
 mod new_files;
 mod owners;
@@ -16,6 +17,7 @@ mod publish;
 mod queue;
 mod read;
 pub(crate) mod runtime;
+mod throttle;
 mod uploads;
 mod verify;
 mod write;
@@ -23,7 +25,7 @@ mod yank;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use self::{budget::Budget, clock::Clock, queue::WriteQueues};
+use self::{budget::Budget, clock::Clock, limit::Limiter, queue::WriteQueues, throttle::Throttle};
 pub use self::{
     builder::RegistryBuilder,
     download::Download,
@@ -69,6 +71,8 @@ struct Parts {
     uploads: Uploads,
     budget: Arc<Budget>,
     writers: WriteQueues,
+    limiter: Limiter,
+    throttle: Throttle,
     file_age_limit: Duration,
     clock: Clock,
 }
@@ -95,8 +99,9 @@ impl Registry {
     /// the request is logged, `address` that of the client, if it is known.
     ///
     /// # Errors
-    /// [`AuthError::Rejected`] for a credential that does not count, [`AuthError::Backend`] if that
-    /// cannot be found out now.
+    /// [`AuthError::Rejected`] for a credential that does not count, [`AuthError::TooMany`] if too
+    /// many that do not count came from this address, [`AuthError::Backend`] if that cannot be found
+    /// out now.
     pub async fn caller(
         &self,
         credential: Option<&Credential>,
@@ -104,7 +109,7 @@ impl Registry {
         address: Option<IpAddr>,
     ) -> Result<Caller, AuthError> {
         let principal = match credential {
-            Some(credential) => Some(self.parts.authenticator.authenticate(credential).await?),
+            Some(credential) => Some(self.authenticate(credential, address).await?),
             None => None,
         };
         Ok(Caller { principal, request, address })

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use http::Method;
 use percent_encoding::percent_decode_str;
-use registry_core::{Checksum, CrateName, version::parse_version};
+use registry_core::{Checksum, CrateName, limits::RequestKind, version::parse_version};
 use semver::Version;
 
 /// What a request asks for. Crate names are spelled as the path has them.
@@ -91,6 +91,16 @@ impl Route {
             Self::AddOwners(..) => Needs::ChangeOwners,
             Self::RemoveOwners(..) => Needs::ChangeOwners,
             Self::Me => Needs::Nothing,
+        }
+    }
+
+    /// As what a request is counted before it is answered. Writes are counted by the registry.
+    pub(crate) fn kind(&self) -> Option<RequestKind> {
+        match self {
+            Self::Search => Some(RequestKind::Search),
+            Self::Me => None,
+            _ if self.needs().is_write() => None,
+            _ => Some(RequestKind::Read),
         }
     }
 

@@ -166,6 +166,9 @@ impl RegistryService {
             Needs::Nothing => Caller::anonymous(),
             needs => self.caller(needs, parts, id).await?,
         };
+        if let Some(kind) = route.kind() {
+            registry.admit(&caller, kind)?;
+        }
         match route {
             Route::Me => Ok(me::page(registry.config(), &self.name, headers, parts.uri.query())),
             Route::Config => index::config(registry, &caller).await,

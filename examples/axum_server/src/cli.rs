@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, builder::BoolishValueParser, value_parser};
-use registry_core::{config::DlTemplate, owner::Login};
+use registry_core::{config::DlTemplate, limits::RateLimits, owner::Login};
 
 use crate::{
     export::ExportArgs,
@@ -127,6 +127,15 @@ pub(crate) struct ServeArgs {
     /// disk until they are stored: this is what they take of it.
     #[arg(long, value_name = "SIZE", env = "REGISTRY_MAX_UPLOAD_BYTES_IN_FLIGHT")]
     pub(crate) max_upload_bytes_in_flight: Option<Size>,
+    /// How often one user, or one address of those without a token, may ask for what.
+    ///
+    /// `crates-io` is what crates.io allows: 5 new crates and one more every ten minutes, 30 further
+    /// versions and one more a minute, 100 yanks and one more a minute. Or KIND=BURST/INTERVAL, such
+    /// as read=500/20ms, or KIND=off, with commas between; a kind is publish-new, publish-update,
+    /// yank, owners, tokens, read, search or failed-credentials, of which 10 and one more every 6
+    /// seconds may come from an address if nothing else is said. Each server counts for itself.
+    #[arg(long, value_name = "LIMITS", env = "REGISTRY_RATE_LIMITS")]
+    pub(crate) rate_limits: Option<RateLimits>,
     /// Refuse every write, and tell clients of no web API.
     #[arg(long, env = "REGISTRY_READ_ONLY", value_parser = BoolishValueParser::new())]
     pub(crate) read_only: bool,

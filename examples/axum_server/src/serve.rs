@@ -119,6 +119,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
         .authenticator(TokenAuthenticator::new(opened.tokens()))
         .rules(rules)
         .uploads(uploads)
+        .rate_limits(args.rate_limits.unwrap_or_default())
         .runtime(TokioRuntime::new())
         .build();
 

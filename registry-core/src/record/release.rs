@@ -114,6 +114,13 @@ impl Timestamp {
         let time = jiff::Timestamp::from_second(i64::try_from(self.0).ok()?).ok()?;
         Some(time.to_zoned(TimeZone::UTC).strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
     }
+
+    /// As in `Sun, 06 Nov 1994 08:49:37 GMT`; `None` behind the year 9999. Source: RFC 9110, section
+    /// 5.6.7, IMF-fixdate.
+    pub fn to_http_date(self) -> Option<String> {
+        let time = jiff::Timestamp::from_second(i64::try_from(self.0).ok()?).ok()?;
+        Some(time.to_zoned(TimeZone::UTC).strftime("%a, %d %b %Y %H:%M:%S GMT").to_string())
+    }
 }
 
 impl From<SystemTime> for Timestamp {

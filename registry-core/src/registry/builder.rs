@@ -3,12 +3,14 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 
 use super::{
-    Inline, Parts, Registry, Runtime, Uploads, budget::Budget, clock::Clock, queue::WriteQueues,
+    Inline, Parts, Registry, Runtime, Uploads, budget::Budget, clock::Clock, limit::Limiter,
+    queue::WriteQueues, throttle::Throttle,
 };
 use crate::{
     auth::{AuthError, Authenticator, Authorizer, Credential, OwnersMayWrite, Principal},
     config::RegistryConfig,
     index::Index,
+    limits::RateLimits,
     observer::Observer,
     owner::{Login, Owner},
     policy::PublishPolicy,
@@ -46,6 +48,8 @@ impl RegistryBuilder {
             uploads: Uploads::default(),
             budget: Arc::new(Budget::new(0)),
             writers: WriteQueues::default(),
+            limiter: Limiter::default(),
+            throttle: Throttle::default(),
             file_age_limit: Self::FILE_AGE_LIMIT,
             clock: Clock::default(),
         })
@@ -116,6 +120,24 @@ impl RegistryBuilder {
     #[must_use]
     pub fn file_age_limit(mut self, limit: Duration) -> Self {
         self.0.file_age_limit = limit;
+        self
+    }
+
+    /// How often one user, or one address, may ask for what. Default: [`RateLimits::none`].
+    ///
+    /// A publish is counted once its metadata are read, also if it is refused then or later, and
+    /// once however often it is tried. Publishes that the caller has no right to are counted with
+    /// those of further versions. Reads are counted by what serves them: see [`Registry::admit`].
+    ///
+    /// Credentials that do not count are counted by the address, an IPv6 address by its first 64
+    /// bits, and nothing is looked at for as long as too many came from there, but for tokens of this
+    /// registry that have counted within the last hour: guessing does not find those, and whoever
+    /// shares the address works on. A credential that fails again within a minute is not counted
+    /// again, unless it is a password: those are counted by the name of the user, too. What is not
+    /// known of a caller is not counted. Source: ours.
+    #[must_use]
+    pub fn rate_limits(mut self, limits: RateLimits) -> Self {
+        self.0.limiter.limits = limits;
         self
     }
 

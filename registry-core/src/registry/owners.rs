@@ -3,6 +3,7 @@ use std::time::SystemTime;
 use super::{ReadError, Registry, WriteError};
 use crate::{
     auth::{Action, Caller},
+    limits::RequestKind,
     name::CanonicalName,
     owner::{Login, Owners},
 };
@@ -30,6 +31,7 @@ impl Registry {
         self.check_writable()?;
         let action = Action::ChangeOwners(name);
         let stamp = caller.stamp(SystemTime::now().into())?;
+        self.admit(caller, RequestKind::Owners)?;
         // Before the users are looked up, so that only an owner can find out who is one.
         let stored = self.parts.index.load(name, None).await?.found();
         self.authorize_on(caller, &action, name, stored.as_ref()).await?;
@@ -53,6 +55,7 @@ impl Registry {
     ) -> Result<(), WriteError> {
         let action = Action::ChangeOwners(name);
         let stamp = caller.stamp(SystemTime::now().into())?;
+        self.admit(caller, RequestKind::Owners)?;
         self.change(caller, &action, name, |record| record.remove_owners(logins, stamp.clone()))
             .await
     }

@@ -13,6 +13,7 @@ use super::{Registry, WriteError, budget::Reservation, runtime, uploads::Incomin
 use crate::{
     auth::{Action, Caller, Principal},
     index::IndexError,
+    limits::RequestKind,
     policy::{Rejection, Warning},
     publish::{ArchiveError, FrameError, Invalid, LineError, Metadata, Release, UploadDecoder},
     record::{Change, CrateRecord, ReleaseRecord, ReleaseState},
@@ -103,7 +104,16 @@ impl Publish {
         let name = metadata.name().canonical();
         let action = Action::Publish(&name, metadata.version(), None);
         let stored = self.registry.parts.index.load(&name, None).await?.found();
-        self.registry.authorize_on(&self.caller, &action, &name, stored.as_ref()).await?;
+        let authorized =
+            self.registry.authorize_on(&self.caller, &action, &name, stored.as_ref()).await;
+        // Here, where it is done once, and before anything is refused. Whether there is a crate that
+        // the caller may not publish, or even not see, is not told by which limit it is.
+        let kind = match authorized.is_ok() && stored.is_none() {
+            true => RequestKind::PublishNew,
+            false => RequestKind::PublishUpdate,
+        };
+        self.registry.admit(&self.caller, kind).map_err(WriteError::from)?;
+        authorized?;
         if let Some(stored) = stored {
             stored.record.may_publish(metadata.name(), metadata.version())?;
         }

@@ -5,6 +5,7 @@ use semver::Version;
 use super::{Registry, WriteError};
 use crate::{
     auth::{Action, Caller},
+    limits::RequestKind,
     name::CanonicalName,
 };
 
@@ -23,6 +24,7 @@ impl Registry {
         let action =
             if yanked { Action::Yank(name, version) } else { Action::Unyank(name, version) };
         let stamp = caller.stamp(SystemTime::now().into())?;
+        self.admit(caller, RequestKind::Yank)?;
         self.change(caller, &action, name, |record| {
             record.set_yanked(version, yanked, stamp.clone())
         })

@@ -80,6 +80,7 @@ fn each_flag_has_a_variable() {
         ("--private", "REGISTRY_PRIVATE"),
         ("--read-only", "REGISTRY_READ_ONLY"),
         ("--max-staleness", "REGISTRY_MAX_STALENESS"),
+        ("--rate-limits", "REGISTRY_RATE_LIMITS"),
         ("--drain", "REGISTRY_DRAIN"),
     ] {
         assert!(help.contains(flag) && help.contains(&format!("[env: {variable}=]")), "{help}");
