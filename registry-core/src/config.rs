@@ -6,6 +6,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 pub use self::dl::{DlError, DlTemplate};
+use crate::auth::Credential;
 
 /// Where clients find a registry, and what they must bring: the content of `config.json`.
 ///
@@ -116,6 +117,22 @@ impl RegistryConfig {
         self
     }
 
+    /// The same registry for a client that has its token in the path: `/t/TOKEN` stands before
+    /// `mount`, which is the end of the base URL. `None` if it is not.
+    ///
+    /// Whatever leads below the base URL keeps the segment, so that the token comes with every
+    /// request; no other one is asked for.
+    pub fn with_token_in_path(&self, mount: &str, token: &Credential) -> Option<Self> {
+        let root = self.api.strip_suffix(mount)?;
+        let api = format!("{root}/t/{}{mount}", token.expose());
+        let below = self.dl.as_str().strip_prefix(&self.api).filter(|rest| rest.starts_with('/'));
+        let dl = match below {
+            Some(rest) => format!("{api}{rest}").parse().ok()?,
+            None => self.dl.clone(),
+        };
+        Some(Self { api, dl, auth_required: false, ..self.clone() })
+    }
+
     /// Whether this is a read-only view.
     pub fn is_read_only(&self) -> bool {
         self.read_only
@@ -142,15 +159,18 @@ impl RegistryConfig {
     }
 
     /// Whether `url` is an index URL of this registry, with or without `sparse+` and a slash at the
-    /// end.
+    /// end, and with or without a token in its path.
     pub fn is_own_index(&self, url: &str) -> bool {
         fn bare(url: &str) -> &str {
             url.strip_prefix("sparse+").unwrap_or(url).trim_end_matches('/')
         }
         let own = self.index_url();
-        std::iter::once(own.as_str())
-            .chain(self.index_aliases.iter().map(String::as_str))
-            .any(|own| bare(own) == bare(url))
+        let is_own = |url: &str| {
+            std::iter::once(own.as_str())
+                .chain(self.index_aliases.iter().map(String::as_str))
+                .any(|own| bare(own) == bare(url))
+        };
+        is_own(url) || without_token(url).is_some_and(|url| is_own(&url))
     }
 
     /// The document at the index root.
@@ -172,6 +192,13 @@ impl RegistryConfig {
         };
         serde_json::to_vec(&json).expect("two strings and a bool are JSON").into()
     }
+}
+
+/// The URL without `/t/TOKEN`, if that may be in it. A token must not get into an index line.
+fn without_token(url: &str) -> Option<String> {
+    let (before, behind) = url.split_once("/t/")?;
+    let (_, rest) = behind.split_once('/')?;
+    Some(format!("{before}/{rest}"))
 }
 
 /// A URL cannot be a registry's address.
@@ -239,13 +266,38 @@ mod tests {
             "http://h/main/index",
             "https://old",
             "sparse+https://old/",
+            "sparse+http://h/t/tok/main/index/",
+            "sparse+http://h/main/t/tok/index/",
         ] {
             assert!(config.is_own_index(url), "{url}");
         }
-        for url in
-            ["", "sparse+http://h/", "sparse+https://h/main/index/", "sparse+http://h/other/index/"]
-        {
+        for url in [
+            "",
+            "sparse+http://h/",
+            "sparse+https://h/main/index/",
+            "sparse+http://h/other/index/",
+            "sparse+http://h/t/tok/other/index/",
+            "sparse+http://h/x/tok/main/index/",
+        ] {
             assert!(!config.is_own_index(url), "{url}");
         }
+    }
+
+    #[test]
+    fn a_token_in_the_path_stays_in_all_that_leads_here() {
+        let token = Credential::from_path_segment("tok").unwrap();
+        let config = RegistryConfig::new("https://h/pub/main").unwrap().with_auth_required(true);
+        let json = |mount| Some(config.with_token_in_path(mount, &token)?.to_json());
+        let rest = "dl/{crate}/{version}/{sha256-checksum}";
+        for (mount, api) in
+            [("/main", "https://h/pub/t/tok/main"), ("", "https://h/pub/main/t/tok")]
+        {
+            let expected = format!(r#"{{"dl":"{api}/{rest}","api":"{api}"}}"#);
+            assert_eq!(json(mount).unwrap(), expected);
+        }
+        assert_eq!(json("/other"), None);
+        let elsewhere = config.clone().with_dl("https://cdn/crates".parse().unwrap());
+        let expected = r#"{"dl":"https://cdn/crates","api":"https://h/pub/t/tok/main"}"#;
+        assert_eq!(elsewhere.with_token_in_path("/main", &token).unwrap().to_json(), expected);
     }
 }

@@ -37,3 +37,15 @@ pub(crate) fn set(
         response.headers_mut().insert(VARY, HeaderValue::from_static("authorization"));
     }
 }
+
+/// Keeps shared caches from what has a secret as its address.
+pub(crate) fn keep_private(response: &mut Response<Body>) {
+    let headers = response.headers_mut();
+    let said = headers.get(CACHE_CONTROL).and_then(|said| said.to_str().ok()).unwrap_or_default();
+    if said.starts_with("private") || said == "no-store" {
+        return;
+    }
+    let private = format!("private, {}", said.strip_prefix("public, ").unwrap_or(said));
+    let private = HeaderValue::try_from(private).expect("it was a header, and is one with a word");
+    headers.insert(CACHE_CONTROL, private);
+}

@@ -1,9 +1,10 @@
 //! The sparse index: `config.json` and the index files.
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header::ETAG};
 use registry_core::{
     CrateName, ETag, Registry,
-    auth::Caller,
+    auth::{Caller, Credential},
     index::{IndexFile, Lookup},
 };
 
@@ -12,14 +13,32 @@ use crate::{
     caching::{self, Freshness},
     conditional::{IfNoneMatch, not_modified},
     respond::{self, Error},
+    route::NoRoute,
 };
 
 /// The root document. Never 304: cargo asks for it without a validator, always.
 pub(crate) async fn config(registry: &Registry, caller: &Caller) -> Result<Response<Body>, Error> {
     let json = registry.config_json(caller).await?;
+    Ok(root(registry, caller, json))
+}
+
+/// The root document for who has the token in the path, before `mount`.
+pub(crate) async fn config_with_token(
+    registry: &Registry,
+    caller: &Caller,
+    mount: &str,
+    token: &Credential,
+) -> Result<Response<Body>, Error> {
+    // Only who may read the one may read the other.
+    registry.config_json(caller).await?;
+    let config = registry.config().with_token_in_path(mount, token).ok_or(NoRoute::NotFound)?;
+    Ok(root(registry, caller, config.to_json()))
+}
+
+fn root(registry: &Registry, caller: &Caller, json: Bytes) -> Response<Body> {
     let mut response = respond::full(StatusCode::OK, respond::JSON, json);
     caching::set(&mut response, Freshness::AskAgain, registry, caller);
-    Ok(response)
+    response
 }
 
 /// One crate's lines, unless the asker has them.

@@ -57,6 +57,15 @@
 //!
 //! `HEAD` is answered wherever `GET` is. [`route::parse`] is the whole of it, as a function.
 //!
+//! # Credentials
+//!
+//! A credential is in the one `Authorization` header: a token alone, as cargo sends it, or behind
+//! `Bearer` or `Token`, or a user name with a password or a token behind `Basic`.
+//! [`RegistryService::with_credential_forms`] switches each of them off, and one more on: a token in
+//! front of the path, `/t/TOKEN/index/config.json`, for clients that send no header. `config.json`
+//! then has the token in `dl` and `api`, and asks for no other; of two credentials none is taken.
+//! Whoever logs paths logs what [`masked_path`] makes of them.
+//!
 //! # Downloads
 //!
 //! A crate file is sent whole, with its length, its checksum as a strong `ETag`, and leave to keep it
@@ -122,6 +131,7 @@ mod index;
 mod listing;
 mod log;
 mod me;
+mod path_token;
 mod peer;
 mod publish;
 mod query;
@@ -135,6 +145,7 @@ mod service;
 pub use self::{
     body::{Body, BodyError},
     me::RegistryNameError,
+    path_token::masked_path,
     peer::{ForwardedBy, Network, NetworkParseError, PeerAddress, TrustedProxies},
     service::{RegistryService, ResponseFuture},
 };

@@ -54,6 +54,8 @@ pub(crate) enum Error {
     Credential(#[from] CredentialError),
     #[error("Invalid `Authorization` header: expected one, found {count}")]
     Credentials { count: usize },
+    #[error("Invalid `Authorization` header: expected none, for there is a token in the path")]
+    CredentialInPath,
     #[error(transparent)]
     Auth(#[from] AuthError),
     #[error("crate `{name}` does not exist")]
@@ -135,7 +137,9 @@ impl Error {
                 (S::METHOD_NOT_ALLOWED, Tell::Allow(allow.clone()))
             }
             Self::NoRoute(_) => (S::NOT_FOUND, Tell::Cause),
-            Self::Credential(_) | Self::Credentials { .. } => (S::UNAUTHORIZED, Tell::Challenge),
+            Self::Credential(_) | Self::Credentials { .. } | Self::CredentialInPath => {
+                (S::UNAUTHORIZED, Tell::Challenge)
+            }
             Self::Auth(AuthError::Missing | AuthError::Rejected) => {
                 (S::UNAUTHORIZED, Tell::Challenge)
             }

@@ -25,9 +25,11 @@ use tower_service::Service;
 
 use crate::{
     body::Body,
+    caching,
     crates::{self, OwnerChange},
     download, index, listing,
     me::{self, RegistryName, RegistryNameError},
+    path_token,
     peer::PeerAddress,
     publish,
     request_id::{self, RequestIds},
@@ -83,7 +85,11 @@ impl RegistryService {
         Ok(self)
     }
 
-    /// In which ways a token may stand in an `Authorization` header. Default: in all of them.
+    /// In which ways a credential may come. Default: in the `Authorization` header, as anything that
+    /// is one; not in the path.
+    ///
+    /// A token in the path stands before the [prefix](Self::with_prefix): `/t/TOKEN/main/index/…`.
+    /// For that, the registry's public URL has to end in the prefix.
     #[must_use]
     pub fn with_credential_forms(mut self, forms: CredentialForms) -> Self {
         self.credential_forms = forms;
@@ -105,9 +111,11 @@ impl RegistryService {
         let (parts, body) = request.into_parts();
         let mut body = pin!(body);
         let id = self.request_ids.of(&parts.headers);
-        let answer = CatchPanic(pin!(self.answer(&parts, body.as_mut(), &id))).await;
+        let target = self.target(&parts);
+        let answer = self.answer(target.as_ref(), &parts, body.as_mut(), &id);
+        let answer = CatchPanic(pin!(answer)).await;
         let mut response = answer.unwrap_or_else(|error| {
-            let shape = Shape::of(self.below_prefix(&parts).unwrap_or_default());
+            let shape = Shape::of(target.as_ref().map_or("", |target| target.path));
             let mut response = error.into_response(shape, self.registry.config(), &id);
             // What is left of the body must not be taken for the next request.
             if parts.version <= Version::HTTP_11 && !body.is_end_stream() {
@@ -118,6 +126,9 @@ impl RegistryService {
         if parts.method == Method::HEAD {
             *response.body_mut() = Body::empty();
         }
+        if target.is_some_and(|target| target.token.is_some()) {
+            caching::keep_private(&mut response);
+        }
         let headers = response.headers_mut();
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
@@ -126,14 +137,20 @@ impl RegistryService {
         response
     }
 
-    /// The path below the mount point; `None` if it is not below it.
-    fn below_prefix<'a>(&self, parts: &'a Parts) -> Option<&'a str> {
-        let path = parts.uri.path().strip_prefix(&*self.prefix)?;
-        path.starts_with('/').then_some(path)
+    /// What the path says; `None` if it is not below the mount point.
+    fn target<'a>(&self, parts: &'a Parts) -> Option<Target<'a>> {
+        let path = parts.uri.path();
+        let (token, path) = match path_token::split(path).filter(|_| self.credential_forms.path) {
+            Some((token, rest)) => (Some(token), rest),
+            None => (None, path),
+        };
+        let path = path.strip_prefix(&*self.prefix)?;
+        path.starts_with('/').then_some(Target { path, token })
     }
 
     async fn answer<B>(
         &self,
+        target: Option<&Target<'_>>,
         parts: &Parts,
         body: Pin<&mut B>,
         id: &str,
@@ -141,9 +158,9 @@ impl RegistryService {
     where
         B: HttpBody<Data: Send, Error: Into<BoxError>> + Send,
     {
-        let path = self.below_prefix(parts).ok_or(NoRoute::NotFound)?;
+        let Target { path, token } = target.ok_or(NoRoute::NotFound)?;
         let route = route::parse(&parts.method, path)?;
-        let answer = self.dispatch(&route, parts, body, id).await;
+        let answer = self.dispatch(&route, token.as_ref(), parts, body, id).await;
         answer.map_err(|error| match route.crate_name() {
             Some(name) => error.spelled(name),
             None => error,
@@ -153,6 +170,7 @@ impl RegistryService {
     async fn dispatch<B>(
         &self,
         route: &Route,
+        token: Option<&Credential>,
         parts: &Parts,
         body: Pin<&mut B>,
         id: &str,
@@ -164,14 +182,19 @@ impl RegistryService {
         let query = parts.uri.query().unwrap_or_default();
         let caller = match route.needs() {
             Needs::Nothing => Caller::anonymous(),
-            needs => self.caller(needs, parts, id).await?,
+            needs => self.caller(needs, token, parts, id).await?,
         };
         if let Some(kind) = route.kind() {
             registry.admit(&caller, kind)?;
         }
         match route {
             Route::Me => Ok(me::page(registry.config(), &self.name, headers, parts.uri.query())),
-            Route::Config => index::config(registry, &caller).await,
+            Route::Config => match token {
+                None => index::config(registry, &caller).await,
+                Some(token) => {
+                    index::config_with_token(registry, &caller, &self.prefix, token).await
+                }
+            },
             Route::IndexFile(name) => index::file(registry, &caller, name, headers).await,
             Route::Download(name, version, checksum) => {
                 let (version, checksum) = (version.clone(), *checksum);
@@ -204,15 +227,25 @@ impl RegistryService {
 
     /// Who is asking. What everybody may do, a bad credential may do as well: cargo sends what it
     /// has to public registries, too.
-    async fn caller(&self, needs: Needs, parts: &Parts, id: &str) -> Result<Caller, Error> {
-        let credential = self.credential(&parts.headers)?;
+    async fn caller(
+        &self,
+        needs: Needs,
+        token: Option<&Credential>,
+        parts: &Parts,
+        id: &str,
+    ) -> Result<Caller, Error> {
+        let in_header = self.credential(&parts.headers)?;
+        let credential = match (token, &in_header) {
+            (Some(_), Some(_)) => return Err(Error::CredentialInPath),
+            (token, in_header) => token.or(in_header.as_ref()),
+        };
         let open = !needs.is_write() && !self.registry.config().auth_required();
         if credential.is_none() && !open {
             return Err(AuthError::Missing.into());
         }
         let request = Some(id.to_owned());
         let address = parts.extensions.get().map(|PeerAddress(address)| address.to_canonical());
-        match self.registry.caller(credential.as_ref(), request.clone(), address).await {
+        match self.registry.caller(credential, request.clone(), address).await {
             Err(AuthError::Rejected) if open => Ok(Caller { principal: None, request, address }),
             caller => Ok(caller?),
         }
@@ -229,6 +262,14 @@ impl RegistryService {
             count => Err(Error::Credentials { count }),
         }
     }
+}
+
+/// What a path says.
+struct Target<'a> {
+    /// The path below the mount point.
+    path: &'a str,
+    /// The token in front of it.
+    token: Option<Credential>,
 }
 
 /// A bug in one request must not end the connection, let alone the server.

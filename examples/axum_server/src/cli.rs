@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, builder::BoolishValueParser, value_parser};
 use registry_core::{config::DlTemplate, limits::RateLimits, owner::Login};
 
 use crate::{
+    credentials::CredentialArgs,
     export::ExportArgs,
     import::ImportArgs,
     index_line::IndexLineArgs,
@@ -37,14 +38,14 @@ pub(crate) struct Cli {
 
 impl Cli {
     pub(crate) fn command(self) -> Command {
-        self.command.unwrap_or(Command::Serve(self.serve))
+        self.command.unwrap_or(Command::Serve(self.serve.into()))
     }
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Serve the registry until SIGTERM or Ctrl-C.
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Make tokens with which people and machines log in.
     #[command(subcommand)]
     Token(TokenCommand),
@@ -85,6 +86,8 @@ pub(crate) struct ServeArgs {
     /// Lockfiles hold it: a registry keeps its URL for as long as it is used.
     #[arg(long, value_name = "URL", env = "REGISTRY_PUBLIC_URL")]
     pub(crate) public_url: Option<String>,
+    #[command(flatten)]
+    pub(crate) credentials: CredentialArgs,
     #[command(flatten)]
     pub(crate) proxy: ProxyArgs,
     /// Where clients find crate files, if not at this server: a CDN, or a bucket.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use axum::http::{Method, Request, Response, Uri};
-use registry_http::PeerAddress;
+use registry_http::{PeerAddress, masked_path};
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 
 /// A line that cannot be written, because the disk is full or whoever reads the log has gone, is
@@ -50,7 +50,7 @@ impl Answering {
             id,
             client = %self.client.0,
             method = %self.method,
-            path = %Escaped(self.uri.path()),
+            path = %Escaped(&masked_path(self.uri.path())),
             status = response.status().as_u16(),
             duration = ?self.started.elapsed(),
             "request"

@@ -19,6 +19,7 @@ mod body;
 mod cli;
 mod connections;
 mod crate_file;
+mod credentials;
 mod error;
 mod export;
 mod import;
@@ -80,7 +81,7 @@ fn run(command: Command) -> Result<End, Error> {
         match command {
             Command::Serve(args) => {
                 log::start();
-                serve::serve(args).await.map(done)
+                serve::serve(*args).await.map(done)
             }
             Command::Token(TokenCommand::Create(args)) => token::create(args).await.map(done),
             Command::Index(IndexCommand::Verify(args)) => verify::run(args).await,

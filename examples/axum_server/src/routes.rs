@@ -8,23 +8,33 @@ use axum::{
     response::{Redirect, Response},
     routing::get,
 };
-use registry_core::{Echo, Registry};
-use registry_http::RegistryService;
+use registry_core::{Echo, Registry, auth::CredentialForms};
+use registry_http::{RegistryService, masked_path};
 
 /// The name of the one registry, and so the first segment of its paths.
 pub(crate) const REGISTRY: &str = "main";
 
-pub(crate) fn router(registry: Registry) -> Router {
+/// `forms` are the ways in which credentials may come.
+pub(crate) fn router(registry: Registry, forms: CredentialForms) -> Router {
     let help = registry.config().login_url();
-    Router::new()
+    let in_header = CredentialForms { path: false, ..forms };
+    let service = RegistryService::new(registry).with_credential_forms(in_header);
+    let mut router = Router::new()
         .route("/", get(async move || Redirect::temporary(&help)))
-        .nest_service(&format!("/{REGISTRY}"), RegistryService::new(registry))
-        .fallback(nothing_here)
+        .nest_service(&format!("/{REGISTRY}"), service.clone())
+        .fallback(nothing_here);
+    if forms.path {
+        // It sees the whole path, since a token stands before the name of the registry.
+        let service = service.with_prefix(REGISTRY).with_credential_forms(forms);
+        router = router.route_service("/t/{*path}", service);
+    }
+    router
 }
 
 /// Cargo shows the text to who mistyped the URL of the registry.
 async fn nothing_here(request: Request) -> Response {
-    let path = Echo(request.uri().path());
+    let path = masked_path(request.uri().path());
+    let path = Echo(&path);
     error(
         StatusCode::NOT_FOUND,
         &format!("there is nothing at `{path}`; the registry is at `/{REGISTRY}/`"),

@@ -125,7 +125,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
 
     let stop = stop_signal()?;
     print_welcome(address, registry.config(), &TokenPlace::of(&args.index)?);
-    let router = routes::router(registry);
+    let router = routes::router(registry, args.credentials.forms());
     let served = Served { router, max_body_bytes, proxies: args.proxy.proxies().into() };
     run(listener, served, stop, Duration::from_secs(args.drain)).await;
     Ok(())
