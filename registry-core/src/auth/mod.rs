@@ -11,6 +11,8 @@ mod caller;
 mod claim;
 mod credential;
 mod first_of;
+#[cfg(feature = "oidc")]
+pub mod oidc;
 mod password;
 mod principal;
 mod scope;

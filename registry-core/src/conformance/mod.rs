@@ -49,6 +49,8 @@ pub mod crate_store;
 pub mod crate_upkeep;
 pub mod faulty;
 pub mod fixture;
+#[cfg(feature = "oidc")]
+pub mod identity_provider;
 pub mod index;
 pub mod record_fixture;
 pub mod record_store;
