@@ -20,7 +20,8 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use registry_core::{
-    CrateStore, Registry, RegistryConfig, ValidationRules, auth::TokenAuthenticator,
+    CrateStore, Registry, RegistryConfig, ValidationRules,
+    auth::{CachedAuthenticator, TokenAuthenticator},
     registry::Uploads,
 };
 use registry_http::TrustedProxies;
@@ -116,7 +117,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
     let served = opened.cached(Duration::from_secs(args.max_staleness));
     let registry = Registry::builder(config, served.index.clone(), crates)
         .search(opened.search(served.index.clone()))
-        .authenticator(TokenAuthenticator::new(opened.tokens()))
+        .authenticator(CachedAuthenticator::new(TokenAuthenticator::new(opened.tokens())))
         .rules(rules)
         .uploads(uploads)
         .rate_limits(args.rate_limits.unwrap_or_default())

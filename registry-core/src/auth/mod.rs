@@ -7,6 +7,7 @@
 mod accounts;
 mod action;
 mod authorizer;
+mod cached;
 mod caller;
 mod claim;
 mod credential;
@@ -28,6 +29,7 @@ pub use self::{
     accounts::{Account, AccountError, AccountKind, AccountKindError, AccountStore, Directory},
     action::Action,
     authorizer::{AllowAll, OwnersMayWrite},
+    cached::CachedAuthenticator,
     caller::Caller,
     claim::{Claim, Mutation},
     credential::{Credential, CredentialError, CredentialForms},
