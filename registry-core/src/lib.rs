@@ -65,8 +65,9 @@
 //!
 //! Prove a backend with the suites that the feature `conformance` brings: `index_conformance!`,
 //! `record_store_conformance!`, `crate_store_conformance!`, `crate_upkeep_conformance!`,
-//! `token_store_conformance!`, `token_transfer_conformance!`, `single_use_conformance!`,
-//! `search_conformance!`, and `registry_conformance!` for an index and a crate store together.
+//! `account_store_conformance!`, `token_store_conformance!`, `token_transfer_conformance!`,
+//! `single_use_conformance!`, `search_conformance!`, and `registry_conformance!` for an index and a
+//! crate store together.
 //!
 //! # Look after what is stored
 //!
@@ -81,6 +82,7 @@
 //! |---|---|
 //! | `conformance` | suites for backends of one's own, wrappers that fail on demand, fixtures (with tokio, to run them) |
 //! | `oidc` | `auth::oidc`: tokens of identity providers (JWT), verified with keys that the host fetches |
+//! | `passwords` | `PasswordAuthenticator`, and hashing by argon2id (with argon2) |
 
 pub mod auth;
 mod causes;

@@ -124,7 +124,8 @@ impl Owners {
     /// Whether the principal owns the crate by themselves: only they change its owners. Source:
     /// crates.io.
     pub fn include(&self, principal: &Principal) -> bool {
-        self.contains(&principal.user.login)
+        let login = &principal.user.login;
+        !login.is_group() && self.contains(login)
     }
 
     /// Whether the principal owns the crate, by themselves or as one of a group, or publishes it

@@ -70,7 +70,7 @@ pub(crate) async fn owners(
             id: *id,
             login,
             name: name.as_deref(),
-            kind: "user",
+            kind: kind(login),
         })
         .collect();
     Ok(respond::json(&Users { users }))
@@ -101,11 +101,15 @@ where
     let msg = match change {
         OwnerChange::Add => {
             registry.add_owners(caller, &canonical, &logins).await?;
-            format!("{} may now publish and yank versions of crate `{name}`", list(&logins))
+            // The wording of crates.io, without its invitations.
+            let added = logins.iter().map(|login| {
+                format!("{} {login} has been added as an owner of crate {name}", kind(login))
+            });
+            added.collect::<Vec<_>>().join(",")
         }
         OwnerChange::Remove => {
             registry.remove_owners(caller, &canonical, &logins).await?;
-            format!("{} may no longer publish or yank versions of crate `{name}`", list(&logins))
+            "owners successfully removed".to_owned()
         }
     };
     Ok(respond::json(&Done { ok: true, msg: Some(msg) }))
@@ -136,9 +140,9 @@ fn logins(body: &[u8]) -> Result<Vec<Login>, Error> {
         .collect()
 }
 
-fn list(logins: &[Login]) -> String {
-    let quoted: Vec<_> = logins.iter().map(|login| format!("`{login}`")).collect();
-    quoted.join(", ")
+/// What crates.io calls an owner of this kind.
+fn kind(login: &Login) -> &'static str {
+    if login.is_group() { "team" } else { "user" }
 }
 
 /// Cargo always sends a text, be it an empty one; without it, this is a list of what there is.

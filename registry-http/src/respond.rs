@@ -62,7 +62,7 @@ pub(crate) enum Error {
     UnknownCrate { name: String },
     #[error("crate `{name}` does not have a version `{version}`")]
     UnknownVersion { name: String, version: String },
-    #[error("could not find user with login `{login}`")]
+    #[error("could not find {} with login `{login}`", if login.is_group() { "team" } else { "user" })]
     UnknownUser { login: Login },
     #[error("Content-Encoding is not supported")]
     ContentEncoding,

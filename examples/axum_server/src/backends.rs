@@ -9,7 +9,7 @@ use std::{
 
 use registry_core::{
     Index,
-    auth::TokenTransfer,
+    auth::{AccountStore, TokenTransfer},
     search::{NameSearch, Search},
     store::SpoolFolder,
 };
@@ -254,6 +254,17 @@ impl OpenIndex {
                 Ok(differences.iter().map(Difference::to_string).collect())
             }
             Self::Bucket(..) | Self::Postgres(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// The accounts, where the tokens are; a bucket has none.
+    pub(crate) fn accounts(&self) -> Option<Arc<dyn AccountStore>> {
+        match self {
+            Self::Sqlite(database) | Self::Folder(_, database) => {
+                Some(Arc::new(database.accounts()))
+            }
+            Self::Bucket(..) => None,
+            Self::Postgres(database) => Some(Arc::new(database.accounts())),
         }
     }
 

@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, builder::BoolishValueParser, value_parser};
 use registry_core::{config::DlTemplate, limits::RateLimits, owner::Login};
 
 use crate::{
+    account::{GroupCommand, UserCommand},
     credentials::CredentialArgs,
     export::ExportArgs,
     import::ImportArgs,
@@ -49,6 +50,12 @@ pub(crate) enum Command {
     /// Make tokens with which people and machines log in.
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Look after users and service accounts.
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Look after groups of users.
+    #[command(subcommand)]
+    Group(GroupCommand),
     /// Look after the index.
     #[command(subcommand)]
     Index(IndexCommand),

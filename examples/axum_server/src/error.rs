@@ -4,7 +4,7 @@ use std::{io, path::PathBuf};
 
 use registry_core::{
     BoxError, Causes, CrateName, IndexError, StoreError,
-    auth::AuthStoreError,
+    auth::{AccountError, AuthStoreError, PasswordError},
     config::{ConfigError, DlError},
     gc::GcError,
     migrate::{FileMigrateError, MigrateError},
@@ -90,6 +90,21 @@ pub(crate) enum Error {
     Redirect(#[from] RedirectError),
     #[error("cannot make a token: {}", causes(.0))]
     Token(#[source] AuthStoreError),
+    #[error("{}", causes(.0))]
+    Account(#[from] AccountError),
+    #[error("cannot read the accounts: {}", causes(.0))]
+    Accounts(#[source] AuthStoreError),
+    #[error(
+        "an index in a bucket has users and their tokens, but no other accounts: keep them in \
+         PostgreSQL or SQLite by another --index"
+    )]
+    NoAccounts,
+    #[error("{}", causes(.0))]
+    Password(#[source] PasswordError),
+    #[error("cannot read the password: {0}")]
+    ReadPassword(#[source] io::Error),
+    #[error("a password is not typed in here, for it would show: pipe it in, or name a file of it")]
+    PasswordOnTerminal,
     #[error("cannot get random numbers from the operating system: {0}")]
     Random(#[source] BoxError),
     #[error("cannot read the folder `{}`: {source}", folder.display())]

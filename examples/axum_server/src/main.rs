@@ -13,6 +13,8 @@
 //! The first starts the registry and prints what goes into `.cargo/config.toml`; the third makes a
 //! token for `cargo login`, also while the server runs. `--help` names the rest.
 
+mod access;
+mod account;
 mod backends;
 mod backup;
 mod body;
@@ -83,6 +85,8 @@ fn run(command: Command) -> Result<End, Error> {
                 log::start();
                 serve::serve(*args).await.map(done)
             }
+            Command::User(command) => account::user(command).await.map(done),
+            Command::Group(command) => account::group(command).await.map(done),
             Command::Token(TokenCommand::Create(args)) => token::create(args).await.map(done),
             Command::Index(IndexCommand::Verify(args)) => verify::run(args).await,
             Command::Index(IndexCommand::Backup(args)) => backup::run(args).await.map(done),

@@ -19,11 +19,7 @@ use hyper_util::{
     server::graceful::{GracefulConnection, GracefulShutdown},
     service::TowerToHyperService,
 };
-use registry_core::{
-    CrateStore, Registry, RegistryConfig, ValidationRules,
-    auth::{CachedAuthenticator, TokenAuthenticator},
-    registry::Uploads,
-};
+use registry_core::{CrateStore, Registry, RegistryConfig, ValidationRules, registry::Uploads};
 use registry_http::TrustedProxies;
 use registry_storage::StorageUrl;
 use tokio::{
@@ -32,6 +28,7 @@ use tokio::{
 };
 
 use crate::{
+    access,
     backends::{OpenIndex, spool},
     body::PunctualBody,
     cli::ServeArgs,
@@ -117,7 +114,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
     let served = opened.cached(Duration::from_secs(args.max_staleness));
     let registry = Registry::builder(config, served.index.clone(), crates)
         .search(opened.search(served.index.clone()))
-        .authenticator(CachedAuthenticator::new(TokenAuthenticator::new(opened.tokens())))
+        .authenticator(access::authenticator(&opened))
         .rules(rules)
         .uploads(uploads)
         .rate_limits(args.rate_limits.unwrap_or_default())

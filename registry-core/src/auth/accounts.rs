@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr, sync::Arc};
 
 use async_trait::async_trait;
 
-use super::{AuthError, AuthStoreError, Groups, PasswordHash};
+use super::{AuthError, AuthStoreError, CredentialId, Groups, PasswordHash, Principal, Scopes};
 use crate::{
     owner::{Login, Owner},
     record::Timestamp,
@@ -26,6 +26,20 @@ pub struct Account {
 }
 
 impl Account {
+    /// Whoever comes as this account.
+    ///
+    /// # Errors
+    /// As [`Account::may_log_in`].
+    pub fn principal(
+        self,
+        credential: CredentialId,
+        scopes: Scopes,
+    ) -> Result<Principal, AuthError> {
+        self.may_log_in()?;
+        let (user, groups) = (self.owner, self.groups);
+        Ok(Principal { user, identity: None, groups, credential, scopes, claim: None })
+    }
+
     /// Whether anybody may come as this account: not as a group, and not while it is disabled.
     ///
     /// # Errors

@@ -15,11 +15,14 @@ mod first_of;
 #[cfg(feature = "oidc")]
 pub mod oidc;
 mod password;
+#[cfg(feature = "passwords")]
+mod password_login;
 mod principal;
 mod scope;
 mod single_use;
 mod token;
 mod transfer;
+mod with_accounts;
 
 use std::{fmt, sync::Arc};
 
@@ -40,7 +43,10 @@ pub use self::{
     single_use::{SINGLE_USE_MARGIN, SingleUse},
     token::{AuthStoreError, Token, TokenAuthenticator, TokenDigest, TokenId, TokenStore},
     transfer::{AdoptionError, TokenTransfer, UserTokens},
+    with_accounts::WithAccounts,
 };
+#[cfg(feature = "passwords")]
+pub use self::{password::PasswordError, password_login::PasswordAuthenticator};
 use crate::{
     BoxError,
     owner::{Login, Owner, Owners},

@@ -74,6 +74,12 @@ impl Groups {
         self.0.contains(group)
     }
 
+    /// These groups, and the others that are not among them.
+    pub(super) fn and(&self, others: &Self) -> Self {
+        let new = others.iter().filter(|group| !self.contains(group));
+        self.iter().chain(new).cloned().collect()
+    }
+
     /// The groups, in the order given.
     pub fn iter(&self) -> std::slice::Iter<'_, Login> {
         self.0.iter()

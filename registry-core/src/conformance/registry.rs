@@ -19,6 +19,7 @@ pub use self::{
     races::{
         changes_by_two_processes_are_all_kept, fifty_changes_of_one_crate_are_all_kept,
         of_fifty_publishes_of_one_version_one_wins_and_its_file_is_served,
+        owners_who_leave_at_once_leave_one, owners_who_remove_each_other_leave_one,
     },
 };
 use super::{
@@ -58,6 +59,8 @@ macro_rules! registry_conformance {
                 of_fifty_publishes_of_one_version_one_wins_and_its_file_is_served
                 fifty_changes_of_one_crate_are_all_kept
                 changes_by_two_processes_are_all_kept
+                owners_who_remove_each_other_leave_one
+                owners_who_leave_at_once_leave_one
                 a_refused_publish_leaves_no_trace;
             durable:;
             absent:;

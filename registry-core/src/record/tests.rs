@@ -320,6 +320,22 @@ fn owners_are_removed_and_the_others_keep_their_order() {
 }
 
 #[test]
+fn a_user_always_owns_a_crate_beside_its_groups() {
+    let group = owner(7, "group:ui");
+    let record = add_owner(&first("foo", "1.0.0").0, group.clone()).0;
+    let alone = [&[login("alice")][..], &[login("group:ui"), login("alice")]];
+    for removed in alone {
+        assert_eq!(record.remove_owners(removed, stamp()), Err(Refusal::LastOwner));
+    }
+    let (without, made) = record.remove_owners(&[login("group:ui")], stamp()).unwrap().unwrap();
+    assert_eq!(logins(&without), ["alice"]);
+    assert_eq!(made, change(&name("foo"), ChangeKind::OwnersRemoved(vec![group])));
+    let record = add_owner(&record, owner(2, "bob")).0;
+    let (left, _) = record.remove_owners(&[login("alice")], stamp()).unwrap().unwrap();
+    assert_eq!(logins(&left), ["group:ui", "bob"]);
+}
+
+#[test]
 fn somebody_always_owns_a_crate() {
     let record = add_owner(&first("foo", "1.0.0").0, owner(2, "bob")).0;
     let refusal = record.remove_owners(&[login("bob"), login("alice")], stamp()).unwrap_err();

@@ -143,8 +143,8 @@ pub enum WriteError {
         /// The name asked for.
         name: CanonicalName,
     },
-    /// There is no such user.
-    #[error("could not find user with login `{login}`")]
+    /// There is no such user or group.
+    #[error("could not find {} with login `{login}`", if login.is_group() { "team" } else { "user" })]
     UnknownUser {
         /// The login asked for.
         login: Login,

@@ -3,6 +3,7 @@
 //! Each test starts a server on a free port with a data folder of its own, and a cargo with a home
 //! of its own. One program holds all tests, since each further one would be linked anew.
 
+mod accounts;
 mod auth;
 mod backends;
 mod backup;

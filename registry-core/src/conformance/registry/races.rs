@@ -3,9 +3,11 @@ use std::sync::Arc;
 use semver::Version;
 use tokio::task::JoinSet;
 
-use super::{super::Bench, Backends, alice, body, crate_name, download, lines, publish, registry};
+use super::{
+    super::Bench, Backends, alice, body, crate_name, download, lines, publish, registry, user,
+};
 use crate::{
-    auth::Caller,
+    auth::{AuthError, Caller, Principal},
     name::CanonicalName,
     owner::Login,
     record::Refusal,
@@ -138,5 +140,47 @@ pub async fn changes_by_two_processes_are_all_kept(bench: Bench<Backends>) {
     }
     for registry in &registries {
         check(registry, &name).await;
+    }
+}
+
+/// Has alice and bob each remove an owner at the same moment, at two registries over the same data,
+/// and gives the error of who was second.
+async fn removals(bench: &Bench<Backends>, name: &str, removed: [&str; 2]) -> WriteError {
+    let (one, other) = (bench.open().await, bench.open().await);
+    let registries = [&one, &other].map(|b: &Arc<Backends>| registry(&b.index, &b.crates));
+    let (upload, _) = body(name, "1.0.0", 0);
+    publish(&registries[0], alice(), &upload).await.unwrap();
+    let (_, name) = crate_name(name);
+    let login = |login: &str| Login::new(login).expect("a login");
+    registries[0].add_owners(&alice(), &name, &[login("bob")]).await.unwrap();
+    let bob = Caller::from(Principal::from(user("bob")));
+    let mut removals = JoinSet::new();
+    for (number, caller) in [alice(), bob].into_iter().enumerate() {
+        let (registry, name) = (registries[number].clone(), name.clone());
+        let removed = [login(removed[number])];
+        removals.spawn(async move { registry.remove_owners(&caller, &name, &removed).await });
+    }
+    let mut errors: Vec<_> =
+        removals.join_all().await.into_iter().filter_map(Result::err).collect();
+    let owners = registries[0].owners(&Caller::anonymous(), &name).await.unwrap();
+    let left: Vec<_> = owners.iter().map(|owner| owner.login.as_str()).collect();
+    assert_eq!((left.len(), errors.len()), (1, 1), "{left:?} {errors:?}");
+    errors.remove(0)
+}
+
+#[doc(hidden)]
+pub async fn owners_who_remove_each_other_leave_one(bench: Bench<Backends>) {
+    for round in 0..8 {
+        let error = removals(&bench, &format!("foo{round}"), ["bob", "alice"]).await;
+        // No owner any more when it came to the commit.
+        assert!(matches!(error, WriteError::Auth(AuthError::Forbidden { .. })), "{error:?}");
+    }
+}
+
+#[doc(hidden)]
+pub async fn owners_who_leave_at_once_leave_one(bench: Bench<Backends>) {
+    for round in 0..8 {
+        let error = removals(&bench, &format!("foo{round}"), ["alice", "bob"]).await;
+        assert!(matches!(error, WriteError::Refused(Refusal::LastOwner)), "{error:?}");
     }
 }

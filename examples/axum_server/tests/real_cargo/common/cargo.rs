@@ -3,7 +3,7 @@ use std::{
     fs,
     io::Write,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
 };
 
 use tempfile::TempDir;
@@ -170,6 +170,11 @@ impl Outcome {
     pub(crate) fn of(command: &mut Command) -> Self {
         let output = command.output().unwrap();
         Self::new(command, output)
+    }
+
+    /// Of a process that was given its input.
+    pub(crate) fn of_process(command: &Command, process: Child) -> Self {
+        Self::new(command, process.wait_with_output().unwrap())
     }
 
     fn new(command: &Command, output: Output) -> Self {

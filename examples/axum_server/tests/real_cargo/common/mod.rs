@@ -13,7 +13,7 @@ mod static_server;
 
 pub(crate) use self::{
     archive::{CrateFile, checksum, frame, index_path, noise},
-    cargo::Cargo,
+    cargo::{Cargo, Outcome},
     crates_io::local_crates_io,
     http::{Answer, Client},
     object_server::ObjectServer,
