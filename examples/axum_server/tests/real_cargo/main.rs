@@ -23,6 +23,7 @@ mod import_hostile;
 mod index_line;
 mod layers;
 mod layout;
+mod limits;
 mod lists;
 mod memory;
 mod migrate;
