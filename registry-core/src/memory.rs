@@ -22,11 +22,14 @@ pub use self::accounts::MemoryAccounts;
 pub use self::single_use::MemorySingleUse;
 use crate::{
     BoxError,
-    auth::{AdoptionError, AuthStoreError, TokenDigest, TokenStore, TokenTransfer, UserTokens},
+    auth::{
+        AuthStoreError, NewToken, Revocation, TokenDigest, TokenId, TokenKey, TokenRecord,
+        TokenStore, TokenTable, TokenTransfer, UserTokens,
+    },
     index::{ETag, Index, IndexError, IndexFile, Lookup, Revision, Stored},
     name::CanonicalName,
     owner::{Login, Owner},
-    record::{Change, CrateRecord},
+    record::{Change, CrateRecord, Timestamp},
     search::{FoundCrate, Rank, Search, SearchPage, SearchQuery, crate_words},
     store::{
         AsideCrate, AsideCrates, AsideReason, ByteRange, CrateBody, CrateFile, CrateKey,
@@ -256,13 +259,7 @@ impl CrateUpkeep for MemoryCrateStore {
 
 /// A [`TokenStore`] that lasts as long as its last clone.
 #[derive(Clone, Debug, Default)]
-pub struct MemoryTokens(Arc<Mutex<Users>>);
-
-#[derive(Debug, Default)]
-struct Users {
-    users: BTreeMap<Login, Owner>,
-    tokens: BTreeMap<TokenDigest, Login>,
-}
+pub struct MemoryTokens(Arc<Mutex<TokenTable>>);
 
 impl MemoryTokens {
     /// A store without users.
@@ -273,62 +270,53 @@ impl MemoryTokens {
 
 #[async_trait]
 impl TokenStore for MemoryTokens {
-    async fn create(&self, login: &Login, digest: &TokenDigest) -> Result<Owner, AuthStoreError> {
-        let mut state = lock(&self.0);
-        if state.tokens.get(digest).is_some_and(|other| other != login) {
-            return Err(tokens_failed("the token is another user's"));
-        }
-        let last = state.users.values().map(|user| user.id).max().unwrap_or(0);
-        let id = last.checked_add(1).ok_or_else(|| tokens_failed("there are no more ids"))?;
-        let user = state.users.entry(login.clone()).or_insert_with(|| Owner {
-            id,
-            login: login.clone(),
-            name: None,
-        });
-        let user = user.clone();
-        state.tokens.insert(*digest, login.clone());
-        Ok(user)
+    async fn create(&self, token: &NewToken) -> Result<TokenRecord, AuthStoreError> {
+        lock(&self.0).create(token, None).map_err(tokens_failed)
     }
 
-    async fn find(&self, digest: &TokenDigest) -> Result<Option<Owner>, AuthStoreError> {
-        let state = lock(&self.0);
-        Ok(state.tokens.get(digest).and_then(|login| state.users.get(login)).cloned())
+    async fn find(&self, digest: &TokenDigest) -> Result<Option<TokenRecord>, AuthStoreError> {
+        Ok(lock(&self.0).find(digest, None))
+    }
+
+    async fn list(&self, login: Option<&Login>) -> Result<Vec<TokenRecord>, AuthStoreError> {
+        Ok(lock(&self.0).list(login))
+    }
+
+    async fn revoke(
+        &self,
+        revocation: &Revocation,
+        at: Timestamp,
+    ) -> Result<Vec<TokenRecord>, AuthStoreError> {
+        Ok(lock(&self.0).revoke(revocation, at))
+    }
+
+    async fn used(&self, uses: &[(TokenId, Timestamp)]) -> Result<(), AuthStoreError> {
+        lock(&self.0).used(uses);
+        Ok(())
     }
 
     async fn user(&self, login: &Login) -> Result<Option<Owner>, AuthStoreError> {
-        Ok(lock(&self.0).users.get(login).cloned())
+        Ok(lock(&self.0).user(login).cloned())
     }
 }
 
 #[async_trait]
 impl TokenTransfer for MemoryTokens {
+    async fn keys(&self) -> Result<Vec<TokenKey>, AuthStoreError> {
+        Ok(lock(&self.0).keys().to_vec())
+    }
+
+    async fn add_keys(&self, keys: &[TokenKey]) -> Result<(), AuthStoreError> {
+        lock(&self.0).add_keys(keys);
+        Ok(())
+    }
+
     async fn export(&self) -> Result<Vec<UserTokens>, AuthStoreError> {
-        let state = lock(&self.0);
-        let tokens_of = |user: &Owner| {
-            let tokens = state.tokens.iter().filter(|(_, login)| **login == user.login);
-            tokens.map(|(digest, _)| *digest).collect()
-        };
-        let users = state.users.values();
-        let mut users: Vec<_> =
-            users.map(|user| UserTokens { user: user.clone(), tokens: tokens_of(user) }).collect();
-        users.sort_by_key(|user| user.user.id);
-        Ok(users)
+        Ok(lock(&self.0).export())
     }
 
     async fn adopt(&self, user: &UserTokens) -> Result<(), AuthStoreError> {
-        let UserTokens { user, tokens } = user;
-        let mut state = lock(&self.0);
-        let same_id = state.users.values().find(|other| other.id == user.id);
-        let same_login = state.users.get(&user.login);
-        AdoptionError::check(user, same_login, same_id).map_err(tokens_failed)?;
-        let of_another = |digest| state.tokens.get(digest).is_some_and(|it| *it != user.login);
-        if tokens.iter().any(of_another) {
-            let login = user.login.clone();
-            return Err(tokens_failed(AdoptionError::TokenTaken { login }));
-        }
-        state.users.entry(user.login.clone()).or_insert_with(|| user.clone());
-        state.tokens.extend(tokens.iter().map(|digest| (*digest, user.login.clone())));
-        Ok(())
+        lock(&self.0).adopt(user).map_err(tokens_failed)
     }
 }
 

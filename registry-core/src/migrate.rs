@@ -85,7 +85,8 @@ pub async fn migrate(
 /// [`migrate`] copies are who they were, and log in as they did. To be done before, since then a user
 /// who cannot be the same there is noticed while nothing else is. How many users there are.
 ///
-/// Those who are there already are given the tokens they lack, so that this, too, can be repeated.
+/// Those who are there already are given the tokens they lack, and what was revoked is revoked
+/// there, so that this, too, can be repeated.
 ///
 /// # Errors
 /// [`AuthStoreError`] if a store fails; with [`AdoptionError`](crate::auth::AdoptionError) as its
@@ -94,6 +95,7 @@ pub async fn migrate_users(
     from: &dyn TokenTransfer,
     to: &dyn TokenTransfer,
 ) -> Result<usize, AuthStoreError> {
+    to.add_keys(&from.keys().await?).await?;
     let users = from.export().await?;
     for user in &users {
         to.adopt(user).await?;

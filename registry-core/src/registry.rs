@@ -38,7 +38,7 @@ pub use self::{
     write::WriteError,
 };
 use crate::{
-    auth::{Action, AuthError, Authenticator, Authorizer, Caller, Credential},
+    auth::{Action, AuthError, Authenticator, Authorizer, Caller, Credential, Tokens},
     config::RegistryConfig,
     index::Index,
     observer::Observer,
@@ -63,6 +63,7 @@ struct Parts {
     crates: Arc<dyn CrateStore>,
     authenticator: Arc<dyn Authenticator>,
     authorizer: Arc<dyn Authorizer>,
+    tokens: Option<Tokens>,
     rules: Arc<ValidationRules>,
     policies: Vec<Arc<dyn PublishPolicy>>,
     observers: Vec<Arc<dyn Observer>>,
@@ -93,6 +94,11 @@ impl Registry {
     /// Where clients find this registry, and what they must bring.
     pub fn config(&self) -> &RegistryConfig {
         &self.parts.config
+    }
+
+    /// The tokens that clients may look after themselves, if they may.
+    pub fn tokens(&self) -> Option<&Tokens> {
+        self.parts.tokens.as_ref()
     }
 
     /// Finds out who is asking; nobody, if there is no credential. `request` is the id under which

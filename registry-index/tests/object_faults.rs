@@ -9,7 +9,7 @@ use std::num::NonZeroUsize;
 use fake_s3::{Deed, FakeS3, Fault, Objects, Reply};
 use registry_core::{
     CrateRecord, Index, IndexError, Login, Owner, Registry, RegistryConfig,
-    auth::{Caller, Principal, TokenDigest, TokenStore as _},
+    auth::{Caller, NewToken, Principal, TokenDigest, TokenStore as _},
     codec,
     conformance::{
         fixture::publish_body,
@@ -17,7 +17,7 @@ use registry_core::{
     },
     index::{Lookup, Revision},
     memory::MemoryCrateStore,
-    record::Transition,
+    record::{Timestamp, Transition},
     registry::{PublishError, WriteError},
 };
 use registry_index::object::{ObjectIndex, ObjectTokens};
@@ -274,7 +274,9 @@ async fn a_bucket_that_is_gone_is_missed_until_it_is_back() {
     let index = ObjectIndex::open(s3.client()).await.unwrap();
     let tokens = ObjectTokens::open(s3.client()).await.unwrap();
     let (digest, foo) = (TokenDigest::of("secret"), canonical("foo"));
-    let alice = tokens.create(&Login::new("alice").unwrap(), &digest).await.unwrap();
+    let alice =
+        tokens.create(&NewToken::new(&Login::new("alice").unwrap(), &digest, Timestamp(5))).await;
+    let alice = alice.unwrap();
     let (record, change) = first("foo", "1.0.0");
     let revision = index.commit(None, &change, &record).await.unwrap();
     let (next, next_change) = publish(&record, "1.1.0");

@@ -9,16 +9,21 @@ use std::{collections::BTreeMap, error::Error as _, num::NonZeroUsize, sync::Arc
 use futures_util::TryStreamExt as _;
 use object_store::{ObjectStore, ObjectStoreExt as _, memory::InMemory, path::Path};
 use registry_core::{
-    CanonicalName, Checksum, Index, IndexError, Owner,
-    auth::{TokenDigest, TokenStore},
+    CanonicalName, Index, IndexError, Owner,
+    auth::{NewToken, TokenDigest, TokenKey, TokenRecord, TokenStore, TokenTransfer as _},
     codec,
     conformance::{
         record_fixture::{canonical, first, login, owner},
         run, service,
     },
+    record::Timestamp,
 };
 use registry_index::object::{ObjectIndex, ObjectTokens};
 use tokio::task::JoinSet;
+
+fn new_token(login: &str, token: &str) -> NewToken {
+    NewToken::new(&self::login(login), &TokenDigest::of(token), Timestamp(1_709_208_000))
+}
 
 async fn objects(store: &dyn ObjectStore) -> BTreeMap<String, Vec<u8>> {
     let mut objects = BTreeMap::new();
@@ -37,21 +42,37 @@ async fn everything_lies_where_the_documentation_says() {
     let tokens = ObjectTokens::open(store.clone()).await.unwrap();
     let (record, change) = first("Foo-Bar", "1.0.0");
     index.commit(None, &change, &record).await.unwrap();
-    tokens.create(&login("alice"), &TokenDigest::of("first")).await.unwrap();
-    tokens.create(&login("bob"), &TokenDigest::of("second")).await.unwrap();
+    // As another store has left it, so that it is known what is stored under it.
+    let key = TokenKey::from_bytes([7; 32]);
+    tokens.add_keys(std::slice::from_ref(&key)).await.unwrap();
+    let first_token = tokens.create(&new_token("alice", "first")).await.unwrap();
+    tokens.create(&new_token("bob", "second")).await.unwrap();
     let mut objects = objects(&*store).await;
     let stored = objects.remove("records/foo_bar").unwrap();
     assert_eq!(codec::decode(stored.into()).unwrap(), record);
-    let token = |token: &str| format!("tokens/{}", Checksum::of(token));
-    let expected = [
-        (token("first"), r#"{"id":1,"login":"alice"}"#),
-        (token("second"), r#"{"id":2,"login":"bob"}"#),
-        (
-            "users.json".to_owned(),
-            r#"{"format":1,"users":[{"id":1,"login":"alice"},{"id":2,"login":"bob"}]}"#,
-        ),
+    // By openssl, as the key says of itself.
+    let hashes = [
+        "7db980ebec8bb0a2933cd213001ae816334553b396fc46431a5d6c6c0bdab679",
+        "a85b52cb309ebb49341416a6123667e8c30c39e79e0de59663ccd109d9406b26",
     ];
-    assert_eq!(objects, expected.map(|(key, text)| (key, text.as_bytes().to_vec())).into());
+    let second = objects.remove(&format!("tokens/{}", hashes[1])).unwrap();
+    let second: TokenRecord = serde_json::from_slice(&second).unwrap();
+    assert_eq!(second.user, owner(2, "bob"));
+    let first = format!(
+        r#"{{"id":{},"user":{{"id":1,"login":"alice"}},"name":"","kind":"user","scopes":{{"endpoints":["read","read-all","publish-new","publish-update","yank","change-owners","trusted-publishing"],"crates":["*"]}},"created_at":1709208000,"expires_at":null,"last_used_at":null,"revoked_at":null}}"#,
+        first_token.id
+    );
+    let users = format!(
+        r#"{{"format":2,"keys":["{}"],"users":[{{"id":1,"login":"alice"}},{{"id":2,"login":"bob"}}]}}"#,
+        "07".repeat(32)
+    );
+    let expected = [
+        (format!("tokens/{}", hashes[0]), first),
+        (format!("tokens-of/1/{}", hashes[0]), String::new()),
+        (format!("tokens-of/2/{}", hashes[1]), String::new()),
+        ("users.json".to_owned(), users),
+    ];
+    assert_eq!(objects, expected.map(|(key, text)| (key, text.into_bytes())).into());
 }
 
 #[tokio::test]
@@ -87,14 +108,14 @@ async fn a_damaged_record_is_an_error_of_the_backend() {
 async fn users_of_a_later_version_are_neither_read_nor_replaced() {
     let store = Arc::new(InMemory::new());
     let tokens = ObjectTokens::open(store.clone()).await.unwrap();
-    let later = r#"{"format":2,"people":[]}"#;
+    let later = r#"{"format":3,"people":[]}"#;
     store.put(&Path::from("users.json"), later.into()).await.unwrap();
     for error in [
         tokens.user(&login("alice")).await.unwrap_err(),
-        tokens.create(&login("alice"), &TokenDigest::of("token")).await.unwrap_err(),
+        tokens.create(&new_token("alice", "token")).await.unwrap_err(),
     ] {
         let source = error.source().unwrap().to_string();
-        assert_eq!(source, "`users.json` has format 2, this version reads 1");
+        assert_eq!(source, "`users.json` has format 3, this version reads 2");
     }
     let expected = [("users.json".to_owned(), later.as_bytes().to_vec())];
     assert_eq!(objects(&*store).await, expected.into());
@@ -111,7 +132,7 @@ async fn race_for_numbers(store: Arc<dyn ObjectStore>) {
             let mut created = Vec::new();
             for number in 0..EACH {
                 let user = format!("user-{handle}-{number}");
-                created.push(tokens.create(&login(&user), &TokenDigest::of(&user)).await.unwrap());
+                created.push(tokens.create(&new_token(&user, &user)).await.unwrap().user);
                 assert_eq!(created.last().unwrap().login, login(&user));
             }
             created
@@ -126,7 +147,8 @@ async fn race_for_numbers(store: Arc<dyn ObjectStore>) {
         let expected = Some(owner(user.id, user.login.as_str()));
         let digest = TokenDigest::of(user.login.as_str());
         assert_eq!(tokens.user(&user.login).await.unwrap(), expected);
-        assert_eq!(tokens.find(&digest).await.unwrap(), expected);
+        let found = tokens.find(&digest).await.unwrap();
+        assert_eq!(found.map(|token| token.user), expected);
     }
 }
 

@@ -12,7 +12,10 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use registry_core::{
     CrateRecord, Index, IndexError, IndexLine, Login, Registry, RegistryConfig,
-    auth::{AllowAll, Caller, Principal, TokenDigest, TokenStore},
+    auth::{
+        AllowAll, Caller, NewToken, Principal, Scopes, TokenDigest, TokenKind, TokenRecord,
+        TokenStore,
+    },
     conformance::{
         fixture::publish_body,
         record_fixture::{
@@ -102,8 +105,19 @@ fn every_earlier_schema_is_brought_up_to_date() {
             let query = SearchQuery::new("thi fas", 0, NonZeroUsize::MIN).unwrap();
             let page = index.search(&query).await.unwrap();
             assert_eq!(page.crates[0].name, name("Foo-Bar"));
-            let user = database.tokens().find(&TokenDigest::of("secret")).await.unwrap();
-            assert_eq!(user, Some(alice()));
+            let token = database.tokens().find(&TokenDigest::of("secret")).await.unwrap().unwrap();
+            let expected = TokenRecord {
+                id: token.id,
+                user: alice(),
+                name: String::new(),
+                kind: TokenKind::User,
+                scopes: Scopes::all_but_admin(),
+                created_at: Timestamp(1_709_208_000),
+                expires_at: None,
+                last_used_at: None,
+                revoked_at: None,
+            };
+            assert_eq!(token, expected);
             let (next, change) = publish(&found.record, "2.0.0");
             index.commit(Some(&found.revision), &change, &next).await.unwrap();
             assert_eq!(stored(&index, "foo-bar").await, next);
@@ -120,7 +134,7 @@ fn a_schema_of_a_later_version_is_refused() {
         let error = PostgresDatabase::connect(&schema.url()).await.unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the PostgreSQL database has schema version 1000, this version reads up to 2"
+            "the PostgreSQL database has schema version 1000, this version reads up to 3"
         );
     });
 }
@@ -288,7 +302,7 @@ fn ended_connections_are_replaced() {
         let (index, tokens) = (database.index("main"), database.tokens());
         let (mut record, change) = first("foo", "0.0.0");
         index.commit(None, &change, &record).await.unwrap();
-        tokens.create(&alice().login, &TokenDigest::of("secret")).await.unwrap();
+        tokens.create(&new_token(&alice().login, "secret")).await.unwrap();
         for patch in 1..=5 {
             // Many, so that there are many to be found ended.
             let loads = (0..20).map(|_| stored(&index, "foo"));
@@ -431,20 +445,24 @@ fn commits_are_heard_of_in_other_processes() {
     });
 }
 
+/// A token of which nothing is said but whose it is.
+fn new_token(login: &Login, token: &str) -> NewToken {
+    NewToken::new(login, &TokenDigest::of(token), Timestamp(1_709_208_000))
+}
+
 #[test]
 fn a_token_of_another_user_makes_no_user() {
     test(async |schema| {
         let tokens = schema.open().await.tokens();
         let bob = Login::new("bob").unwrap();
-        tokens.create(&alice().login, &TokenDigest::of("secret")).await.unwrap();
-        tokens.create(&bob, &TokenDigest::of("secret")).await.unwrap_err();
+        tokens.create(&new_token(&alice().login, "secret")).await.unwrap();
+        tokens.create(&new_token(&bob, "secret")).await.unwrap_err();
         assert_eq!(tokens.user(&bob).await.unwrap(), None);
         // Ids are not used up by users who are there.
         for number in 0..5 {
-            let digest = TokenDigest::of(&format!("{number}"));
-            tokens.create(&alice().login, &digest).await.unwrap();
+            tokens.create(&new_token(&alice().login, &format!("{number}"))).await.unwrap();
         }
-        assert_eq!(tokens.create(&bob, &TokenDigest::of("other")).await.unwrap().id, 2);
+        assert_eq!(tokens.create(&new_token(&bob, "other")).await.unwrap().user.id, 2);
     });
 }
 

@@ -11,13 +11,13 @@ use std::{
 
 use registry_core::{
     ETag, Index, IndexError, Login, Owner,
-    auth::{Token, TokenStore},
+    auth::{NewToken, Token, TokenStore},
     conformance::record_fixture::{
         add_owner, alice, first, name, owner, publish, release, set_yanked, stamp,
     },
     index::Lookup,
     memory::MemoryIndex,
-    record::{About, CrateRecord, Transition},
+    record::{About, CrateRecord, Timestamp, Transition},
     search::{Search, SearchQuery},
 };
 use registry_index::sqlite::{SqliteBackupError, SqliteDatabase, SqliteOpenError};
@@ -142,9 +142,10 @@ async fn users_made_by_two_handles_have_ids_of_their_own() {
             let login = Login::new(&format!("user-{number}")).unwrap();
             let token = Token::generate().unwrap();
             tasks.push(tokio::spawn(async move {
-                let user = tokens.create(&login, &token.digest()).await.unwrap();
-                assert_eq!(tokens.find(&token.digest()).await.unwrap(), Some(user.clone()));
-                user
+                let new = NewToken::new(&login, &token.digest(), Timestamp(1_709_208_000));
+                let created = tokens.create(&new).await.unwrap();
+                assert_eq!(tokens.find(&token.digest()).await.unwrap(), Some(created.clone()));
+                created.user
             }));
         }
     }

@@ -10,15 +10,18 @@ use std::{
 
 use registry_core::{
     Index as _, Login, Owner,
-    auth::{TokenDigest, TokenStore as _},
+    auth::{Scopes, TokenDigest, TokenKind, TokenRecord, TokenStore as _},
     conformance::record_fixture::{
         add_owner, alice, canonical, first, name, owner, publish, release, set_yanked, stamp,
     },
-    record::{About, CrateRecord, Origin},
+    record::{About, CrateRecord, Origin, Timestamp},
     search::{Search as _, SearchQuery},
 };
 use registry_index::sqlite::{SqliteDatabase, SqliteIndex};
 use rusqlite::Connection;
+
+/// When the tokens in there were made.
+const TOKENS_MADE_AT: u64 = 1_795_246_288;
 
 /// What version 1 of the schema left, written by the code of that time.
 const SCHEMA_1: &str = include_str!("schema_1.sql");
@@ -89,8 +92,19 @@ async fn a_file_of_schema_1_is_whole_and_its_crates_are_found_by_their_words() {
     for (id, login) in [(1, "alice"), (2, "bob")] {
         let digest = TokenDigest::of(&format!("token-of-{login}"));
         let login = Login::new(login).unwrap();
-        let user = database.tokens().find(&digest).await.unwrap();
-        assert_eq!(user, Some(Owner { id, login, name: None }));
+        let token = database.tokens().find(&digest).await.unwrap().unwrap();
+        let expected = TokenRecord {
+            id: token.id,
+            user: Owner { id, login, name: None },
+            name: String::new(),
+            kind: TokenKind::User,
+            scopes: Scopes::all_but_admin(),
+            created_at: Timestamp(TOKENS_MADE_AT),
+            expires_at: None,
+            last_used_at: None,
+            revoked_at: None,
+        };
+        assert_eq!(token, expected);
     }
     let (main, second) = (database.index("main"), database.index("second"));
     let found = (vec!["Foo-Bar".to_owned()], 1);
@@ -117,6 +131,14 @@ async fn a_file_of_schema_1_is_whole_and_its_crates_are_found_by_their_words() {
     // Fails if a word is in the index and not in the table it is made of, or the other way round.
     let check = "INSERT INTO crate_words (crate_words, rank) VALUES ('integrity-check', 1)";
     direct.execute(check, []).unwrap();
+
+    // Nothing is left of the plain digests, also where nothing is any more.
+    drop((direct, main, second, database));
+    let file = fs::read(&path).unwrap();
+    for login in ["alice", "bob"] {
+        let digest = TokenDigest::of(&format!("token-of-{login}"));
+        assert!(!file.windows(32).any(|bytes| bytes == digest.as_bytes()), "{login}");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::{io, path::PathBuf};
 
 use registry_core::{
     BoxError, Causes, CrateName, IndexError, StoreError,
-    auth::{AccountError, AuthStoreError, PasswordError},
+    auth::{AccountError, AuthStoreError, PasswordError, TokenError},
     config::{ConfigError, DlError},
     gc::GcError,
     migrate::{FileMigrateError, MigrateError},
@@ -105,6 +105,8 @@ pub(crate) enum Error {
     ReadPassword(#[source] io::Error),
     #[error("a password is not typed in here, for it would show: pipe it in, or name a file of it")]
     PasswordOnTerminal,
+    #[error("{}", causes(.0))]
+    Tokens(#[source] TokenError),
     #[error("cannot get random numbers from the operating system: {0}")]
     Random(#[source] BoxError),
     #[error("cannot read the folder `{}`: {source}", folder.display())]

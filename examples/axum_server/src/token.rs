@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use registry_core::auth::{Token, TokenStore};
+use registry_core::auth::{TokenCaller, TokenRequest, Tokens};
 
 use crate::{cli::TokenCreateArgs, error::Error};
 
@@ -14,9 +14,9 @@ pub(crate) async fn create(args: TokenCreateArgs) -> Result<(), Error> {
         // Nobody may be listening, which is no reason to make no token.
         let _ = writeln!(std::io::stderr(), "no registry at `{place}`: a new one is made");
     }
-    let tokens = args.index.open().await?.tokens();
-    let token = Token::generate().map_err(|error| Error::Random(error.into()))?;
+    let tokens = Tokens::new(args.index.open().await?.tokens());
     // Stored before it is shown: a token that was printed works.
-    tokens.create(&args.user, &token.digest()).await.map_err(Error::Token)?;
-    writeln!(std::io::stdout(), "{}", token.expose()).map_err(Error::Print)
+    let request = TokenRequest::new(&args.user);
+    let issued = tokens.issue(TokenCaller::Operator, &request).await.map_err(Error::Tokens)?;
+    writeln!(std::io::stdout(), "{}", issued.token.expose()).map_err(Error::Print)
 }

@@ -9,7 +9,7 @@ use http::{Method, Request, Response};
 use http_body_util::{BodyExt, Full};
 use registry_core::{
     Login, Owner, Registry, RegistryConfig,
-    auth::{Caller, Principal, Token, TokenAuthenticator, TokenStore},
+    auth::{Caller, Principal, TokenAuthenticator, TokenCaller, TokenRequest, Tokens},
     conformance::fixture::publish_body,
     memory::{MemoryCrateStore, MemoryIndex, MemoryTokens},
 };
@@ -34,8 +34,8 @@ async fn main() -> Result<(), Error> {
     publish.finish().await?;
 
     // By requests, as cargo sends them.
-    let token = Token::generate()?;
-    tokens.create(&Login::new("bob")?, &token.digest()).await?;
+    let bob = TokenRequest::new(&Login::new("bob")?);
+    let token = Tokens::new(tokens).issue(TokenCaller::Operator, &bob).await?.token;
     let mut service = RegistryService::new(registry);
     let publish = Request::builder()
         .method(Method::PUT)

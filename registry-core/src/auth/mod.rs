@@ -21,6 +21,11 @@ mod principal;
 mod scope;
 mod single_use;
 mod token;
+mod token_authenticator;
+mod token_key;
+mod token_store;
+mod token_table;
+mod tokens;
 mod transfer;
 mod with_accounts;
 
@@ -41,8 +46,18 @@ pub use self::{
     principal::{CredentialId, Groups, Identity, Principal},
     scope::{CratePattern, EndpointScope, OutOfScope, ScopeParseError, Scopes},
     single_use::{SINGLE_USE_MARGIN, SingleUse},
-    token::{AuthStoreError, Token, TokenAuthenticator, TokenDigest, TokenId, TokenStore},
-    transfer::{AdoptionError, TokenTransfer, UserTokens},
+    token::{Token, TokenDigest, TokenId, TokenIdError},
+    token_authenticator::{TokenAuthenticator, WallClock},
+    token_key::{TokenHash, TokenKey, TokenKeys},
+    token_store::{
+        AuthStoreError, NewToken, Revocation, TokenKind, TokenRecord, TokenRefusal, TokenStore,
+    },
+    token_table::TokenTable,
+    tokens::{
+        IssuedToken, Lifetime, LifetimeError, TokenCaller, TokenError, TokenExpiry, TokenRequest,
+        TokenRules, Tokens,
+    },
+    transfer::{AdoptionError, StoredToken, TokenTransfer, UserTokens},
     with_accounts::WithAccounts,
 };
 #[cfg(feature = "passwords")]

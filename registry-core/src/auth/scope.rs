@@ -119,6 +119,14 @@ impl CratePattern {
         }
     }
 
+    /// Whether it is about every crate that `other` is about.
+    pub fn covers(&self, other: &Self) -> bool {
+        match self.is_prefix {
+            true => other.canonical.starts_with(&*self.canonical),
+            false => !other.is_prefix && other.canonical == self.canonical,
+        }
+    }
+
     /// The pattern as it was given.
     pub fn as_str(&self) -> &str {
         &self.text
@@ -237,6 +245,12 @@ impl Scopes {
     /// Whether this endpoint scope is among them.
     pub fn has(&self, endpoint: EndpointScope) -> bool {
         self.endpoints.contains(&endpoint)
+    }
+
+    /// Whether all of `others` is within these.
+    pub fn include(&self, others: &Self) -> bool {
+        let covered = |other| self.crates.iter().any(|pattern| pattern.covers(other));
+        others.endpoints.iter().all(|other| self.has(*other)) && others.crates.iter().all(covered)
     }
 
     /// Whether an action is within. `creates` says that a publish would be of a new name: that is

@@ -1,13 +1,9 @@
-use std::{fmt, sync::Arc};
+use std::{fmt, str::FromStr};
 
-use async_trait::async_trait;
+use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{AuthError, Authenticator, Credential, Principal};
-use crate::{
-    BoxError,
-    checksum::Checksum,
-    owner::{Login, Owner},
-};
+use super::TokenHash;
+use crate::checksum::Checksum;
 
 /// A new token, in the clear: to be shown once and never stored.
 ///
@@ -62,7 +58,7 @@ impl Token {
         &self.0
     }
 
-    /// What is stored instead.
+    /// What it is looked up by.
     pub fn digest(&self) -> TokenDigest {
         TokenDigest::of(&self.0)
     }
@@ -89,10 +85,10 @@ impl fmt::Debug for Token {
     }
 }
 
-/// SHA-256 of a token: what is stored, and what a token is looked up by.
+/// SHA-256 of a token: what it is looked up by, and never stored.
 ///
-/// A fast hash is right for a secret of 256 random bits. Looking up by digest keeps the time of
-/// the lookup independent of how much of a guess is right.
+/// A fast hash is right for a secret of 256 random bits. Stores keep the [`TokenHash`] that their
+/// key makes of it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TokenDigest(Checksum);
 
@@ -102,12 +98,12 @@ impl TokenDigest {
         Self(Checksum::of(token))
     }
 
-    /// A digest from the 32 bytes that were stored.
+    /// A digest from its 32 bytes.
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes.into())
     }
 
-    /// The 32 bytes to store.
+    /// The 32 bytes.
     pub fn as_bytes(&self) -> &[u8; 32] {
         self.0.as_bytes()
     }
@@ -121,17 +117,18 @@ impl fmt::Debug for TokenDigest {
 
 /// The public name of a token: to list and revoke it by, and for the audit trail.
 ///
-/// The first 53 bits of its digest, so that it is the same wherever the token is kept, and a number
-/// that every reader of JSON has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// The first 53 bits of what is stored of it, so that it goes with the token to another store, and a
+/// number that every reader of JSON has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
 pub struct TokenId(u64);
 
 impl TokenId {
     const MAX: u64 = (1 << 53) - 1;
 
-    /// The id of the token of this digest.
-    pub fn of(digest: &TokenDigest) -> Self {
-        let first = digest.as_bytes().first_chunk().expect("a digest has 32 bytes");
+    /// The id of the token that is stored as this.
+    pub fn of(hash: &TokenHash) -> Self {
+        let first = hash.as_bytes().first_chunk().expect("a hash has 32 bytes");
         Self(u64::from_be_bytes(*first) >> 11)
     }
 
@@ -152,80 +149,27 @@ impl fmt::Display for TokenId {
     }
 }
 
-/// Keeps users and the digests of their tokens.
-#[async_trait]
-pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
-    /// Remembers a token of `login`, who becomes a user with an id of their own if they are none.
-    /// Durable, and found by every process on the same data, when this returns.
-    async fn create(&self, login: &Login, digest: &TokenDigest) -> Result<Owner, AuthStoreError>;
+impl FromStr for TokenId {
+    type Err = TokenIdError;
 
-    /// Whose token this is; `None` if nobody's.
-    async fn find(&self, digest: &TokenDigest) -> Result<Option<Owner>, AuthStoreError>;
-
-    /// The user of this login; `None` if there is none.
-    async fn user(&self, login: &Login) -> Result<Option<Owner>, AuthStoreError>;
-}
-
-/// A shared store, as a choice made at run time gives it.
-#[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl<S: TokenStore + ?Sized> TokenStore for Arc<S> {
-    async fn create(&self, login: &Login, digest: &TokenDigest) -> Result<Owner, AuthStoreError> {
-        (**self).create(login, digest).await
-    }
-
-    async fn find(&self, digest: &TokenDigest) -> Result<Option<Owner>, AuthStoreError> {
-        (**self).find(digest).await
-    }
-
-    async fn user(&self, login: &Login) -> Result<Option<Owner>, AuthStoreError> {
-        (**self).user(login).await
+    fn from_str(text: &str) -> Result<Self, TokenIdError> {
+        let digits = Some(text).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+        let number = digits.and_then(|digits| digits.parse().ok());
+        number.and_then(Self::from_number).ok_or(TokenIdError)
     }
 }
 
-/// The token store failed.
-#[derive(Debug, thiserror::Error)]
-#[error("token store {backend} failed")]
-pub struct AuthStoreError {
-    /// The kind of store.
-    pub backend: &'static str,
-    /// What the store said.
-    #[source]
-    pub source: BoxError,
-}
-
-/// Authenticates by the tokens of a [`TokenStore`].
-#[derive(Clone, Debug)]
-pub struct TokenAuthenticator(Arc<dyn TokenStore>);
-
-impl TokenAuthenticator {
-    /// Knows the tokens in `store`.
-    pub fn new(store: impl TokenStore) -> Self {
-        Self(Arc::new(store))
+impl<'de> Deserialize<'de> for TokenId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = u64::deserialize(deserializer)?;
+        Self::from_number(number).ok_or_else(|| serde::de::Error::custom(TokenIdError))
     }
 }
 
-#[async_trait]
-impl Authenticator for TokenAuthenticator {
-    async fn authenticate(&self, credential: &Credential) -> Result<Arc<Principal>, AuthError> {
-        // A text that is no token of ours is refused without asking the store.
-        if !Token::is_well_formed(credential.expose()) {
-            return Err(AuthError::Rejected);
-        }
-        let user = self.0.find(&credential.digest()).await?;
-        user.map(|user| Arc::new(Principal::from(user))).ok_or(AuthError::Rejected)
-    }
-
-    async fn find_user(&self, login: &Login) -> Result<Option<Owner>, AuthError> {
-        Ok(self.0.user(login).await?)
-    }
-}
-
-impl From<AuthStoreError> for AuthError {
-    fn from(error: AuthStoreError) -> Self {
-        Self::Backend(error.into())
-    }
-}
+/// A text is not the id of a token. It is not repeated: it may be a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the id of a token is a number below 2^53, as `token list` shows it")]
+pub struct TokenIdError;
 
 #[cfg(test)]
 mod tests {
@@ -257,5 +201,18 @@ mod tests {
     #[test]
     fn two_tokens_differ() {
         assert_ne!(Token::generate().unwrap().expose(), Token::generate().unwrap().expose());
+    }
+
+    #[test]
+    fn an_id_is_the_first_53_bits_of_what_is_stored() {
+        let id = |bytes: [u8; 32]| TokenId::of(&TokenHash::from_bytes(bytes));
+        let mut bytes = [0; 32];
+        bytes[6..8].copy_from_slice(&[0x08, 0x07]);
+        assert_eq!(id(bytes).number(), 1);
+        assert_eq!(id([0xff; 32]).number(), 9_007_199_254_740_991);
+        assert_eq!("9007199254740991".parse(), Ok(id([0xff; 32])));
+        for text in ["9007199254740992", "", "+1", "-1", "crg_1", "1 "] {
+            assert_eq!(text.parse::<TokenId>(), Err(TokenIdError), "{text}");
+        }
     }
 }

@@ -2,16 +2,33 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{AuthStoreError, TokenDigest, TokenStore};
+use super::{AuthStoreError, TokenHash, TokenKey, TokenRecord, TokenStore};
 use crate::owner::{Login, Owner};
 
-/// A user with the digests of their tokens, as one store hands them to another.
+/// A user with their tokens, as one store hands them to another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserTokens {
     /// The user, with the id that the owners of crates are known by.
     pub user: Owner,
-    /// In ascending order.
-    pub tokens: Vec<TokenDigest>,
+    /// In ascending order of what is stored of them.
+    pub tokens: Vec<StoredToken>,
+}
+
+/// A token with what a store keeps of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredToken {
+    /// What it is found by, under a key of the store.
+    pub hash: TokenHash,
+    /// What is known of it.
+    pub token: TokenRecord,
+}
+
+impl TokenRecord {
+    /// Takes over what has become of this token elsewhere since it was copied.
+    pub fn follow(&mut self, there: &Self) {
+        self.revoked_at = self.revoked_at.or(there.revoked_at);
+        self.last_used_at = self.last_used_at.max(there.last_used_at);
+    }
 }
 
 /// A [`TokenStore`] whose users can be brought over to another one as they are.
@@ -19,12 +36,20 @@ pub struct UserTokens {
 /// The source of [`MemoryTokens`](crate::memory::MemoryTokens) is a complete one.
 #[async_trait]
 pub trait TokenTransfer: TokenStore {
+    /// The keys that the store keeps beside its tokens: not one from outside, which whoever brings
+    /// tokens over has to give to the other store, too.
+    async fn keys(&self) -> Result<Vec<TokenKey>, AuthStoreError>;
+
+    /// Looks for tokens under these keys, too, from now on, in every process on the same data.
+    /// Durable when this returns. The key for new tokens stays, if there is one.
+    async fn add_keys(&self, keys: &[TokenKey]) -> Result<(), AuthStoreError>;
+
     /// All users in the order of their ids, with their tokens.
     async fn export(&self) -> Result<Vec<UserTokens>, AuthStoreError>;
 
-    /// Adds the user as they are, unless they are there, and the tokens that are not there yet.
-    /// Durable, and found by every process on the same data, when this returns. Users that are made
-    /// later have other ids.
+    /// Adds the user as they are, unless they are there, and the tokens that are not there yet; one
+    /// that is there [follows](TokenRecord::follow). Durable, and found by every process on the same
+    /// data, when this returns. Users that are made later have other ids.
     ///
     /// # Errors
     /// [`AuthStoreError`] if the store fails; with [`AdoptionError`] as its source if the login has
@@ -36,6 +61,14 @@ pub trait TokenTransfer: TokenStore {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl<S: TokenTransfer + ?Sized> TokenTransfer for Arc<S> {
+    async fn keys(&self) -> Result<Vec<TokenKey>, AuthStoreError> {
+        (**self).keys().await
+    }
+
+    async fn add_keys(&self, keys: &[TokenKey]) -> Result<(), AuthStoreError> {
+        (**self).add_keys(keys).await
+    }
+
     async fn export(&self) -> Result<Vec<UserTokens>, AuthStoreError> {
         (**self).export().await
     }

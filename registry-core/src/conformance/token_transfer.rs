@@ -7,10 +7,12 @@ use std::sync::Arc;
 use super::{Bench, record_fixture::login};
 use crate::{
     auth::{
-        AdoptionError, AuthStoreError, TokenDigest, TokenStore as _, TokenTransfer, UserTokens,
+        AdoptionError, AuthStoreError, NewToken, Scopes, StoredToken, TokenDigest, TokenHash,
+        TokenId, TokenKey, TokenKind, TokenRecord, TokenStore as _, TokenTransfer, UserTokens,
     },
     memory::MemoryTokens,
     owner::Owner,
+    record::Timestamp,
 };
 
 /// Proves a [`TokenTransfer`], one `#[test]` per promise, in a module of the name given.
@@ -30,6 +32,8 @@ macro_rules! token_transfer_conformance {
             any:
                 users_are_exported_as_they_were_made
                 users_come_over_as_they_are
+                tokens_of_two_stores_are_found_in_one
+                what_was_revoked_meanwhile_is_revoked_here
                 adopting_again_adds_what_came_since
                 users_made_later_have_other_ids
                 who_cannot_be_as_they_are_is_refused_whole;
@@ -45,12 +49,37 @@ pub fn share(store: impl TokenTransfer) -> Arc<dyn TokenTransfer> {
     Arc::new(store)
 }
 
-/// A user with these tokens.
+/// A key that the tokens of another store are kept under.
+const KEY: [u8; 32] = [7; 32];
+
+fn hash(token: &str) -> TokenHash {
+    TokenKey::from_bytes(KEY).hash(&TokenDigest::of(token))
+}
+
+/// A user with these tokens, as another store has them.
 fn user(id: u32, login: &str, tokens: &[&str]) -> UserTokens {
-    let mut tokens: Vec<_> = tokens.iter().map(|token| TokenDigest::of(token)).collect();
-    tokens.sort();
     let name = (id == 3).then(|| "Ünïcode \"quoted\"".to_owned());
-    UserTokens { user: Owner { id, login: self::login(login), name }, tokens }
+    let user = Owner { id, login: self::login(login), name };
+    let stored = |token: &&str| StoredToken { hash: hash(token), token: record(&user, token) };
+    let mut tokens: Vec<_> = tokens.iter().map(stored).collect();
+    tokens.sort_by_key(|token| token.hash);
+    UserTokens { user, tokens }
+}
+
+/// A token with something in each of its fields, but for one.
+fn record(user: &Owner, token: &str) -> TokenRecord {
+    let is_second = token.ends_with('2');
+    TokenRecord {
+        id: TokenId::of(&hash(token)),
+        user: user.clone(),
+        name: token.into(),
+        kind: if is_second { TokenKind::TrustedPublisher } else { TokenKind::User },
+        scopes: Scopes::read_only(),
+        created_at: Timestamp(1_709_208_000),
+        expires_at: is_second.then_some(Timestamp(1_709_208_900)),
+        last_used_at: is_second.then_some(Timestamp(1_709_208_060)),
+        revoked_at: is_second.then_some(Timestamp(1_709_208_100)),
+    }
 }
 
 /// Users as a store with some history has them.
@@ -59,9 +88,16 @@ fn users() -> Vec<UserTokens> {
 }
 
 async fn adopt_all(store: &dyn TokenTransfer) {
+    store.add_keys(&[TokenKey::from_bytes(KEY)]).await.unwrap();
     for user in users() {
         store.adopt(&user).await.unwrap();
     }
+}
+
+async fn create(store: &dyn TokenTransfer, login: &str) -> Owner {
+    let digest = TokenDigest::of(&format!("new of {login}"));
+    let new = NewToken::new(&self::login(login), &digest, Timestamp(5));
+    store.create(&new).await.unwrap().user
 }
 
 /// Why a user was not adopted.
@@ -73,12 +109,21 @@ pub async fn users_are_exported_as_they_were_made(bench: Bench<dyn TokenTransfer
     let store = bench.open().await;
     assert_eq!(store.export().await.unwrap(), []);
     let create = async |login: &str, token: &str| {
-        store.create(&self::login(login), &TokenDigest::of(token)).await.unwrap()
+        let (login, digest) = (self::login(login), TokenDigest::of(token));
+        let new = NewToken { name: token.into(), ..NewToken::new(&login, &digest, Timestamp(5)) };
+        store.create(&new).await.unwrap()
     };
-    let (alice, bob) = (create("alice", "a1").await, create("bob", "b1").await);
-    create("alice", "a2").await;
-    let mut expected = [(alice, &["a1", "a2"][..]), (bob, &["b1"])]
-        .map(|(user, tokens)| UserTokens { user, ..self::user(0, "any", tokens) });
+    let (a1, b1) = (create("alice", "a1").await, create("bob", "b1").await);
+    let a2 = create("alice", "a2").await;
+    let [key] = &store.keys().await.unwrap()[..] else { panic!("one key is made") };
+    let mut expected = [vec![a1, a2], vec![b1]].map(|tokens| {
+        let user = tokens[0].user.clone();
+        let hash = |token: &TokenRecord| key.hash(&TokenDigest::of(&token.name));
+        let stored = tokens.into_iter().map(|token| StoredToken { hash: hash(&token), token });
+        let mut tokens: Vec<_> = stored.collect();
+        tokens.sort_by_key(|token| token.hash);
+        UserTokens { user, tokens }
+    });
     expected.sort_by_key(|user| user.user.id);
     assert_eq!(store.export().await.unwrap(), expected);
 }
@@ -89,16 +134,59 @@ pub async fn users_come_over_as_they_are(bench: Bench<dyn TokenTransfer>) {
     assert_eq!(store.export().await.unwrap(), users());
     for UserTokens { user, tokens } in users() {
         assert_eq!(store.user(&user.login).await.unwrap().as_ref(), Some(&user));
-        for token in tokens {
-            assert_eq!(store.find(&token).await.unwrap().as_ref(), Some(&user));
+        for StoredToken { token, .. } in tokens {
+            let digest = TokenDigest::of(&token.name);
+            assert_eq!(store.find(&digest).await.unwrap(), Some(token));
         }
     }
     // And on to the next.
     let next = MemoryTokens::new();
+    next.add_keys(&store.keys().await.unwrap()).await.unwrap();
     for user in store.export().await.unwrap() {
         next.adopt(&user).await.unwrap();
     }
     assert_eq!(next.export().await.unwrap(), users());
+    assert!(next.find(&TokenDigest::of("a1")).await.unwrap().is_some());
+}
+
+pub async fn tokens_of_two_stores_are_found_in_one(bench: Bench<dyn TokenTransfer>) {
+    let (store, other) = (bench.open().await, MemoryTokens::new());
+    let create = async |store: &dyn TokenTransfer, login: &str, token: &str| {
+        let new = NewToken::new(&self::login(login), &TokenDigest::of(token), Timestamp(5));
+        store.create(&new).await.unwrap()
+    };
+    let mine = create(&*store, "alice", "mine").await;
+    for login in ["alice", "bob"] {
+        create(&other, login, &format!("there of {login}")).await;
+    }
+    for _ in 0..2 {
+        store.add_keys(&other.keys().await.unwrap()).await.unwrap();
+        assert_eq!(store.keys().await.unwrap().len(), 2);
+    }
+    for user in other.export().await.unwrap() {
+        store.adopt(&user).await.unwrap();
+    }
+    for token in ["there of alice", "there of bob"] {
+        let digest = TokenDigest::of(token);
+        let found = store.find(&digest).await.unwrap();
+        assert!(found.is_some() && found == other.find(&digest).await.unwrap(), "{token}");
+    }
+    assert_eq!(store.find(&TokenDigest::of("mine")).await.unwrap(), Some(mine));
+    let new = create(&*store, "carol", "new").await;
+    assert_eq!(store.find(&TokenDigest::of("new")).await.unwrap(), Some(new));
+}
+
+pub async fn what_was_revoked_meanwhile_is_revoked_here(bench: Bench<dyn TokenTransfer>) {
+    let store = bench.open().await;
+    adopt_all(&*store).await;
+    let mut alice = user(9, "alice", &["a1"]);
+    alice.tokens[0].token.revoked_at = Some(Timestamp(1_709_209_000));
+    alice.tokens[0].token.last_used_at = Some(Timestamp(1_709_208_960));
+    store.adopt(&alice).await.unwrap();
+    assert_eq!(store.export().await.unwrap()[2], alice);
+    // Not undone by an older copy.
+    store.adopt(&user(9, "alice", &["a1"])).await.unwrap();
+    assert_eq!(store.export().await.unwrap()[2], alice);
 }
 
 pub async fn adopting_again_adds_what_came_since(bench: Bench<dyn TokenTransfer>) {
@@ -114,9 +202,9 @@ pub async fn adopting_again_adds_what_came_since(bench: Bench<dyn TokenTransfer>
 pub async fn users_made_later_have_other_ids(bench: Bench<dyn TokenTransfer>) {
     let store = bench.open().await;
     adopt_all(&*store).await;
-    let dave = store.create(&login("dave"), &TokenDigest::of("d1")).await.unwrap();
+    let dave = create(&*store, "dave").await;
     assert!(users().iter().all(|user| user.user.id != dave.id), "{dave:?}");
-    let bob = store.create(&login("bob"), &TokenDigest::of("b1")).await.unwrap();
+    let bob = create(&*store, "bob").await;
     assert_eq!(bob.id, 7);
 }
 
@@ -146,6 +234,6 @@ pub async fn adopted_users_are_there_after_a_restart(bench: Bench<dyn TokenTrans
     drop(store);
     let store = bench.open().await;
     assert_eq!(store.export().await.unwrap(), users());
-    let dave = store.create(&login("dave"), &TokenDigest::of("d1")).await.unwrap();
+    let dave = create(&*store, "dave").await;
     assert!(users().iter().all(|user| user.user.id != dave.id), "{dave:?}");
 }

@@ -7,7 +7,7 @@ use super::{
     queue::WriteQueues, throttle::Throttle,
 };
 use crate::{
-    auth::{AuthError, Authenticator, Authorizer, Credential, OwnersMayWrite, Principal},
+    auth::{AuthError, Authenticator, Authorizer, Credential, OwnersMayWrite, Principal, Tokens},
     config::RegistryConfig,
     index::Index,
     limits::RateLimits,
@@ -41,6 +41,7 @@ impl RegistryBuilder {
             crates,
             authenticator: Arc::new(NobodyKnown),
             authorizer: Arc::new(OwnersMayWrite),
+            tokens: None,
             rules: Arc::new(ValidationRules::private()),
             policies: Vec::new(),
             observers: Vec::new(),
@@ -66,6 +67,13 @@ impl RegistryBuilder {
     #[must_use]
     pub fn authorizer(mut self, authorizer: impl Authorizer) -> Self {
         self.0.authorizer = Arc::new(authorizer);
+        self
+    }
+
+    /// Whose tokens clients may look after. Default: they look after none.
+    #[must_use]
+    pub fn tokens(mut self, tokens: Tokens) -> Self {
+        self.0.tokens = Some(tokens);
         self
     }
 

@@ -6,9 +6,10 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use registry_core::{
     CrateStore, Login, Registry, RegistryConfig,
-    auth::{Token, TokenAuthenticator, TokenStore as _},
+    auth::{NewToken, Token, TokenAuthenticator, TokenStore as _},
     conformance::fixture,
     memory::{MemoryCrateStore, MemoryIndex, MemoryTokens},
+    record::Timestamp,
     registry::RegistryBuilder,
 };
 use registry_http::{PeerAddress, RegistryService};
@@ -83,7 +84,8 @@ impl Fixture {
 
 async fn token(tokens: &MemoryTokens, login: &str) -> String {
     let token = Token::generate().unwrap();
-    tokens.create(&Login::new(login).unwrap(), &token.digest()).await.unwrap();
+    let new = NewToken::new(&Login::new(login).unwrap(), &token.digest(), Timestamp(0));
+    tokens.create(&new).await.unwrap();
     token.expose().to_owned()
 }
 

@@ -40,8 +40,9 @@
 //! | key | holds | is written |
 //! |---|---|---|
 //! | `records/<canonical name>` | one crate, by [`registry_core::codec`] | if it is unchanged |
-//! | `users.json` | all users | if it is unchanged |
-//! | `tokens/<digest>` | whose token it is | once |
+//! | `users.json` | all users, and the key of the tokens | if it is unchanged |
+//! | `tokens/<hash>` | what is known of a token | if it is unchanged |
+//! | `tokens-of/<user id>/<hash>` | nothing: that the user has the token | once |
 //! | `probe/…` | nothing of value | when opened, and by [`Index::ready`] |
 //!
 //! For a registry in a part of a bucket, wrap the store in an
@@ -78,6 +79,7 @@ mod bucket;
 mod probe;
 mod records;
 mod tokens;
+mod users;
 
 use std::{num::NonZeroUsize, sync::Arc};
 

@@ -129,7 +129,7 @@ impl PostgresDatabase {
 
     /// The users and tokens, which all registries in this database have in common.
     pub fn tokens(&self) -> PostgresTokens {
-        PostgresTokens { database: self.0.clone() }
+        PostgresTokens::new(self.0.clone())
     }
 
     /// What counts only once, in all registries in this database.

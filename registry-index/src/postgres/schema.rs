@@ -1,13 +1,22 @@
 //! Bringing a database up to date.
 
-use registry_core::BoxError;
-use tokio_postgres::{Client, Transaction};
+use registry_core::{
+    BoxError,
+    auth::{Scopes, TokenDigest, TokenId, TokenKey, TokenKind},
+};
+use tokio_postgres::{Client, Transaction, types::ToSql};
 
 use super::settings::Settings;
 
 /// What makes version n + 1 of the schema out of version n. Never edited, only added to.
-pub(super) const MIGRATIONS: [&str; 2] =
-    [include_str!("migrations/1.sql"), include_str!("migrations/2.sql")];
+pub(super) const MIGRATIONS: [&str; 3] = [
+    include_str!("migrations/1.sql"),
+    include_str!("migrations/2.sql"),
+    include_str!("migrations/3.sql"),
+];
+
+/// Behind this version, tokens are under a key: which [`key_tokens`] sees to.
+const KEYED_TOKENS: usize = 3;
 
 /// Held while migrations run. The number is ours alone among the locks of a database.
 const ADVISORY_LOCK: i64 = i64::from_be_bytes(*b"CrgoRgst");
@@ -100,10 +109,45 @@ async fn migrate(transaction: &Transaction<'_>) -> Result<(), PostgresOpenError>
     if missing.is_empty() {
         return Ok(());
     }
-    for migration in missing {
+    let versions = MIGRATIONS.len() - missing.len() + 1..;
+    for (version, migration) in versions.zip(missing) {
         transaction.batch_execute(migration).await?;
+        if version == KEYED_TOKENS {
+            let keyed = key_tokens(transaction).await;
+            keyed.map_err(|source| PostgresOpenError::Postgres { source })?;
+        }
     }
     let version = i32::try_from(MIGRATIONS.len()).expect("there are a handful");
     transaction.execute("UPDATE registry_schema SET version = $1", &[&version]).await?;
     Ok(())
+}
+
+/// Makes the key of the database, and puts the tokens of version 2, which are plain digests, under
+/// it.
+async fn key_tokens(transaction: &Transaction<'_>) -> Result<(), BoxError> {
+    let key = TokenKey::generate()?;
+    let insert_key = include_str!("sql/insert_token_key.sql");
+    transaction.execute(insert_key, &[&key.expose().as_slice()]).await?;
+    let plain = "SELECT digest, account, extract(epoch FROM created_at)::bigint FROM plain_token";
+    let scopes = serde_json::to_string(&Scopes::all_but_admin())?;
+    for row in transaction.query(plain, &[]).await? {
+        let digest = <[u8; 32]>::try_from(row.try_get::<_, &[u8]>(0)?)?;
+        let hash = key.hash(&TokenDigest::from_bytes(digest));
+        let id = i64::try_from(TokenId::of(&hash).number())?;
+        let never = None::<i64>;
+        let row: [&(dyn ToSql + Sync); 10] = [
+            &hash.as_bytes().as_slice(),
+            &id,
+            &row.try_get::<_, i64>(1)?,
+            &"",
+            &TokenKind::User.as_str(),
+            &scopes,
+            &row.try_get::<_, i64>(2)?,
+            &never,
+            &never,
+            &never,
+        ];
+        transaction.execute(include_str!("sql/insert_token.sql"), &row).await?;
+    }
+    Ok(transaction.batch_execute("DROP TABLE plain_token").await?)
 }

@@ -82,7 +82,7 @@ impl SqliteDatabase {
 
     /// The users and tokens, which all registries in this file have in common.
     pub fn tokens(&self) -> SqliteTokens {
-        SqliteTokens { pool: self.0.clone() }
+        SqliteTokens { pool: self.0.clone(), outside: None }
     }
 
     /// What counts only once, in all registries in this file.

@@ -7,19 +7,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-use registry_core::{BoxError, CanonicalName};
+use registry_core::{
+    BoxError, CanonicalName, Login, Owner,
+    auth::{Scopes, TokenDigest, TokenId, TokenKey, TokenKind, TokenRecord},
+    record::Timestamp,
+};
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
-use super::words_text;
+use super::{tokens::insert_token, words_text};
 
 /// In the header of every file of ours, so that nothing else's is taken for one.
 const APPLICATION_ID: i32 = i32::from_be_bytes(*b"CrgR");
 
 /// What makes version n + 1 of the schema out of version n. Never edited, only added to.
-const MIGRATIONS: [Migration; 3] = [
-    Migration { prepare: |_| Ok(()), sql: include_str!("migrations/1.sql") },
-    Migration { prepare: fill_words, sql: include_str!("migrations/2.sql") },
-    Migration { prepare: |_| Ok(()), sql: include_str!("migrations/3.sql") },
+const MIGRATIONS: [Migration; 4] = [
+    Migration { sql: include_str!("migrations/1.sql"), ..Migration::NOTHING },
+    Migration { prepare: fill_words, sql: include_str!("migrations/2.sql"), ..Migration::NOTHING },
+    Migration { sql: include_str!("migrations/3.sql"), ..Migration::NOTHING },
+    Migration { sql: include_str!("migrations/4.sql"), finish: key_tokens, ..Migration::NOTHING },
 ];
 
 /// One step of the schema.
@@ -27,6 +32,12 @@ struct Migration {
     /// What SQL cannot do, run before `sql`.
     prepare: fn(&Transaction<'_>) -> Result<(), BoxError>,
     sql: &'static str,
+    /// The same, run behind it.
+    finish: fn(&Transaction<'_>) -> Result<(), BoxError>,
+}
+
+impl Migration {
+    const NOTHING: Self = Self { prepare: |_| Ok(()), sql: "", finish: |_| Ok(()) };
 }
 
 /// Older ones could damage a file in write-ahead mode. Source: sqlite.org/wal.html, "The WAL-Reset
@@ -152,6 +163,8 @@ fn identify(connection: &mut Connection) -> rusqlite::Result<(i32, i64)> {
 
 /// Runs what is missing; the version found, if it is later than all we know.
 fn migrate(connection: &mut Connection) -> Result<Option<i32>, BoxError> {
+    // What a migration removes is not left in free pages.
+    connection.pragma_update(None, "secure_delete", true)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let found: i32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let Some(missing) = usize::try_from(found).ok().and_then(|done| MIGRATIONS.get(done..)) else {
@@ -161,6 +174,7 @@ fn migrate(connection: &mut Connection) -> Result<Option<i32>, BoxError> {
         for migration in missing {
             (migration.prepare)(&transaction)?;
             transaction.execute_batch(migration.sql)?;
+            (migration.finish)(&transaction)?;
         }
         let version = i32::try_from(MIGRATIONS.len()).expect("there are a handful");
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
@@ -180,6 +194,37 @@ fn fill_words(transaction: &Transaction<'_>) -> Result<(), BoxError> {
         let about = serde_json::from_str(row.get_ref(2)?.as_str()?)?;
         update.execute((row.get::<_, i64>(0)?, words_text(&canonical, &about)))?;
     }
+    Ok(())
+}
+
+/// Makes the key of the file, and puts the tokens of schema 3, which are plain digests, under it.
+fn key_tokens(transaction: &Transaction<'_>) -> Result<(), BoxError> {
+    let key = TokenKey::generate()?;
+    transaction.execute(include_str!("sql/insert_token_key.sql"), [key.expose()])?;
+    let mut plain = transaction.prepare(
+        "SELECT plain_token.digest, plain_token.created_at, user.id, user.login
+         FROM plain_token JOIN user ON user.id = plain_token.user",
+    )?;
+    let mut rows = plain.query([])?;
+    while let Some(row) = rows.next()? {
+        let hash = key.hash(&TokenDigest::from_bytes(row.get(0)?));
+        let login = Login::new(row.get_ref(3)?.as_str()?)?;
+        let token = TokenRecord {
+            id: TokenId::of(&hash),
+            user: Owner { id: row.get(2)?, login, name: None },
+            name: String::new(),
+            kind: TokenKind::User,
+            scopes: Scopes::all_but_admin(),
+            created_at: Timestamp(row.get::<_, i64>(1)?.try_into()?),
+            expires_at: None,
+            last_used_at: None,
+            revoked_at: None,
+        };
+        insert_token(transaction, &hash, &token)?;
+    }
+    drop(rows);
+    drop(plain);
+    transaction.execute_batch("DROP TABLE plain_token")?;
     Ok(())
 }
 

@@ -25,4 +25,5 @@ VALUES
     11, 1709208001, 'alice'
 );
 INSERT INTO account (login, name) VALUES ('alice', 'Alice');
-INSERT INTO token (digest, account) VALUES (sha256('secret'), 1);
+INSERT INTO token (digest, account, created_at)
+VALUES (sha256('secret'), 1, to_timestamp(1709208000));

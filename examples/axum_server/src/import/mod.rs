@@ -4,13 +4,13 @@ mod crates;
 mod report;
 mod source;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::SystemTime};
 
 use clap::Args;
 use registry_core::{
     IndexLine, Login, Owner, Registry, RegistryConfig,
-    auth::{Token, TokenStore},
-    record::LeftOut,
+    auth::{NewToken, Token, TokenStore},
+    record::{LeftOut, Timestamp},
     registry::{Import, ImportError},
 };
 use tokio::task::JoinSet;
@@ -104,9 +104,11 @@ async fn user(tokens: &dyn TokenStore, login: &Login) -> Result<Owner, Error> {
     if let Some(user) = tokens.user(login).await.map_err(Error::Token)? {
         return Ok(user);
     }
-    // Users are made with a token. This one is never shown, so nobody has it.
+    // Users are made with a token. This one is never shown, and has expired.
     let token = Token::generate().map_err(|error| Error::Random(error.into()))?;
-    tokens.create(login, &token.digest()).await.map_err(Error::Token)
+    let now = Timestamp::from(SystemTime::now());
+    let new = NewToken { expires_at: Some(now), ..NewToken::new(login, &token.digest(), now) };
+    Ok(tokens.create(&new).await.map_err(Error::Token)?.user)
 }
 
 /// What all crates have in common.

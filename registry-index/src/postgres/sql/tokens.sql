@@ -1,3 +1,6 @@
-SELECT account, digest
+SELECT
+    token.id, account.id, account.login, account.name, token.name, token.kind, token.scopes,
+    token.created_at, token.expires_at, token.last_used_at, token.revoked_at, token.hash
 FROM token
-ORDER BY account, digest
+JOIN account ON account.id = token.account
+ORDER BY token.created_at, token.id

@@ -1,0 +1,3 @@
+INSERT INTO token_key (key)
+VALUES ($1)
+ON CONFLICT (key) DO NOTHING

@@ -1,0 +1,3 @@
+SELECT key
+FROM token_key
+ORDER BY id

@@ -1,0 +1,7 @@
+-- Those of a user's own that count.
+SELECT count(*)
+FROM token
+WHERE user = ?1
+    AND kind = 'user'
+    AND revoked_at IS NULL
+    AND (expires_at IS NULL OR expires_at > ?2)

@@ -1,4 +1,0 @@
-SELECT digest
-FROM token
-WHERE user = ?1
-ORDER BY digest
