@@ -66,8 +66,8 @@
 //! Prove a backend with the suites that the feature `conformance` brings: `index_conformance!`,
 //! `record_store_conformance!`, `crate_store_conformance!`, `crate_upkeep_conformance!`,
 //! `account_store_conformance!`, `token_store_conformance!`, `token_transfer_conformance!`,
-//! `single_use_conformance!`, `search_conformance!`, and `registry_conformance!` for an index and a
-//! crate store together.
+//! `single_use_conformance!`, `trusted_publishers_conformance!`,
+//! `search_conformance!`, and `registry_conformance!` for an index and a crate store together.
 //!
 //! # Look after what is stored
 //!

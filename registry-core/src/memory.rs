@@ -6,6 +6,7 @@
 
 mod accounts;
 mod single_use;
+mod trusted;
 
 use std::{
     collections::BTreeMap,
@@ -18,8 +19,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream;
 
-pub use self::accounts::MemoryAccounts;
-pub use self::single_use::MemorySingleUse;
+pub use self::{
+    accounts::MemoryAccounts, single_use::MemorySingleUse, trusted::MemoryTrustedPublishers,
+};
 use crate::{
     BoxError,
     auth::{

@@ -7,7 +7,10 @@ use std::{num::NonZeroUsize, sync::Arc};
 use registry_core::{
     Index as _,
     conformance::{self, record_fixture},
-    memory::{MemoryAccounts, MemoryCrateStore, MemoryIndex, MemorySingleUse, MemoryTokens},
+    memory::{
+        MemoryAccounts, MemoryCrateStore, MemoryIndex, MemorySingleUse, MemoryTokens,
+        MemoryTrustedPublishers,
+    },
     search::{NameSearch, Search, SearchQuery},
 };
 
@@ -38,6 +41,10 @@ registry_core::token_transfer_conformance!(token_transfer, durable: async || {
 registry_core::single_use_conformance!(single_use, durable: async || {
     let claims = MemorySingleUse::new();
     async move || claims.clone()
+});
+registry_core::trusted_publishers_conformance!(trusted_publishers, durable: async || {
+    let publishers = MemoryTrustedPublishers::new();
+    async move || publishers.clone()
 });
 registry_core::search_conformance!(search, durable: async || {
     let index = MemoryIndex::new();

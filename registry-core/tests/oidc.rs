@@ -14,7 +14,7 @@ use registry_core::{
         Scopes,
         oidc::{
             Algorithm, ClaimFault, Issuer, Jwt, JwtError, KeySet, KeySource, LoginIssuer,
-            OidcAuthenticator, Verifier, VerifyError,
+            OidcAuthenticator, Verified, Verifier, VerifyError, VerifyIdentity as _,
         },
     },
     conformance::{identity_provider::IdentityProvider, run},
@@ -303,7 +303,7 @@ impl KeySource for Source {
 
 async fn check(verifier: &Verifier, token: &str, now: u64) -> Result<(), Option<JwtError>> {
     match verifier.verify(token, Timestamp(now)).await {
-        Ok((claims, _)) => {
+        Ok(Verified { claims, .. }) => {
             assert_eq!(claims.text("sub"), Some("7"));
             Ok(())
         }

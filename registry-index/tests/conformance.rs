@@ -133,4 +133,8 @@ mod sqlite {
         let folder = tempfile::tempdir().unwrap();
         async move || open(&folder).single_use()
     });
+    registry_core::trusted_publishers_conformance!(trusted_publishers, durable: async || {
+        let folder = tempfile::tempdir().unwrap();
+        async move || open(&folder).trusted_publishers("main")
+    });
 }

@@ -54,3 +54,9 @@ registry_core::single_use_conformance!(single_use, durable if "REGISTRY_TEST_POS
         async move || schema.open().await.single_use()
     }
 );
+registry_core::trusted_publishers_conformance!(
+    trusted_publishers, durable if "REGISTRY_TEST_POSTGRES": async |service: String| {
+        let schema = Schema::fresh(service).await;
+        async move || schema.open().await.trusted_publishers("main")
+    }
+);

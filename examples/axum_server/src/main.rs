@@ -26,10 +26,12 @@ mod error;
 mod export;
 mod import;
 mod index_line;
+mod key_source;
 mod layers;
 mod linger;
 mod log;
 mod migrate;
+mod oidc;
 mod peer;
 mod progress;
 mod rebuild;
@@ -43,6 +45,7 @@ mod storage_migrate;
 mod storage_verify;
 mod stream;
 mod token;
+mod trusted_publisher;
 mod url;
 mod verify;
 mod verify_on_read;
@@ -88,6 +91,7 @@ fn run(command: Command) -> Result<End, Error> {
             Command::User(command) => account::user(command).await.map(done),
             Command::Group(command) => account::group(command).await.map(done),
             Command::Token(TokenCommand::Create(args)) => token::create(args).await.map(done),
+            Command::TrustedPublisher(command) => trusted_publisher::run(command).await.map(done),
             Command::Index(IndexCommand::Verify(args)) => verify::run(args).await,
             Command::Index(IndexCommand::Backup(args)) => backup::run(args).await.map(done),
             Command::Index(IndexCommand::Rebuild(args)) => rebuild::run(args).await.map(done),

@@ -36,6 +36,7 @@ use crate::{
     error::Error,
     linger::{Lingering, UnreadBody},
     log::Answering,
+    oidc::Oidc,
     routes::{self, REGISTRY},
     runtime::TokioRuntime,
     stream::PunctualStream,
@@ -72,6 +73,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
     if storage == StorageUrl::Memory {
         tracing::warn!("crate files are in memory: when this ends, what the index names is gone");
     }
+    let oidc = args.oidc.as_deref().map(Oidc::read).transpose()?;
     let opened = args.index.open().await?;
     let stored = args.redirect.apply(args.storage.open(&args.index)?, &storage)?;
     let mirrored = args.mirror.around(stored.clone())?;
@@ -114,7 +116,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
     let served = opened.cached(Duration::from_secs(args.max_staleness));
     let registry = Registry::builder(config, served.index.clone(), crates)
         .search(opened.search(served.index.clone()))
-        .authenticator(access::authenticator(&opened))
+        .authenticator(access::authenticator(&opened, oidc.and_then(|oidc| oidc.authenticator)))
         .rules(rules)
         .uploads(uploads)
         .rate_limits(args.rate_limits.unwrap_or_default())

@@ -12,7 +12,6 @@ mod caller;
 mod claim;
 mod credential;
 mod first_of;
-#[cfg(feature = "oidc")]
 pub mod oidc;
 mod password;
 #[cfg(feature = "passwords")]
@@ -27,6 +26,7 @@ mod token_store;
 mod token_table;
 mod tokens;
 mod transfer;
+pub mod trusted;
 mod with_accounts;
 
 use std::{fmt, sync::Arc};

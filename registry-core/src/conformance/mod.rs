@@ -59,6 +59,7 @@ pub mod search;
 pub mod single_use;
 pub mod token_store;
 pub mod token_transfer;
+pub mod trusted_publishers;
 
 use std::{
     collections::BTreeSet,

@@ -53,6 +53,7 @@ mod settings;
 mod single_use;
 mod tls;
 mod tokens;
+mod trusted;
 
 use std::{fmt, num::NonZeroUsize, sync::Arc};
 
@@ -60,7 +61,7 @@ use registry_core::{BoxError, CanonicalName, IndexError};
 
 pub use self::{
     accounts::PostgresAccounts, index::PostgresIndex, listen::Listener, schema::PostgresOpenError,
-    single_use::PostgresSingleUse, tokens::PostgresTokens,
+    single_use::PostgresSingleUse, tokens::PostgresTokens, trusted::PostgresTrustedPublishers,
 };
 use self::{listen::Announcer, pool::Pool, settings::Settings};
 
@@ -130,6 +131,11 @@ impl PostgresDatabase {
     /// The users and tokens, which all registries in this database have in common.
     pub fn tokens(&self) -> PostgresTokens {
         PostgresTokens::new(self.0.clone())
+    }
+
+    /// The trusted publishers of the crates of the registry called `registry`.
+    pub fn trusted_publishers(&self, registry: &str) -> PostgresTrustedPublishers {
+        PostgresTrustedPublishers { database: self.0.clone(), registry: registry.into() }
     }
 
     /// What counts only once, in all registries in this database.

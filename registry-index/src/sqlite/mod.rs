@@ -34,6 +34,7 @@ mod schema;
 mod search;
 mod single_use;
 mod tokens;
+mod trusted;
 
 use std::{fmt, path::PathBuf, sync::Arc};
 
@@ -43,6 +44,7 @@ use self::pool::Pool;
 pub use self::{
     accounts::SqliteAccounts, backup::SqliteBackupError, index::SqliteIndex,
     schema::SqliteOpenError, single_use::SqliteSingleUse, tokens::SqliteTokens,
+    trusted::SqliteTrustedPublishers,
 };
 
 const BACKEND: &str = "sqlite";
@@ -83,6 +85,11 @@ impl SqliteDatabase {
     /// The users and tokens, which all registries in this file have in common.
     pub fn tokens(&self) -> SqliteTokens {
         SqliteTokens { pool: self.0.clone(), outside: None }
+    }
+
+    /// The trusted publishers of the crates of the registry called `registry`.
+    pub fn trusted_publishers(&self, registry: &str) -> SqliteTrustedPublishers {
+        SqliteTrustedPublishers { pool: self.0.clone(), registry: registry.into() }
     }
 
     /// What counts only once, in all registries in this file.

@@ -18,6 +18,7 @@ mod downloads;
 mod export;
 mod features;
 mod hostile;
+mod identity;
 mod import;
 mod import_hostile;
 mod index_line;

@@ -2,7 +2,7 @@ use std::{sync::Arc, time::SystemTime};
 
 use async_trait::async_trait;
 
-use super::{Claims, Issuer, Jwt, KeySource, Verifier, VerifyError};
+use super::{Claims, Issuer, Jwt, KeySource, Verified, Verifier, VerifyError, VerifyIdentity as _};
 use crate::{
     auth::{
         AuthError, Authenticator, Credential, CredentialId, Groups, Identity, Principal, Scopes,
@@ -131,7 +131,7 @@ impl Authenticator for OidcAuthenticator {
         }
         let now = SystemTime::now().into();
         let claims = match self.verifier.verify(credential.expose(), now).await {
-            Ok((claims, _)) => claims,
+            Ok(Verified { claims, .. }) => claims,
             Err(VerifyError::Invalid(_)) => return Err(AuthError::Rejected),
             Err(error) => return Err(AuthError::Backend(error.into())),
         };

@@ -62,6 +62,7 @@ impl Issuer {
     }
 
     /// Where it says where its keys are. Source: OpenID Connect Discovery, section 4.1.
+    #[cfg(feature = "oidc")]
     pub(super) fn discovery_url(&self) -> String {
         format!("{}/.well-known/openid-configuration", self.url.trim_end_matches('/'))
     }

@@ -3,7 +3,7 @@ use std::fmt;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::Deserialize;
 
-use super::{Algorithm, ClaimFault, Claims, Issuer, KeySet};
+use super::{Algorithm, Claims, Issuer, JwtError, KeySet};
 use crate::{checksum::Checksum, record::Timestamp};
 
 /// A token taken apart, of which nothing is believed yet.
@@ -108,30 +108,4 @@ impl fmt::Debug for Jwt<'_> {
 
 fn decode(part: &str) -> Option<Vec<u8>> {
     BASE64_URL_SAFE_NO_PAD.decode(part).ok()
-}
-
-/// Why a token does not count. Says nothing of what is in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum JwtError {
-    /// It is not a signed token.
-    #[error("it is not a signed JWT")]
-    Malformed,
-    /// It is signed in a way that its issuer's tokens may not be, or not at all.
-    #[error("it is signed by an algorithm that is not accepted")]
-    Algorithm,
-    /// Its issuer has no such key for this algorithm.
-    #[error("it is signed with a key that its issuer does not publish")]
-    UnknownKey,
-    /// Its signature is not that of the key.
-    #[error("its signature is wrong")]
-    Signature,
-    /// It does not say what it has to.
-    #[error("its claim `{claim}` {fault}")]
-    Claim {
-        /// The name of the claim.
-        claim: &'static str,
-        /// What is wrong with it.
-        fault: ClaimFault,
-    },
 }

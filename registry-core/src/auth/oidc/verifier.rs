@@ -1,10 +1,12 @@
 use std::sync::Arc;
 
+use async_trait::async_trait;
+
 use super::{
-    ClaimFault, Claims, Issuer, Jwt, JwtError,
+    ClaimFault, Issuer, Jwt, JwtError, Verified, VerifyError, VerifyIdentity,
     key_cache::{KeyCache, KeySource},
 };
-use crate::{BoxError, checksum::Checksum, record::Timestamp};
+use crate::record::Timestamp;
 
 /// Verifies tokens of several issuers. Clones share the keys.
 ///
@@ -26,17 +28,11 @@ impl Verifier {
         let issuers = issuers.into_iter().map(|issuer| (issuer, KeyCache::default())).collect();
         Self(Arc::new(Parts { issuers, source: Arc::new(source) }))
     }
+}
 
-    /// What a token says, and what stands for it, if it counts now.
-    ///
-    /// # Errors
-    /// [`VerifyError::Invalid`] if it does not count, [`VerifyError::Unavailable`] if there are no
-    /// keys to tell by.
-    pub async fn verify(
-        &self,
-        token: &str,
-        now: Timestamp,
-    ) -> Result<(Claims, Checksum), VerifyError> {
+#[async_trait]
+impl VerifyIdentity for Verifier {
+    async fn verify(&self, token: &str, now: Timestamp) -> Result<Verified, VerifyError> {
         let jwt = Jwt::parse(token)?;
         let url = jwt.unverified_issuer();
         let (issuer, cache) =
@@ -51,24 +47,6 @@ impl Verifier {
         let keys = keys
             .map_err(|source| VerifyError::Unavailable { issuer: issuer.url().into(), source })?;
         let digest = jwt.digest();
-        Ok((jwt.verify(issuer, &keys, now)?, digest))
+        Ok(Verified { claims: jwt.verify(issuer, &keys, now)?, digest })
     }
-}
-
-/// Why a token is not believed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum VerifyError {
-    /// It does not count.
-    #[error("this token does not count: {0}")]
-    Invalid(#[from] JwtError),
-    /// Whether it counts cannot be found out now.
-    #[error("the keys of `{issuer}` cannot be fetched")]
-    Unavailable {
-        /// Whose keys.
-        issuer: Box<str>,
-        /// What came between.
-        #[source]
-        source: BoxError,
-    },
 }

@@ -42,10 +42,13 @@ CREATE TABLE trusted_publisher (
     canonical text COLLATE "C" NOT NULL,
     -- JSON: the issuer and what its tokens must claim.
     publisher text COLLATE "C" NOT NULL,
+    -- By what it is found when a token comes: kind, issuer and project.
+    source text COLLATE "C" NOT NULL,
     created_at bigint NOT NULL,
     created_by text COLLATE "C" NOT NULL,
     UNIQUE (registry, canonical, publisher)
 );
+CREATE INDEX trusted_publisher_of_source ON trusted_publisher (registry, source);
 
 -- New names that an administrator has agreed to.
 CREATE TABLE approved_name (

@@ -41,10 +41,13 @@ CREATE TABLE trusted_publisher (
     canonical TEXT NOT NULL,
     -- JSON: the issuer and what its tokens must claim.
     publisher TEXT NOT NULL,
+    -- By what it is found when a token comes: kind, issuer and project.
+    source TEXT NOT NULL,
     created_at INTEGER NOT NULL,
     created_by TEXT NOT NULL,
     UNIQUE (registry, canonical, publisher)
 ) STRICT;
+CREATE INDEX trusted_publisher_of_source ON trusted_publisher (registry, source);
 
 -- New names that an administrator has agreed to.
 CREATE TABLE approved_name (

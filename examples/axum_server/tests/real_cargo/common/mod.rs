@@ -4,6 +4,7 @@ mod archive;
 mod cargo;
 mod crates_io;
 mod http;
+mod identity_server;
 mod object_server;
 mod old_registry;
 mod package;
@@ -16,6 +17,7 @@ pub(crate) use self::{
     cargo::{Cargo, Outcome},
     crates_io::local_crates_io,
     http::{Answer, Client},
+    identity_server::{AUDIENCE, IdentityServer},
     object_server::ObjectServer,
     old_registry::{Import, OldRegistry, index_line},
     package::Package,
