@@ -148,6 +148,11 @@ impl RegistryConfig {
         format!("sparse+{}/index/", self.api)
     }
 
+    /// All index URLs under which clients know this registry, as they configure them.
+    pub fn index_urls(&self) -> impl Iterator<Item = String> {
+        std::iter::once(self.index_url()).chain(self.index_aliases.iter().cloned())
+    }
+
     /// Where a person gets a token. Cargo shows it at `cargo login`.
     pub fn login_url(&self) -> String {
         format!("{}/me", self.api)

@@ -66,7 +66,7 @@
 //! Prove a backend with the suites that the feature `conformance` brings: `index_conformance!`,
 //! `record_store_conformance!`, `crate_store_conformance!`, `crate_upkeep_conformance!`,
 //! `account_store_conformance!`, `token_store_conformance!`, `token_transfer_conformance!`,
-//! `single_use_conformance!`, `trusted_publishers_conformance!`,
+//! `key_store_conformance!`, `single_use_conformance!`, `trusted_publishers_conformance!`,
 //! `search_conformance!`, and `registry_conformance!` for an index and a crate store together.
 //!
 //! # Look after what is stored
@@ -83,6 +83,7 @@
 //! | `conformance` | suites for backends of one's own, wrappers that fail on demand, fixtures (with tokio, to run them) |
 //! | `oidc` | `auth::oidc`: tokens of identity providers (JWT), verified with keys that the host fetches |
 //! | `passwords` | `PasswordAuthenticator`, and hashing by argon2id (with argon2) |
+//! | `paseto` | tokens that their holders sign by themselves (`auth::paseto`, RFC 3231), as cargo does with `-Zasymmetric-token` |
 
 pub mod auth;
 mod causes;

@@ -5,6 +5,7 @@
 //! to be fast.
 
 mod accounts;
+mod keys;
 mod single_use;
 mod trusted;
 
@@ -20,7 +21,8 @@ use bytes::Bytes;
 use futures_util::stream;
 
 pub use self::{
-    accounts::MemoryAccounts, single_use::MemorySingleUse, trusted::MemoryTrustedPublishers,
+    accounts::MemoryAccounts, keys::MemoryKeys, single_use::MemorySingleUse,
+    trusted::MemoryTrustedPublishers,
 };
 use crate::{
     BoxError,

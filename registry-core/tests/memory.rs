@@ -8,7 +8,7 @@ use registry_core::{
     Index as _,
     conformance::{self, record_fixture},
     memory::{
-        MemoryAccounts, MemoryCrateStore, MemoryIndex, MemorySingleUse, MemoryTokens,
+        MemoryAccounts, MemoryCrateStore, MemoryIndex, MemoryKeys, MemorySingleUse, MemoryTokens,
         MemoryTrustedPublishers,
     },
     search::{NameSearch, Search, SearchQuery},
@@ -45,6 +45,10 @@ registry_core::single_use_conformance!(single_use, durable: async || {
 registry_core::trusted_publishers_conformance!(trusted_publishers, durable: async || {
     let publishers = MemoryTrustedPublishers::new();
     async move || publishers.clone()
+});
+registry_core::key_store_conformance!(key_store, durable: async || {
+    let keys = MemoryKeys::new();
+    async move || keys.clone()
 });
 registry_core::search_conformance!(search, durable: async || {
     let index = MemoryIndex::new();

@@ -326,6 +326,7 @@ async fn a_token_made_for_one_publish_makes_no_other() {
         name: foo().1,
         version: Some(foo().2),
         checksum: Some(checksum),
+        once: None,
     };
     let body = publish_body("foo", "1.0.0");
     let metadata = u32::from_le_bytes(body[..4].try_into().unwrap()) as usize;

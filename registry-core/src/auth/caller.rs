@@ -28,6 +28,16 @@ impl Caller {
         self.principal.as_deref().ok_or(AuthError::Missing)
     }
 
+    /// Uses up what the credential may be used for once, if it is of that kind: to be called once
+    /// for each write, when nothing but the write is left.
+    pub(crate) async fn use_claim(&self) -> Result<(), AuthError> {
+        let claim = self.principal.as_ref().and_then(|principal| principal.claim.as_ref());
+        match claim.and_then(|claim| claim.once.as_ref()) {
+            Some(once) => once.take().await,
+            None => Ok(()),
+        }
+    }
+
     /// The same request, without its credential.
     pub(crate) fn as_nobody(&self) -> Self {
         Self { principal: None, ..self.clone() }

@@ -1,6 +1,6 @@
 use semver::Version;
 
-use super::Action;
+use super::{Action, Once};
 use crate::{checksum::Checksum, name::CanonicalName};
 
 /// The one write that a credential was made for. Source: RFC 3231.
@@ -14,6 +14,8 @@ pub struct Claim {
     pub version: Option<Version>,
     /// The checksum of the file, if it is a publish.
     pub checksum: Option<Checksum>,
+    /// What is used up when the write takes place; `None` if the claim may be used again.
+    pub once: Option<Once>,
 }
 
 impl Claim {
@@ -67,6 +69,7 @@ mod tests {
             name: name.clone(),
             version: Some(one.clone()),
             checksum: Some(checksum),
+            once: None,
         };
         assert!(publish.allows(&Action::Publish(&name, &one, Some(checksum))));
         assert!(publish.allows(&Action::Publish(&name, &one, None)));
@@ -82,7 +85,7 @@ mod tests {
             assert!(!publish.allows(&action), "{action:?}");
         }
         let owners =
-            Claim { mutation: Mutation::Owners, name: name.clone(), version: None, checksum: None };
+            Claim { mutation: Mutation::Owners, version: None, checksum: None, ..publish.clone() };
         assert!(owners.allows(&Action::ChangeOwners(&name)));
         assert!(owners.allows(&Action::ListOwners(&name)));
         assert!(!owners.allows(&Action::Unyank(&name, &one)));

@@ -12,7 +12,12 @@ mod caller;
 mod claim;
 mod credential;
 mod first_of;
+mod key;
+mod key_store;
 pub mod oidc;
+mod once;
+#[cfg(feature = "paseto")]
+pub mod paseto;
 mod password;
 #[cfg(feature = "passwords")]
 mod password_login;
@@ -42,6 +47,9 @@ pub use self::{
     claim::{Claim, Mutation},
     credential::{Credential, CredentialError, CredentialForms},
     first_of::FirstOf,
+    key::{KeyId, KeyParseError, PublicKey},
+    key_store::{KeyRecord, KeyRefusal, KeyStore},
+    once::Once,
     password::{PasswordHash, PasswordHashError},
     principal::{CredentialId, Groups, Identity, Principal},
     scope::{CratePattern, EndpointScope, OutOfScope, ScopeParseError, Scopes},

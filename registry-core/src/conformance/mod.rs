@@ -52,6 +52,7 @@ pub mod fixture;
 #[cfg(feature = "oidc")]
 pub mod identity_provider;
 pub mod index;
+pub mod key_store;
 pub mod record_fixture;
 pub mod record_store;
 pub mod registry;

@@ -29,6 +29,7 @@ impl Registry {
         self.check_writable()?;
         let _turn = self.parts.writers.enter(name).await;
         let mut unknown: Option<(Change, IndexError)> = None;
+        let mut is_claimed = false;
         for _ in 0..Self::ROUNDS {
             let stored = self.parts.index.load(name, None).await?.found();
             let record = stored.as_ref().map(|stored| &stored.record);
@@ -39,6 +40,10 @@ impl Registry {
             match right {
                 Right::Of(caller, action) => {
                     self.authorize_on(caller, action, name, stored.as_ref()).await?;
+                    // Once for all rounds, and not for what the caller may not do.
+                    if !std::mem::replace(&mut is_claimed, true) {
+                        caller.use_claim().await?;
+                    }
                 }
                 Right::Administrator => {}
             }
