@@ -38,7 +38,7 @@ pub use self::{
     write::WriteError,
 };
 use crate::{
-    auth::{Action, AuthError, Authenticator, Authorizer, Caller, Credential, Tokens},
+    auth::{Action, AuthError, Authenticator, Authorizer, Caller, Credential, Keys, Tokens},
     config::RegistryConfig,
     index::Index,
     observer::Observer,
@@ -68,6 +68,7 @@ struct Parts {
     policies: Vec<Arc<dyn PublishPolicy>>,
     observers: Vec<Arc<dyn Observer>>,
     search: Arc<dyn Search>,
+    keys: Option<Keys>,
     runtime: Arc<dyn Runtime>,
     uploads: Uploads,
     budget: Arc<Budget>,
@@ -99,6 +100,11 @@ impl Registry {
     /// The tokens that clients may look after themselves, if they may.
     pub fn tokens(&self) -> Option<&Tokens> {
         self.parts.tokens.as_ref()
+    }
+
+    /// The keys that users look after by themselves, if they do.
+    pub fn keys(&self) -> Option<&Keys> {
+        self.parts.keys.as_ref()
     }
 
     /// Finds out who is asking; nobody, if there is no credential. `request` is the id under which

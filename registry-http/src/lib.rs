@@ -128,6 +128,7 @@ mod conditional;
 mod crates;
 mod download;
 mod index;
+mod keys;
 mod listing;
 mod log;
 mod me;

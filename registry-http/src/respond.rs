@@ -10,7 +10,7 @@ use http::{
 };
 use registry_core::{
     BoxError, CanonicalName, CrateName, Echo, Login, RegistryConfig,
-    auth::{AuthError, CredentialError},
+    auth::{AuthError, CredentialError, KeyError, KeyId, KeyRefusal},
     index::IndexError,
     policy::Rejection,
     publish::{FrameError, Invalid},
@@ -64,6 +64,10 @@ pub(crate) enum Error {
     UnknownVersion { name: String, version: String },
     #[error("could not find {} with login `{login}`", if login.is_group() { "team" } else { "user" })]
     UnknownUser { login: Login },
+    #[error("you have no key `{id}`")]
+    UnknownKey { id: KeyId },
+    #[error(transparent)]
+    Key(#[from] KeyError),
     #[error("Content-Encoding is not supported")]
     ContentEncoding,
     #[error("max request size is: {limit}")]
@@ -150,6 +154,11 @@ impl Error {
             Self::Auth(_) => (S::SERVICE_UNAVAILABLE, BACKEND),
             // Never 410 or 451: newer cargos give up on the whole resolution then.
             Self::UnknownCrate { .. } | Self::UnknownVersion { .. } => (S::NOT_FOUND, Tell::Cause),
+            Self::UnknownKey { .. } => (S::NOT_FOUND, Tell::Cause),
+            Self::Key(KeyError::NoPerson) => (S::FORBIDDEN, Tell::Cause),
+            Self::Key(KeyError::Refused(KeyRefusal::Taken)) => (S::CONFLICT, Tell::Cause),
+            Self::Key(KeyError::Refused(_)) => (S::BAD_REQUEST, Tell::Cause),
+            Self::Key(_) => (S::SERVICE_UNAVAILABLE, BACKEND),
             Self::NotInFile { size } => (S::RANGE_NOT_SATISFIABLE, Tell::Size(*size)),
             Self::OtherFile => (S::PRECONDITION_FAILED, Tell::Cause),
             Self::UnknownUser { .. } => (S::BAD_REQUEST, Tell::Cause),

@@ -8,7 +8,9 @@ use std::borrow::Cow;
 
 use http::Method;
 use percent_encoding::percent_decode_str;
-use registry_core::{Checksum, CrateName, limits::RequestKind, version::parse_version};
+use registry_core::{
+    Checksum, CrateName, auth::KeyId, limits::RequestKind, version::parse_version,
+};
 use semver::Version;
 
 /// What a request asks for. Crate names are spelled as the path has them.
@@ -40,6 +42,12 @@ pub enum Route {
     RemoveOwners(CrateName),
     /// `GET /me`
     Me,
+    /// `GET /api/v1/me/keys`
+    Keys,
+    /// `PUT /api/v1/me/keys`
+    AddKey,
+    /// `DELETE /api/v1/me/keys/{id}`
+    RevokeKey(KeyId),
 }
 
 /// What a caller must be allowed to do to be answered. Each value but the first stands for the
@@ -62,6 +70,8 @@ pub enum Needs {
     Unyank,
     /// To add or remove owners.
     ChangeOwners,
+    /// To be somebody who looks after their own keys: no action, and not for tokens.
+    OwnKeys,
 }
 
 impl Needs {
@@ -69,7 +79,7 @@ impl Needs {
     pub fn is_write(self) -> bool {
         match self {
             Self::Nothing | Self::ReadRegistry | Self::Read | Self::ListOwners => false,
-            Self::Publish | Self::Yank | Self::Unyank | Self::ChangeOwners => true,
+            Self::Publish | Self::Yank | Self::Unyank | Self::ChangeOwners | Self::OwnKeys => true,
         }
     }
 }
@@ -91,6 +101,7 @@ impl Route {
             Self::AddOwners(..) => Needs::ChangeOwners,
             Self::RemoveOwners(..) => Needs::ChangeOwners,
             Self::Me => Needs::Nothing,
+            Self::Keys | Self::AddKey | Self::RevokeKey(_) => Needs::OwnKeys,
         }
     }
 
@@ -117,6 +128,7 @@ impl Route {
             | Self::AddOwners(name)
             | Self::RemoveOwners(name) => Some(name),
             Self::Config | Self::Search | Self::Publish | Self::Me => None,
+            Self::Keys | Self::AddKey | Self::RevokeKey(_) => None,
         }
     }
 }
@@ -203,6 +215,11 @@ pub fn parse(method: &Method, path: &str) -> Result<Route, NoRoute> {
             choose(method, [(put, Route::Unyank(name, version))])
         }
         ["me"] => choose(method, [(get, Route::Me)]),
+        ["api", "v1", "me", "keys"] => choose(method, [(get, Route::Keys), (put, Route::AddKey)]),
+        ["api", "v1", "me", "keys", id] => {
+            let id = KeyId::new(id).map_err(|_| NoRoute::NotFound)?;
+            choose(method, [(delete, Route::RevokeKey(id))])
+        }
         _ => Err(NoRoute::NotFound),
     }
 }

@@ -27,7 +27,7 @@ use crate::{
     body::Body,
     caching,
     crates::{self, OwnerChange},
-    download, index, listing,
+    download, index, keys, listing,
     me::{self, RegistryName, RegistryNameError},
     path_token,
     peer::PeerAddress,
@@ -213,6 +213,9 @@ impl RegistryService {
             Route::Unyank(name, version) => {
                 crates::set_yanked(registry, &caller, name, version, false).await
             }
+            Route::Keys => keys::list(registry, &caller).await,
+            Route::AddKey => keys::register(registry, &caller, headers, body).await,
+            Route::RevokeKey(id) => keys::revoke(registry, &caller, id).await,
             Route::Owners(name) => crates::owners(registry, &caller, name).await,
             Route::AddOwners(name) => {
                 let add = OwnerChange::Add;

@@ -9,6 +9,7 @@ use registry_http::route::{Needs, NoRoute, Route, parse};
 use semver::Version;
 
 const CKSUM: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+const KEY: &str = "k3.pid.QB3WNBP-5j-0XQV2MOuvuOcLlJ8uz-pmqtIZus1x3YTu";
 
 fn name(name: &str) -> CrateName {
     CrateName::new(name).unwrap()
@@ -59,6 +60,14 @@ fn table() -> Vec<(Method, String, Route, Needs)> {
             Needs::ChangeOwners,
         ),
         (get(), "/me".into(), Route::Me, Needs::Nothing),
+        (get(), "/api/v1/me/keys".into(), Route::Keys, Needs::OwnKeys),
+        (Method::PUT, "/api/v1/me/keys".into(), Route::AddKey, Needs::OwnKeys),
+        (
+            Method::DELETE,
+            format!("/api/v1/me/keys/{KEY}"),
+            Route::RevokeKey(KEY.parse().unwrap()),
+            Needs::OwnKeys,
+        ),
     ]
 }
 
@@ -70,6 +79,10 @@ fn allow(path: &str) -> &'static str {
         "DELETE"
     } else if path.ends_with("/new") || path.ends_with("/unyank") {
         "PUT"
+    } else if path.ends_with("/me/keys") {
+        "GET, HEAD, PUT"
+    } else if path.ends_with(KEY) {
+        "DELETE"
     } else {
         "GET, HEAD"
     }
@@ -143,6 +156,8 @@ fn nothing_else_has_a_path() {
         "/api/v1/crates/foo/1.0.0/yank/x",
         "/api/v1/crates/foo/1.0.0/yank/x/y",
         "/api/v1/me/tokens",
+        "/api/v1/me/keys/",
+        "/api/v1/me/keys/x",
         "/.git/config",
     ] {
         assert_eq!(parse(&Method::GET, path), Err(NoRoute::NotFound), "{path:?}");

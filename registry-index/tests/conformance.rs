@@ -12,6 +12,10 @@ use registry_core::{
     CanonicalName, IndexError, RecordIndex, RecordStore, index::Revision, search::NameSearch,
 };
 
+#[cfg(feature = "sqlite")]
+#[path = "common/users.rs"]
+mod users;
+
 /// Records in memory, as little as a store can be.
 #[derive(Clone, Debug, Default)]
 struct MemoryRecords(Arc<Mutex<BTreeMap<CanonicalName, (u64, Bytes)>>>);
@@ -94,6 +98,7 @@ mod fs {
 
 #[cfg(feature = "sqlite")]
 mod sqlite {
+    use super::users::{make_users, refuses_keys_of_others};
     use registry_core::memory::MemoryCrateStore;
     use registry_index::sqlite::SqliteDatabase;
     use tempfile::TempDir;
@@ -129,6 +134,16 @@ mod sqlite {
         let folder = tempfile::tempdir().unwrap();
         async move || open(&folder).tokens()
     });
+    registry_core::key_store_conformance!(keys, durable: async || {
+        let folder = tempfile::tempdir().unwrap();
+        make_users(&open(&folder).accounts()).await;
+        async move || open(&folder).keys()
+    });
+    #[tokio::test]
+    async fn keys_are_those_of_users_that_there_are() {
+        let folder = tempfile::tempdir().unwrap();
+        refuses_keys_of_others(open(&folder).keys()).await;
+    }
     registry_core::single_use_conformance!(single_use, durable: async || {
         let folder = tempfile::tempdir().unwrap();
         async move || open(&folder).single_use()

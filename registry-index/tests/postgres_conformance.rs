@@ -4,10 +4,15 @@
 #[path = "common/postgres.rs"]
 #[allow(dead_code, reason = "the files of tests share it, and none needs all")]
 mod server;
+#[path = "common/users.rs"]
+mod users;
 
 use registry_core::memory::MemoryCrateStore;
 
-use self::server::Schema;
+use self::{
+    server::Schema,
+    users::{make_users, refuses_keys_of_others},
+};
 
 registry_core::index_conformance!(index, durable if "REGISTRY_TEST_POSTGRES":
     async |service: String| {
@@ -48,6 +53,13 @@ registry_core::token_transfer_conformance!(token_transfer, durable if "REGISTRY_
         async move || schema.open().await.tokens()
     }
 );
+registry_core::key_store_conformance!(keys, durable if "REGISTRY_TEST_POSTGRES":
+    async |service: String| {
+        let schema = Schema::fresh(service).await;
+        make_users(&schema.open().await.accounts()).await;
+        async move || schema.open().await.keys()
+    }
+);
 registry_core::single_use_conformance!(single_use, durable if "REGISTRY_TEST_POSTGRES":
     async |service: String| {
         let schema = Schema::fresh(service).await;
@@ -60,3 +72,11 @@ registry_core::trusted_publishers_conformance!(
         async move || schema.open().await.trusted_publishers("main")
     }
 );
+
+#[tokio::test]
+async fn keys_are_those_of_users_that_there_are() {
+    let Some(service) = registry_core::conformance::service("REGISTRY_TEST_POSTGRES") else {
+        return;
+    };
+    refuses_keys_of_others(Schema::fresh(service).await.open().await.keys()).await;
+}

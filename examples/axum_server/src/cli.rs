@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, builder::BoolishValueParser, value_parser};
-use registry_core::{config::DlTemplate, limits::RateLimits, owner::Login};
+use registry_core::{auth::KeyId, config::DlTemplate, limits::RateLimits, owner::Login};
 
 use crate::{
     account::{GroupCommand, UserCommand},
@@ -60,6 +60,11 @@ pub(crate) enum Command {
     /// Say whose CI runs may publish a crate without a stored token.
     #[command(subcommand)]
     TrustedPublisher(TrustedPublisherCommand),
+    /// Look after the public keys with which people and machines sign their tokens.
+    ///
+    /// For cargos with `-Zasymmetric-token`: `cargo login` with the provider `cargo:paseto` prints one.
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Look after the index.
     #[command(subcommand)]
     Index(IndexCommand),
@@ -222,6 +227,49 @@ pub(crate) struct TokenCreateArgs {
     /// Who logs in with it; becomes a user if they are none.
     #[arg(long, value_name = "NAME", env = "REGISTRY_USER")]
     pub(crate) user: Login,
+    #[command(flatten)]
+    pub(crate) index: IndexArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Register the public key on stdin, and print its id, alone on a line.
+    Add(KeyAddArgs),
+    /// List keys: id, user, when it was registered, `valid` or `revoked`, subject and name.
+    List(KeyListArgs),
+    /// Revoke a key: from now on, no server takes a token that it signs.
+    Revoke(KeyRevokeArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KeyAddArgs {
+    /// Who signs with it.
+    #[arg(long, value_name = "NAME", env = "REGISTRY_USER")]
+    pub(crate) user: Login,
+    /// What the key is called in lists.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// What each token has to name, as `registries.NAME.secret-key-subject` has cargo do.
+    #[arg(long, value_name = "SUBJECT")]
+    pub(crate) subject: Option<String>,
+    #[command(flatten)]
+    pub(crate) index: IndexArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KeyListArgs {
+    /// Whose keys; default: everybody's.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) user: Option<Login>,
+    #[command(flatten)]
+    pub(crate) index: IndexArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KeyRevokeArgs {
+    /// The key, as `key add` and `key list` name it: `k3.pid.…`.
+    #[arg(value_name = "ID")]
+    pub(crate) id: KeyId,
     #[command(flatten)]
     pub(crate) index: IndexArgs,
 }

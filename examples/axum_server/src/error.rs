@@ -4,7 +4,9 @@ use std::{io, path::PathBuf};
 
 use registry_core::{
     BoxError, Causes, CrateName, IndexError, StoreError,
-    auth::{AccountError, AuthStoreError, PasswordError, TokenError},
+    auth::{
+        AccountError, AuthStoreError, KeyError, KeyId, KeyParseError, PasswordError, TokenError,
+    },
     config::{ConfigError, DlError},
     gc::GcError,
     migrate::{FileMigrateError, MigrateError},
@@ -56,6 +58,16 @@ pub(crate) enum Error {
     Gc(#[source] GcError),
     #[error("cannot copy the users: {}", causes(.0))]
     MigrateUsers(#[source] AuthStoreError),
+    #[error(transparent)]
+    KeyText(KeyParseError),
+    #[error("cannot read the key from stdin: {0}")]
+    ReadKey(#[source] io::Error),
+    #[error("{}", causes(.0))]
+    Key(#[source] KeyError),
+    #[error("there is no key `{id}`")]
+    UnknownKey { id: KeyId },
+    #[error("keys are kept in a database, and a bucket is none: use an index of another kind")]
+    NoKeys,
     #[error("cannot check the index: {}", causes(.0))]
     Check(#[source] IndexError),
     #[error(

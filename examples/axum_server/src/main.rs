@@ -26,6 +26,7 @@ mod error;
 mod export;
 mod import;
 mod index_line;
+mod key;
 mod key_source;
 mod layers;
 mod linger;
@@ -56,7 +57,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use self::{
-    cli::{Cli, Command, IndexCommand, StorageCommand, TokenCommand},
+    cli::{Cli, Command, IndexCommand, KeyCommand, StorageCommand, TokenCommand},
     error::Error,
 };
 
@@ -90,6 +91,9 @@ fn run(command: Command) -> Result<End, Error> {
             }
             Command::User(command) => account::user(command).await.map(done),
             Command::Group(command) => account::group(command).await.map(done),
+            Command::Key(KeyCommand::Add(args)) => key::add(args).await.map(done),
+            Command::Key(KeyCommand::List(args)) => key::list(args).await.map(done),
+            Command::Key(KeyCommand::Revoke(args)) => key::revoke(args).await.map(done),
             Command::Token(TokenCommand::Create(args)) => token::create(args).await.map(done),
             Command::TrustedPublisher(command) => trusted_publisher::run(command).await.map(done),
             Command::Index(IndexCommand::Verify(args)) => verify::run(args).await,

@@ -34,6 +34,7 @@ use crate::{
     cli::ServeArgs,
     connections,
     error::Error,
+    key::KeyStores,
     linger::{Lingering, UnreadBody},
     log::Answering,
     oidc::Oidc,
@@ -114,14 +115,20 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
         ..Uploads::default()
     };
     let served = opened.cached(Duration::from_secs(args.max_staleness));
-    let registry = Registry::builder(config, served.index.clone(), crates)
+    let keys = KeyStores::of(&opened);
+    let users = oidc.and_then(|oidc| oidc.authenticator);
+    let authenticator = access::authenticator(&opened, keys.as_ref(), users, &config);
+    let mut registry = Registry::builder(config, served.index.clone(), crates)
         .search(opened.search(served.index.clone()))
-        .authenticator(access::authenticator(&opened, oidc.and_then(|oidc| oidc.authenticator)))
+        .authenticator(authenticator)
         .rules(rules)
         .uploads(uploads)
         .rate_limits(args.rate_limits.unwrap_or_default())
-        .runtime(TokioRuntime::new())
-        .build();
+        .runtime(TokioRuntime::new());
+    if let Some(keys) = keys {
+        registry = registry.keys(keys.keys());
+    }
+    let registry = registry.build();
 
     let stop = stop_signal()?;
     print_welcome(address, registry.config(), &TokenPlace::of(&args.index)?);

@@ -14,6 +14,7 @@ mod credential;
 mod first_of;
 mod key;
 mod key_store;
+mod keys;
 pub mod oidc;
 mod once;
 #[cfg(feature = "paseto")]
@@ -49,6 +50,7 @@ pub use self::{
     first_of::FirstOf,
     key::{KeyId, KeyParseError, PublicKey},
     key_store::{KeyRecord, KeyRefusal, KeyStore},
+    keys::{KeyError, KeyRequest, Keys, OwnKeys},
     once::Once,
     password::{PasswordHash, PasswordHashError},
     principal::{CredentialId, Groups, Identity, Principal},

@@ -7,7 +7,9 @@ use super::{
     queue::WriteQueues, throttle::Throttle,
 };
 use crate::{
-    auth::{AuthError, Authenticator, Authorizer, Credential, OwnersMayWrite, Principal, Tokens},
+    auth::{
+        AuthError, Authenticator, Authorizer, Credential, Keys, OwnersMayWrite, Principal, Tokens,
+    },
     config::RegistryConfig,
     index::Index,
     limits::RateLimits,
@@ -37,6 +39,7 @@ impl RegistryBuilder {
             config_json: config.to_json(),
             config,
             search: Arc::new(NameSearch::new(index.clone())),
+            keys: None,
             index,
             crates,
             authenticator: Arc::new(NobodyKnown),
@@ -102,6 +105,14 @@ impl RegistryBuilder {
     #[must_use]
     pub fn search(mut self, search: impl Search) -> Self {
         self.0.search = Arc::new(search);
+        self
+    }
+
+    /// Where users look after the keys they sign tokens with. Default: nowhere. For
+    /// an authenticator to know them, it has to have the same store.
+    #[must_use]
+    pub fn keys(mut self, keys: Keys) -> Self {
+        self.0.keys = Some(keys);
         self
     }
 

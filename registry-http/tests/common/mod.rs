@@ -145,6 +145,14 @@ impl Answer {
         std::str::from_utf8(&self.body).unwrap()
     }
 
+    /// The body of a success of the web API.
+    #[track_caller]
+    pub fn json(&self) -> serde_json::Value {
+        assert_eq!(self.status, StatusCode::OK, "{}", self.text());
+        assert_eq!(self.header("content-type"), "application/json");
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
     /// A header that is there at most once; empty if it is not there.
     pub fn header(&self, name: &str) -> &str {
         let mut values = self.headers.get_all(name).iter();

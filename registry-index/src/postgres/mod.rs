@@ -45,6 +45,7 @@
 
 mod accounts;
 mod index;
+mod keys;
 mod listen;
 mod pool;
 mod schema;
@@ -60,8 +61,9 @@ use std::{fmt, num::NonZeroUsize, sync::Arc};
 use registry_core::{BoxError, CanonicalName, IndexError};
 
 pub use self::{
-    accounts::PostgresAccounts, index::PostgresIndex, listen::Listener, schema::PostgresOpenError,
-    single_use::PostgresSingleUse, tokens::PostgresTokens, trusted::PostgresTrustedPublishers,
+    accounts::PostgresAccounts, index::PostgresIndex, keys::PostgresKeys, listen::Listener,
+    schema::PostgresOpenError, single_use::PostgresSingleUse, tokens::PostgresTokens,
+    trusted::PostgresTrustedPublishers,
 };
 use self::{listen::Announcer, pool::Pool, settings::Settings};
 
@@ -136,6 +138,11 @@ impl PostgresDatabase {
     /// The trusted publishers of the crates of the registry called `registry`.
     pub fn trusted_publishers(&self, registry: &str) -> PostgresTrustedPublishers {
         PostgresTrustedPublishers { database: self.0.clone(), registry: registry.into() }
+    }
+
+    /// The keys that users sign tokens with, which all registries in this database have in common.
+    pub fn keys(&self) -> PostgresKeys {
+        PostgresKeys { database: self.0.clone() }
     }
 
     /// What counts only once, in all registries in this database.

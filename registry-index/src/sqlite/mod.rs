@@ -29,6 +29,7 @@
 mod accounts;
 mod backup;
 mod index;
+mod keys;
 mod pool;
 mod schema;
 mod search;
@@ -42,7 +43,7 @@ use registry_core::{BoxError, CanonicalName, IndexError, record::About, search::
 
 use self::pool::Pool;
 pub use self::{
-    accounts::SqliteAccounts, backup::SqliteBackupError, index::SqliteIndex,
+    accounts::SqliteAccounts, backup::SqliteBackupError, index::SqliteIndex, keys::SqliteKeys,
     schema::SqliteOpenError, single_use::SqliteSingleUse, tokens::SqliteTokens,
     trusted::SqliteTrustedPublishers,
 };
@@ -90,6 +91,11 @@ impl SqliteDatabase {
     /// The trusted publishers of the crates of the registry called `registry`.
     pub fn trusted_publishers(&self, registry: &str) -> SqliteTrustedPublishers {
         SqliteTrustedPublishers { pool: self.0.clone(), registry: registry.into() }
+    }
+
+    /// The keys that users sign tokens with, which all registries in this file have in common.
+    pub fn keys(&self) -> SqliteKeys {
+        SqliteKeys { pool: self.0.clone() }
     }
 
     /// What counts only once, in all registries in this file.

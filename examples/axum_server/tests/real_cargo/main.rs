@@ -4,6 +4,7 @@
 //! of its own. One program holds all tests, since each further one would be linked anew.
 
 mod accounts;
+mod asymmetric;
 mod auth;
 mod backends;
 mod backup;

@@ -1,0 +1,103 @@
+//! `axum_server key`: the public keys with which people and machines sign their tokens.
+
+use std::{
+    io::{Read as _, Write},
+    sync::Arc,
+};
+
+use registry_core::{
+    RegistryConfig,
+    auth::{
+        Directory, KeyRefusal, KeyRequest, KeyStore, Keys, SingleUse, paseto::KeyAuthenticator,
+    },
+};
+
+use crate::{
+    backends::OpenIndex,
+    cli::{IndexArgs, KeyAddArgs, KeyListArgs, KeyRevokeArgs},
+    error::Error,
+};
+
+/// More than a key with blanks around it has, and less than a file given by a slip.
+const MAX_INPUT_BYTES: u64 = 1024;
+
+/// Where keys are, and what has to be known beside them.
+pub(crate) struct KeyStores {
+    keys: Arc<dyn KeyStore>,
+    directory: Arc<dyn Directory>,
+    used: Arc<dyn SingleUse>,
+}
+
+impl KeyStores {
+    /// Those beside the index; a bucket has none.
+    pub(crate) fn of(index: &OpenIndex) -> Option<Self> {
+        match index {
+            OpenIndex::Sqlite(database) | OpenIndex::Folder(_, database) => Some(Self {
+                keys: Arc::new(database.keys()),
+                directory: Arc::new(database.accounts()),
+                used: Arc::new(database.single_use()),
+            }),
+            OpenIndex::Postgres(database) => Some(Self {
+                keys: Arc::new(database.keys()),
+                directory: Arc::new(database.accounts()),
+                used: Arc::new(database.single_use()),
+            }),
+            OpenIndex::Bucket(..) => None,
+        }
+    }
+
+    async fn open(index: &IndexArgs) -> Result<Self, Error> {
+        index.url()?.must_be_there()?;
+        Self::of(&index.open().await?).ok_or(Error::NoKeys)
+    }
+
+    /// Knows who signs with the keys.
+    pub(crate) fn authenticator(&self, config: &RegistryConfig) -> KeyAuthenticator {
+        let (keys, directory, used) =
+            (self.keys.clone(), self.directory.clone(), self.used.clone());
+        KeyAuthenticator::new(keys, directory, used, config.index_urls())
+    }
+
+    /// Looks after the keys.
+    pub(crate) fn keys(&self) -> Keys {
+        Keys::new(self.keys.clone())
+    }
+}
+
+/// Registers the key on stdin, and prints its id alone on a line.
+pub(crate) async fn add(args: KeyAddArgs) -> Result<(), Error> {
+    let stores = KeyStores::open(&args.index).await?;
+    let mut text = String::new();
+    std::io::stdin().take(MAX_INPUT_BYTES).read_to_string(&mut text).map_err(Error::ReadKey)?;
+    let key = text.trim().parse().map_err(Error::KeyText)?;
+    let request = KeyRequest { key, name: args.name.unwrap_or_default(), subject: args.subject };
+    let account = stores.directory.account(&args.user).await.map_err(Error::Accounts)?;
+    let login = args.user;
+    let account = account.ok_or(Error::Key(KeyRefusal::UnknownUser { login }.into()))?;
+    let added = stores.keys().register(&account.owner, &request).await.map_err(Error::Key)?;
+    writeln!(std::io::stdout(), "{}", added.id).map_err(Error::Print)
+}
+
+/// Prints a line for each key: id, user, when it was registered, `revoked` or `valid`, subject and
+/// name, with tabs between them.
+pub(crate) async fn list(args: KeyListArgs) -> Result<(), Error> {
+    let stores = KeyStores::open(&args.index).await?;
+    let keys = stores.keys().list(args.user.as_ref()).await.map_err(Error::Key)?;
+    let mut stdout = std::io::stdout().lock();
+    for key in keys {
+        let state = if key.revoked_at.is_some() { "revoked" } else { "valid" };
+        let created = key.created_at.to_rfc3339().unwrap_or_default();
+        let (id, user, name) = (&key.id, &key.user.login, &key.name);
+        let subject = key.subject.unwrap_or_default();
+        writeln!(stdout, "{id}\t{user}\t{created}\t{state}\t{subject}\t{name}")
+            .map_err(Error::Print)?;
+    }
+    Ok(())
+}
+
+/// Revokes a key: when this returns, no server takes what it signs.
+pub(crate) async fn revoke(args: KeyRevokeArgs) -> Result<(), Error> {
+    let stores = KeyStores::open(&args.index).await?;
+    let revoked = stores.keys().revoke(&args.id).await.map_err(Error::Key)?;
+    revoked.map(drop).ok_or(Error::UnknownKey { id: args.id })
+}

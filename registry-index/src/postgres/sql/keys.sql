@@ -1,0 +1,6 @@
+SELECT account.id, account.login, account.name, key.public_key, key.name, key.subject,
+    key.created_at, key.revoked_at
+FROM public_key AS key
+JOIN account ON account.id = key.account
+WHERE $1::text IS NULL OR account.login = $1
+ORDER BY key.created_at, key.id
