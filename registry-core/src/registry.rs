@@ -8,6 +8,7 @@ mod budget;
 mod builder;
 mod clock;
 mod download;
+mod hidden;
 mod import;
 mod limit;
 mod list;
@@ -25,7 +26,10 @@ mod yank;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use self::{budget::Budget, clock::Clock, limit::Limiter, queue::WriteQueues, throttle::Throttle};
+use self::{
+    budget::Budget, clock::Clock, hidden::Decoys, limit::Limiter, queue::WriteQueues,
+    throttle::Throttle,
+};
 pub use self::{
     builder::RegistryBuilder,
     download::Download,
@@ -59,6 +63,7 @@ pub struct Registry {
 struct Parts {
     config: RegistryConfig,
     config_json: bytes::Bytes,
+    private_config_json: bytes::Bytes,
     index: Arc<dyn Index>,
     crates: Arc<dyn CrateStore>,
     authenticator: Arc<dyn Authenticator>,
@@ -73,6 +78,7 @@ struct Parts {
     uploads: Uploads,
     budget: Arc<Budget>,
     writers: WriteQueues,
+    decoys: Decoys,
     limiter: Limiter,
     throttle: Throttle,
     file_age_limit: Duration,
@@ -143,7 +149,7 @@ impl Registry {
         action: &Action<'_>,
         owners: &Owners,
     ) -> Result<(), AuthError> {
-        let needs_somebody = !action.is_read() || self.parts.config.auth_required();
+        let needs_somebody = !action.is_read() || self.auth_required();
         let usable = caller
             .principal()
             .and_then(|principal| principal.may_be_used_for(action, owners.is_empty()));

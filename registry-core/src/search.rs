@@ -128,6 +128,12 @@ impl SearchQuery {
         }
     }
 
+    /// The largest page of the same answer that begins there.
+    pub(crate) fn with_offset(&self, offset: usize) -> Self {
+        const LIMIT: NonZeroUsize = NonZeroUsize::new(SearchQuery::MAX_LIMIT).expect("not 0");
+        Self { text: self.text.clone(), offset, limit: LIMIT }
+    }
+
     /// The text looked for, in lower case.
     pub fn text(&self) -> &str {
         &self.text

@@ -177,6 +177,14 @@ impl Authorizer for Secrets {
             _ => Ok(()),
         }
     }
+
+    fn hides_crates(&self) -> bool {
+        true
+    }
+
+    fn needs_credential(&self) -> bool {
+        false
+    }
 }
 
 #[tokio::test]

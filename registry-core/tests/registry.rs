@@ -278,6 +278,14 @@ impl Authorizer for OnlyAlice {
             _ => Err(AuthError::Forbidden { reason: "a secret".into() }),
         }
     }
+
+    fn hides_crates(&self) -> bool {
+        true
+    }
+
+    fn needs_credential(&self) -> bool {
+        false
+    }
 }
 
 #[tokio::test]
@@ -297,8 +305,8 @@ async fn a_crate_that_may_not_be_seen_is_a_crate_that_does_not_exist() {
             let error = registry.owners(&stranger, &name.canonical()).await.unwrap_err();
             assert_eq!(error.to_string(), format!("crate `{name}` does not exist"));
         }
-        let error = registry.download(&stranger, &key).await.unwrap_err();
-        assert_eq!(error.to_string(), "crate `foo` does not exist");
+        let error = registry.download(&stranger, &key).await.unwrap().open(None).await.unwrap_err();
+        assert_eq!(error.to_string(), "crate `foo` does not have a version `1.0.0`");
     }
     for name in [&foo, &absent] {
         let yanked = registry.set_yanked(&caller("bob"), &name.canonical(), &version, true).await;

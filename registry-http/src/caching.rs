@@ -24,8 +24,9 @@ pub(crate) fn set(
     registry: &Registry,
     caller: &Caller,
 ) {
-    // A caller whose credential counts may have been shown more than others are.
-    let private = registry.config().auth_required() || caller.principal.is_some();
+    // A caller whose credential counts may have been shown more than others are. Where crates are
+    // hidden, what nobody in particular is shown today may be a secret tomorrow.
+    let private = registry.auth_required() || registry.hides_crates() || caller.principal.is_some();
     let caching = match (freshness, private) {
         (Freshness::AskAgain, false) => "no-cache",
         (Freshness::AskAgain, true) => "private, no-cache",

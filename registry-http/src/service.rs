@@ -188,7 +188,11 @@ impl RegistryService {
             registry.admit(&caller, kind)?;
         }
         match route {
-            Route::Me => Ok(me::page(registry.config(), &self.name, headers, parts.uri.query())),
+            Route::Me => {
+                let config = registry.config().clone();
+                let config = config.with_auth_required(registry.auth_required());
+                Ok(me::page(&config, &self.name, headers, parts.uri.query()))
+            }
             Route::Config => match token {
                 None => index::config(registry, &caller).await,
                 Some(token) => {
@@ -242,7 +246,7 @@ impl RegistryService {
             (Some(_), Some(_)) => return Err(Error::CredentialInPath),
             (token, in_header) => token.or(in_header.as_ref()),
         };
-        let open = !needs.is_write() && !self.registry.config().auth_required();
+        let open = !needs.is_write() && !self.registry.auth_required();
         if credential.is_none() && !open {
             return Err(AuthError::Missing.into());
         }

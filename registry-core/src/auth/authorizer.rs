@@ -39,6 +39,14 @@ impl Authorizer for OwnersMayWrite {
         };
         Err(AuthError::Forbidden { reason: reason.into() })
     }
+
+    fn hides_crates(&self) -> bool {
+        false
+    }
+
+    fn needs_credential(&self) -> bool {
+        false
+    }
 }
 
 /// Everybody with a credential writes, everybody reads. For tests, and for a service that checks
@@ -58,6 +66,14 @@ impl Authorizer for AllowAll {
             caller.principal()?;
         }
         Ok(())
+    }
+
+    fn hides_crates(&self) -> bool {
+        false
+    }
+
+    fn needs_credential(&self) -> bool {
+        false
     }
 }
 

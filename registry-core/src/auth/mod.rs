@@ -128,6 +128,9 @@ pub trait Authorizer: fmt::Debug + Send + Sync + 'static {
     /// Allows or forbids `action`. `owners` are those of the crate it is about, as they are in the
     /// record that will be replaced: empty for a crate that does not exist, and for reads.
     ///
+    /// A crate that may not be read does not exist for the caller, and what they may do to it is
+    /// not asked.
+    ///
     /// # Errors
     /// [`AuthError::Forbidden`] if not, [`AuthError::Backend`] if that cannot be found out now.
     async fn authorize(
@@ -136,6 +139,19 @@ pub trait Authorizer: fmt::Debug + Send + Sync + 'static {
         action: &Action<'_>,
         owners: &Owners,
     ) -> Result<(), AuthError>;
+
+    /// Whether [`Action::Read`] of some crate may be forbidden to somebody, now or later. Whoever
+    /// forbids it without saying so here leaks: answers are for shared caches then, and a search
+    /// shows every crate.
+    ///
+    /// Asked at every request, so it answers at once, and the same each time.
+    fn hides_crates(&self) -> bool;
+
+    /// Whether nothing is read without a credential at this moment, as in a registry that is
+    /// configured so. Then `config.json` tells cargo to send its token.
+    ///
+    /// Asked at every request, so it answers at once.
+    fn needs_credential(&self) -> bool;
 }
 
 /// Why somebody may not do something.

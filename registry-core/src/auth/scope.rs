@@ -253,6 +253,13 @@ impl Scopes {
         others.endpoints.iter().all(|other| self.has(*other)) && others.crates.iter().all(covered)
     }
 
+    /// Whether every crate may be read that the owner may read.
+    pub fn include_all_reading(&self) -> bool {
+        let any = CratePattern::any();
+        self.has(EndpointScope::ReadAll)
+            || self.has(EndpointScope::Read) && self.crates.contains(&any)
+    }
+
     /// Whether an action is within. `creates` says that a publish would be of a new name: that is
     /// known from the record that would be replaced.
     ///
@@ -271,14 +278,15 @@ impl Scopes {
             Action::ChangeOwners(name) => (E::ChangeOwners, Some(name)),
             Action::ConfigureTrustedPublishing(name) => (E::TrustedPublishing, Some(name)),
         };
-        if !self.has(needed) {
-            return Err(OutOfScope::Endpoint { needed });
+        // The crate first: which scope a publish needs tells whether the crate is there.
+        if let Some(name) = name
+            && !self.crates.iter().any(|pattern| pattern.matches(name))
+        {
+            return Err(OutOfScope::Crate { name: name.clone() });
         }
-        match name {
-            Some(name) if !self.crates.iter().any(|pattern| pattern.matches(name)) => {
-                Err(OutOfScope::Crate { name: name.clone() })
-            }
-            _ => Ok(()),
+        match self.has(needed) {
+            true => Ok(()),
+            false => Err(OutOfScope::Endpoint { needed }),
         }
     }
 }

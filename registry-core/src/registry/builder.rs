@@ -3,8 +3,8 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 
 use super::{
-    Inline, Parts, Registry, Runtime, Uploads, budget::Budget, clock::Clock, limit::Limiter,
-    queue::WriteQueues, throttle::Throttle,
+    Inline, Parts, Registry, Runtime, Uploads, budget::Budget, clock::Clock, hidden::Decoys,
+    limit::Limiter, queue::WriteQueues, throttle::Throttle,
 };
 use crate::{
     auth::{
@@ -37,6 +37,7 @@ impl RegistryBuilder {
     ) -> Self {
         Self(Parts {
             config_json: config.to_json(),
+            private_config_json: config.clone().with_auth_required(true).to_json(),
             config,
             search: Arc::new(NameSearch::new(index.clone())),
             keys: None,
@@ -52,6 +53,7 @@ impl RegistryBuilder {
             uploads: Uploads::default(),
             budget: Arc::new(Budget::new(0)),
             writers: WriteQueues::default(),
+            decoys: Decoys::default(),
             limiter: Limiter::default(),
             throttle: Throttle::default(),
             file_age_limit: Self::FILE_AGE_LIMIT,

@@ -4,7 +4,7 @@ use futures_util::TryStreamExt as _;
 
 use super::{ReadError, Registry};
 use crate::{
-    auth::{Action, AuthError, Caller},
+    auth::{Action, Caller},
     index::{self, IndexError},
     listing::{CrateListing, CrateSort, Listed, ReleaseListing, ReleaseSort},
     name::CanonicalName,
@@ -94,15 +94,6 @@ impl Registry {
                 return Ok(names);
             }
             after = page.last().cloned();
-        }
-    }
-
-    /// Whether the caller may read this crate; who would first have to log in does not.
-    async fn sees(&self, caller: &Caller, name: &CanonicalName) -> Result<bool, AuthError> {
-        match self.authorize(caller, &Action::Read(name), &Owners::default()).await {
-            Ok(()) => Ok(true),
-            Err(error @ AuthError::Backend(_)) => Err(error),
-            Err(_) => Ok(false),
         }
     }
 

@@ -14,8 +14,8 @@ impl Registry {
     /// # Errors
     /// [`ReadError::UnknownCrate`] if there is none of that name that the caller may see.
     pub async fn owners(&self, caller: &Caller, name: &CanonicalName) -> Result<Owners, ReadError> {
-        self.may_read(caller, &Action::ListOwners(name), name).await?;
-        Ok(self.stored(name).await?.owners().clone())
+        let record = self.record_for(caller, &Action::ListOwners(name), name).await?;
+        Ok(record.owners().clone())
     }
 
     /// Adds owners. Who is one already stays one.
@@ -33,8 +33,7 @@ impl Registry {
         let stamp = caller.stamp(SystemTime::now().into())?;
         self.admit(caller, RequestKind::Owners)?;
         // Before the users are looked up, so that only an owner can find out who is one.
-        let stored = self.parts.index.load(name, None).await?.found();
-        self.authorize_on(caller, &action, name, stored.as_ref()).await?;
+        self.load_for(caller, &action, name).await?;
         let mut owners = Vec::with_capacity(logins.len());
         for login in logins {
             let user = self.parts.authenticator.find_user(login).await?;

@@ -103,17 +103,15 @@ impl Publish {
     async fn check_rights(&self, metadata: &Metadata) -> Result<(), WriteError> {
         let name = metadata.name().canonical();
         let action = Action::Publish(&name, metadata.version(), None);
-        let stored = self.registry.parts.index.load(&name, None).await?.found();
-        let authorized =
-            self.registry.authorize_on(&self.caller, &action, &name, stored.as_ref()).await;
+        let loaded = self.registry.load_for(&self.caller, &action, &name).await;
         // Here, where it is done once, and before anything is refused. Whether there is a crate that
         // the caller may not publish, or even not see, is not told by which limit it is.
-        let kind = match authorized.is_ok() && stored.is_none() {
-            true => RequestKind::PublishNew,
-            false => RequestKind::PublishUpdate,
+        let kind = match loaded {
+            Ok(None) => RequestKind::PublishNew,
+            _ => RequestKind::PublishUpdate,
         };
         self.registry.admit(&self.caller, kind).map_err(WriteError::from)?;
-        authorized?;
+        let stored = loaded?;
         if let Some(stored) = stored {
             stored.record.may_publish(metadata.name(), metadata.version())?;
         }

@@ -19,7 +19,11 @@ impl Registry {
     /// [`ReadError::Auth`] if the caller may not read here.
     pub async fn config_json(&self, caller: &Caller) -> Result<Bytes, ReadError> {
         self.authorize(caller, &Action::ReadRegistry, &Owners::default()).await?;
-        Ok(self.parts.config_json.clone())
+        // Cargo sends its token to the index and to downloads if this document says so.
+        match self.auth_required() {
+            true => Ok(self.parts.private_config_json.clone()),
+            false => Ok(self.parts.config_json.clone()),
+        }
     }
 
     /// The index file at the path of `name`. `known` is a validator the client holds.
@@ -38,12 +42,8 @@ impl Registry {
         known: Option<&ETag>,
     ) -> Result<Lookup<IndexFile>, ReadError> {
         let canonical = name.canonical();
-        match self.may_read(caller, &Action::Read(&canonical), &canonical).await {
-            Ok(()) => {}
-            Err(ReadError::UnknownCrate { .. }) => return Ok(Lookup::Absent),
-            Err(error) => return Err(error),
-        }
-        match self.parts.index.index_file(&canonical, known).await? {
+        let place = self.place(caller, &Action::Read(&canonical), &canonical).await?;
+        match self.parts.index.index_file(&place, known).await? {
             Lookup::Found(file) if !file.name.same_sparse_path(name) => Ok(Lookup::Absent),
             found => Ok(found),
         }
@@ -68,7 +68,10 @@ impl Registry {
         Ok(CrateKey { name: record.name().clone(), version: version.clone(), checksum })
     }
 
-    /// Finds crates by words.
+    /// Finds crates by words. What the caller may not see is neither shown nor counted.
+    ///
+    /// If there may be such crates, all that are found are gone through, in pages of
+    /// [`SearchQuery::MAX_LIMIT`], as far as a search counts.
     ///
     /// # Errors
     /// [`ReadError::Auth`] if the caller may not read here, [`ReadError::Index`] if the search
@@ -79,7 +82,31 @@ impl Registry {
         query: &SearchQuery,
     ) -> Result<SearchPage, ReadError> {
         self.authorize(caller, &Action::ReadRegistry, &Owners::default()).await?;
-        Ok(self.parts.search.search(query).await?)
+        let search = &self.parts.search;
+        if !self.sees_only_some(caller) {
+            return Ok(search.search(query).await?);
+        }
+        let mut seen = SearchPage::default();
+        let mut passed = 0;
+        while passed <= SearchQuery::MAX_OFFSET {
+            let page = search.search(&query.with_offset(passed)).await?;
+            if page.crates.is_empty() {
+                break;
+            }
+            passed += page.crates.len();
+            for found in page.crates {
+                if self.sees(caller, &found.name.canonical()).await? {
+                    if seen.total >= query.offset() && seen.crates.len() < query.limit().get() {
+                        seen.crates.push(found);
+                    }
+                    seen.total += 1;
+                }
+            }
+            if passed >= page.total {
+                break;
+            }
+        }
+        Ok(seen)
     }
 
     /// A crate's whole record, if the caller may see the crate.
@@ -91,40 +118,18 @@ impl Registry {
         caller: &Caller,
         name: &CanonicalName,
     ) -> Result<CrateRecord, ReadError> {
-        self.may_read(caller, &Action::Read(name), name).await?;
-        self.stored(name).await
+        self.record_for(caller, &Action::Read(name), name).await
     }
 
-    pub(super) async fn stored(&self, name: &CanonicalName) -> Result<CrateRecord, ReadError> {
-        let stored = self.parts.index.load(name, None).await?.found();
-        Ok(stored.ok_or_else(|| ReadError::UnknownCrate { name: name.clone() })?.record)
-    }
-
-    /// Whether the authorizer keeps this crate from the caller.
-    pub(super) async fn is_hidden(
-        &self,
-        caller: &Caller,
-        name: &CanonicalName,
-    ) -> Result<bool, AuthError> {
-        let (action, nobody) = (Action::Read(name), Owners::default());
-        match self.parts.authorizer.authorize(caller, &action, &nobody).await {
-            Ok(()) => Ok(false),
-            Err(AuthError::Forbidden { .. }) => Ok(true),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// A crate that may not be seen is a crate that does not exist, in the same words.
-    pub(super) async fn may_read(
+    pub(super) async fn record_for(
         &self,
         caller: &Caller,
         action: &Action<'_>,
         name: &CanonicalName,
-    ) -> Result<(), ReadError> {
-        match self.authorize(caller, action, &Owners::default()).await {
-            Err(AuthError::Forbidden { .. }) => Err(ReadError::UnknownCrate { name: name.clone() }),
-            other => Ok(other?),
-        }
+    ) -> Result<CrateRecord, ReadError> {
+        let place = self.place(caller, action, name).await?;
+        let stored = self.parts.index.load(&place, None).await?.found();
+        Ok(stored.ok_or_else(|| ReadError::UnknownCrate { name: name.clone() })?.record)
     }
 }
 

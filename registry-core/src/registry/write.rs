@@ -1,10 +1,10 @@
 use super::{Registry, new_files::NewFiles};
 use crate::{
     auth::{Action, AuthError, Caller},
-    index::{IndexError, Stored},
+    index::IndexError,
     name::CanonicalName,
     observer::Event,
-    owner::{Login, Owners},
+    owner::Login,
     record::{Change, CrateRecord, Refusal, Transition},
     store::StoreError,
 };
@@ -31,21 +31,20 @@ impl Registry {
         let mut unknown: Option<(Change, IndexError)> = None;
         let mut is_claimed = false;
         for _ in 0..Self::ROUNDS {
-            let stored = self.parts.index.load(name, None).await?.found();
+            let stored = match right {
+                Right::Of(caller, action) => self.load_for(caller, action, name).await?,
+                Right::Administrator => self.parts.index.load(name, None).await?.found(),
+            };
             let record = stored.as_ref().map(|stored| &stored.record);
             let shown = |change: &Change| record.is_some_and(|record| record.shows(change));
             if let Some((change, _)) = unknown.take_if(|(change, _)| shown(change)) {
                 return self.committed(change, files).await.map(Some);
             }
-            match right {
-                Right::Of(caller, action) => {
-                    self.authorize_on(caller, action, name, stored.as_ref()).await?;
-                    // Once for all rounds, and not for what the caller may not do.
-                    if !std::mem::replace(&mut is_claimed, true) {
-                        caller.use_claim().await?;
-                    }
+            if let Right::Of(caller, _) = right {
+                // Once for all rounds, and not for what the caller may not do.
+                if !std::mem::replace(&mut is_claimed, true) {
+                    caller.use_claim().await?;
                 }
-                Right::Administrator => {}
             }
             let Some((next, change)) = decide(record)? else {
                 return Ok(None);
@@ -76,7 +75,7 @@ impl Registry {
         name: &CanonicalName,
         decide: impl Fn(&CrateRecord) -> Result<Option<Transition>, Refusal> + Send,
     ) -> Result<(), WriteError> {
-        // An absent crate ends in `authorize_on`.
+        // An absent crate ends in `load_for`.
         let decide = move |record: Option<&CrateRecord>| record.map_or(Ok(None), &decide);
         self.transition(Right::Of(caller, action), name, self.new_files(), decide).await?;
         Ok(())
@@ -87,30 +86,6 @@ impl Registry {
         match self.parts.config.is_read_only() {
             true => Err(WriteError::ReadOnly),
             false => Ok(()),
-        }
-    }
-
-    /// Checks a right against a crate as it is stored. Without one, only a publish goes on.
-    pub(super) async fn authorize_on(
-        &self,
-        caller: &Caller,
-        action: &Action<'_>,
-        name: &CanonicalName,
-        stored: Option<&Stored>,
-    ) -> Result<(), WriteError> {
-        // Before anything is said about the crate: who is nobody learns nothing.
-        caller.principal()?;
-        if stored.is_none() && !matches!(action, Action::Publish(..)) {
-            return Err(WriteError::UnknownCrate { name: name.clone() });
-        }
-        let nobody = Owners::default();
-        let owners = stored.map_or(&nobody, |stored| stored.record.owners());
-        match self.authorize(caller, action, owners).await {
-            // A crate that may not be seen does not exist for writers either.
-            Err(AuthError::Forbidden { .. }) if self.is_hidden(caller, name).await? => {
-                Err(WriteError::UnknownCrate { name: name.clone() })
-            }
-            authorized => Ok(authorized?),
         }
     }
 
