@@ -5,6 +5,7 @@
 //! to be fast.
 
 mod accounts;
+mod approved_names;
 mod keys;
 mod single_use;
 mod trusted;
@@ -21,8 +22,8 @@ use bytes::Bytes;
 use futures_util::stream;
 
 pub use self::{
-    accounts::MemoryAccounts, keys::MemoryKeys, single_use::MemorySingleUse,
-    trusted::MemoryTrustedPublishers,
+    accounts::MemoryAccounts, approved_names::MemoryApprovedNames, keys::MemoryKeys,
+    single_use::MemorySingleUse, trusted::MemoryTrustedPublishers,
 };
 use crate::{
     BoxError,

@@ -8,8 +8,8 @@ use registry_core::{
     Index as _,
     conformance::{self, record_fixture},
     memory::{
-        MemoryAccounts, MemoryCrateStore, MemoryIndex, MemoryKeys, MemorySingleUse, MemoryTokens,
-        MemoryTrustedPublishers,
+        MemoryAccounts, MemoryApprovedNames, MemoryCrateStore, MemoryIndex, MemoryKeys,
+        MemorySingleUse, MemoryTokens, MemoryTrustedPublishers,
     },
     search::{NameSearch, Search, SearchQuery},
 };
@@ -29,6 +29,10 @@ registry_core::crate_upkeep_conformance!(crate_upkeep, durable: async || {
 registry_core::account_store_conformance!(account_store, durable: async || {
     let accounts = MemoryAccounts::new();
     async move || accounts.clone()
+});
+registry_core::approved_names_conformance!(approved_names, durable: async || {
+    let approved = MemoryApprovedNames::new();
+    async move || approved.clone()
 });
 registry_core::token_store_conformance!(token_store, durable: async || {
     let tokens = MemoryTokens::new();

@@ -144,6 +144,10 @@ mod sqlite {
         let folder = tempfile::tempdir().unwrap();
         refuses_keys_of_others(open(&folder).keys()).await;
     }
+    registry_core::approved_names_conformance!(approved_names, durable: async || {
+        let folder = tempfile::tempdir().unwrap();
+        async move || open(&folder).approved_names("main")
+    });
     registry_core::single_use_conformance!(single_use, durable: async || {
         let folder = tempfile::tempdir().unwrap();
         async move || open(&folder).single_use()

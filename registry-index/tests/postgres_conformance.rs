@@ -60,6 +60,12 @@ registry_core::key_store_conformance!(keys, durable if "REGISTRY_TEST_POSTGRES":
         async move || schema.open().await.keys()
     }
 );
+registry_core::approved_names_conformance!(approved_names, durable if "REGISTRY_TEST_POSTGRES":
+    async |service: String| {
+        let schema = Schema::fresh(service).await;
+        async move || schema.open().await.approved_names("main")
+    }
+);
 registry_core::single_use_conformance!(single_use, durable if "REGISTRY_TEST_POSTGRES":
     async |service: String| {
         let schema = Schema::fresh(service).await;

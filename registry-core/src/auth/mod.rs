@@ -6,6 +6,7 @@
 
 mod accounts;
 mod action;
+mod approved_name;
 mod authorizer;
 mod cached;
 mod caller;
@@ -15,6 +16,8 @@ mod first_of;
 mod key;
 mod key_store;
 mod keys;
+mod new_names;
+#[cfg(feature = "oidc")]
 pub mod oidc;
 mod once;
 #[cfg(feature = "paseto")]
@@ -22,6 +25,7 @@ pub mod paseto;
 mod password;
 #[cfg(feature = "passwords")]
 mod password_login;
+mod policy;
 mod principal;
 mod scope;
 mod single_use;
@@ -42,6 +46,7 @@ use async_trait::async_trait;
 pub use self::{
     accounts::{Account, AccountError, AccountKind, AccountKindError, AccountStore, Directory},
     action::Action,
+    approved_name::{ApprovedName, ApprovedNames},
     authorizer::{AllowAll, OwnersMayWrite},
     cached::CachedAuthenticator,
     caller::Caller,
@@ -52,7 +57,11 @@ pub use self::{
     key_store::{KeyRecord, KeyRefusal, KeyStore},
     keys::{KeyError, KeyRequest, Keys, OwnKeys},
     once::Once,
+    new_names::{NameRules, NewNames, ReservedNames},
     password::{PasswordHash, PasswordHashError},
+    policy::{
+        By, Decision, Effect, LivePolicy, Place, PolicyAction, PolicyError, RolePolicy, Rule, Who,
+    },
     principal::{CredentialId, Groups, Identity, Principal},
     scope::{CratePattern, EndpointScope, OutOfScope, ScopeParseError, Scopes},
     single_use::{SINGLE_USE_MARGIN, SingleUse},
@@ -152,6 +161,28 @@ pub trait Authorizer: fmt::Debug + Send + Sync + 'static {
     ///
     /// Asked at every request, so it answers at once.
     fn needs_credential(&self) -> bool;
+}
+
+/// A shared authorizer, as a choice made at run time gives it.
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<A: Authorizer + ?Sized> Authorizer for Arc<A> {
+    async fn authorize(
+        &self,
+        caller: &Caller,
+        action: &Action<'_>,
+        owners: &Owners,
+    ) -> Result<(), AuthError> {
+        (**self).authorize(caller, action, owners).await
+    }
+
+    fn hides_crates(&self) -> bool {
+        (**self).hides_crates()
+    }
+
+    fn needs_credential(&self) -> bool {
+        (**self).needs_credential()
+    }
 }
 
 /// Why somebody may not do something.

@@ -45,6 +45,7 @@
 //! top of a backend.
 
 pub mod account_store;
+pub mod approved_names;
 pub mod crate_store;
 pub mod crate_upkeep;
 pub mod faulty;

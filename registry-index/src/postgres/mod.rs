@@ -44,6 +44,7 @@
 //! administrator says which of them an acknowledged write has reached.
 
 mod accounts;
+mod approved_names;
 mod index;
 mod keys;
 mod listen;
@@ -61,9 +62,9 @@ use std::{fmt, num::NonZeroUsize, sync::Arc};
 use registry_core::{BoxError, CanonicalName, IndexError};
 
 pub use self::{
-    accounts::PostgresAccounts, index::PostgresIndex, keys::PostgresKeys, listen::Listener,
-    schema::PostgresOpenError, single_use::PostgresSingleUse, tokens::PostgresTokens,
-    trusted::PostgresTrustedPublishers,
+    accounts::PostgresAccounts, approved_names::PostgresApprovedNames, index::PostgresIndex,
+    keys::PostgresKeys, listen::Listener, schema::PostgresOpenError,
+    single_use::PostgresSingleUse, tokens::PostgresTokens, trusted::PostgresTrustedPublishers,
 };
 use self::{listen::Announcer, pool::Pool, settings::Settings};
 
@@ -143,6 +144,11 @@ impl PostgresDatabase {
     /// The keys that users sign tokens with, which all registries in this database have in common.
     pub fn keys(&self) -> PostgresKeys {
         PostgresKeys { database: self.0.clone() }
+    }
+
+    /// The new names that were agreed to in the registry called `registry`.
+    pub fn approved_names(&self, registry: &str) -> PostgresApprovedNames {
+        PostgresApprovedNames { database: self.0.clone(), registry: registry.into() }
     }
 
     /// What counts only once, in all registries in this database.

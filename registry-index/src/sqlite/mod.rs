@@ -27,6 +27,7 @@
 //! get more done than one. A search reads a word index (FTS5) in the same file.
 
 mod accounts;
+mod approved_names;
 mod backup;
 mod index;
 mod keys;
@@ -43,9 +44,9 @@ use registry_core::{BoxError, CanonicalName, IndexError, record::About, search::
 
 use self::pool::Pool;
 pub use self::{
-    accounts::SqliteAccounts, backup::SqliteBackupError, index::SqliteIndex, keys::SqliteKeys,
-    schema::SqliteOpenError, single_use::SqliteSingleUse, tokens::SqliteTokens,
-    trusted::SqliteTrustedPublishers,
+    accounts::SqliteAccounts, approved_names::SqliteApprovedNames, backup::SqliteBackupError,
+    index::SqliteIndex, keys::SqliteKeys, schema::SqliteOpenError, single_use::SqliteSingleUse,
+    tokens::SqliteTokens, trusted::SqliteTrustedPublishers,
 };
 
 const BACKEND: &str = "sqlite";
@@ -96,6 +97,11 @@ impl SqliteDatabase {
     /// The keys that users sign tokens with, which all registries in this file have in common.
     pub fn keys(&self) -> SqliteKeys {
         SqliteKeys { pool: self.0.clone() }
+    }
+
+    /// The new names that were agreed to in the registry called `registry`.
+    pub fn approved_names(&self, registry: &str) -> SqliteApprovedNames {
+        SqliteApprovedNames { pool: self.0.clone(), registry: registry.into() }
     }
 
     /// What counts only once, in all registries in this file.

@@ -1,0 +1,3 @@
+DELETE FROM approved_name
+WHERE registry = $1 AND canonical = $2
+RETURNING true
