@@ -9,7 +9,7 @@ use std::{
 
 use registry_core::{
     Index,
-    auth::{AccountStore, TokenTransfer, trusted::TrustedPublisherStore},
+    auth::{AccountStore, ApprovedNames, TokenTransfer, trusted::TrustedPublisherStore},
     search::{NameSearch, Search},
     store::SpoolFolder,
 };
@@ -276,6 +276,17 @@ impl OpenIndex {
             }
             Self::Bucket(..) => Err(Error::NoDatabase { place: "an index in a bucket" }),
             Self::Postgres(database) => Ok(Arc::new(database.trusted_publishers(REGISTRY))),
+        }
+    }
+
+    /// The new names that were agreed to, where they can be kept.
+    pub(crate) fn approved_names(&self) -> Option<Arc<dyn ApprovedNames>> {
+        match self {
+            Self::Sqlite(database) | Self::Folder(_, database) => {
+                Some(Arc::new(database.approved_names(REGISTRY)))
+            }
+            Self::Bucket(..) => None,
+            Self::Postgres(database) => Some(Arc::new(database.approved_names(REGISTRY))),
         }
     }
 

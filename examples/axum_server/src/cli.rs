@@ -12,7 +12,9 @@ use crate::{
     import::ImportArgs,
     index_line::IndexLineArgs,
     layers::{CacheArgs, MirrorArgs},
+    names::NameCommand,
     peer::ProxyArgs,
+    policy::{ExplainArgs, PolicyArgs},
     redirect::RedirectArgs,
     size::{Size, crate_size},
     storage_gc::parse_age,
@@ -65,6 +67,11 @@ pub(crate) enum Command {
     /// For cargos with `-Zasymmetric-token`: `cargo login` with the provider `cargo:paseto` prints one.
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Look into the rules of --policy.
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    #[command(subcommand)]
+    Name(NameCommand),
     /// Look after the index.
     #[command(subcommand)]
     Index(IndexCommand),
@@ -142,6 +149,8 @@ pub(crate) struct ServeArgs {
     /// Ask for a token at every read, not only at writes.
     #[arg(long, env = "REGISTRY_PRIVATE", value_parser = BoolishValueParser::new())]
     pub(crate) private: bool,
+    #[command(flatten)]
+    pub(crate) policy: PolicyArgs,
     /// Largest crate file that may be published, as in 10M or 1G.
     ///
     /// Of what comes out of a file, 512 MiB or 20 times its size are taken, which is what cargo
@@ -272,6 +281,11 @@ pub(crate) struct KeyRevokeArgs {
     pub(crate) id: KeyId,
     #[command(flatten)]
     pub(crate) index: IndexArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyCommand {
+    Explain(ExplainArgs),
 }
 
 #[derive(Debug, Subcommand)]

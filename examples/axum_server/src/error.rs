@@ -5,7 +5,7 @@ use std::{io, path::PathBuf};
 use registry_core::{
     BoxError, Causes, CrateName, IndexError, StoreError,
     auth::{
-        AccountError, AuthStoreError, KeyError, KeyId, KeyParseError, PasswordError, TokenError,
+        AccountError, AuthStoreError, KeyError, KeyId, KeyParseError, PasswordError, PolicyError, TokenError,
     },
     config::{ConfigError, DlError},
     gc::GcError,
@@ -159,6 +159,14 @@ pub(crate) enum Error {
     ReadFile { path: PathBuf, source: io::Error },
     #[error("`{}` could not be published: {source}", path.display())]
     Invalid { path: PathBuf, source: Invalid },
+    #[error("`{}`: {source}", path.display())]
+    Policy { path: PathBuf, source: PolicyError },
+    #[error("cannot use the approved names: {}", causes(.0))]
+    ApprovedNames(#[source] AuthStoreError),
+    #[error("`{place}` keeps no approved names: a database does")]
+    NoApprovedNames { place: String },
+    #[error("the name `{name}` was not approved")]
+    NotApproved { name: CrateName },
     #[error("cannot print: {0}")]
     Print(#[source] io::Error),
 }

@@ -32,8 +32,10 @@ mod layers;
 mod linger;
 mod log;
 mod migrate;
+mod names;
 mod oidc;
 mod peer;
+mod policy;
 mod progress;
 mod rebuild;
 mod redirect;
@@ -57,7 +59,9 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use self::{
-    cli::{Cli, Command, IndexCommand, KeyCommand, StorageCommand, TokenCommand},
+    cli::{
+        Cli, Command, IndexCommand, KeyCommand, PolicyCommand, StorageCommand, TokenCommand,
+    },
     error::Error,
 };
 
@@ -95,6 +99,11 @@ fn run(command: Command) -> Result<End, Error> {
             Command::Key(KeyCommand::List(args)) => key::list(args).await.map(done),
             Command::Key(KeyCommand::Revoke(args)) => key::revoke(args).await.map(done),
             Command::Token(TokenCommand::Create(args)) => token::create(args).await.map(done),
+            Command::Policy(PolicyCommand::Explain(args)) => {
+                let allowed = policy::explain(args).await?;
+                Ok(if allowed { End::Well } else { End::WithFindings })
+            }
+            Command::Name(command) => names::run(command).await.map(done),
             Command::TrustedPublisher(command) => trusted_publisher::run(command).await.map(done),
             Command::Index(IndexCommand::Verify(args)) => verify::run(args).await,
             Command::Index(IndexCommand::Backup(args)) => backup::run(args).await.map(done),

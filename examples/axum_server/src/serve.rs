@@ -121,6 +121,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
     let mut registry = Registry::builder(config, served.index.clone(), crates)
         .search(opened.search(served.index.clone()))
         .authenticator(authenticator)
+        .authorizer(args.policy.authorizer(&opened)?)
         .rules(rules)
         .uploads(uploads)
         .rate_limits(args.rate_limits.unwrap_or_default())
@@ -131,7 +132,8 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
     let registry = registry.build();
 
     let stop = stop_signal()?;
-    print_welcome(address, registry.config(), &TokenPlace::of(&args.index)?);
+    let told = registry.config().clone().with_auth_required(registry.auth_required());
+    print_welcome(address, &told, &TokenPlace::of(&args.index)?);
     let router = routes::router(registry, args.credentials.forms());
     let served = Served { router, max_body_bytes, proxies: args.proxy.proxies().into() };
     run(listener, served, stop, Duration::from_secs(args.drain)).await;

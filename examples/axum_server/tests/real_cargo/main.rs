@@ -34,6 +34,7 @@ mod open_files;
 mod overload;
 mod owners;
 mod path_tokens;
+mod policy;
 mod private;
 mod proxies;
 mod publish;

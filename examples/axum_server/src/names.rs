@@ -1,0 +1,83 @@
+//! `axum_server name`: new names that an administrator agrees to.
+
+use std::{io::Write, sync::Arc, time::SystemTime};
+
+use clap::{Args, Subcommand};
+use registry_core::{
+    CrateName, Login,
+    auth::{ApprovedName, ApprovedNames},
+};
+
+use crate::{cli::IndexArgs, error::Error};
+
+/// Approve the names of new crates, where --new-names asks for it.
+#[derive(Debug, Subcommand)]
+pub(crate) enum NameCommand {
+    /// Agree to a new crate of this name. What rules there are for the name no longer count.
+    Approve(ApproveArgs),
+    /// Print the names agreed to: name, for whom, by whom, and when, with tabs between them.
+    List(IndexArgs),
+    /// No longer agree to a name. A crate that is there already stays.
+    Revoke(RevokeArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ApproveArgs {
+    /// The name.
+    #[arg(value_name = "NAME", value_parser = CrateName::new)]
+    name: CrateName,
+    /// The user or group who may create it; default: everybody who may publish.
+    #[arg(long = "for", value_name = "NAME")]
+    login: Option<Login>,
+    /// Who agrees, for the list.
+    #[arg(long, value_name = "TEXT", default_value = "an administrator")]
+    by: String,
+    #[command(flatten)]
+    index: IndexArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RevokeArgs {
+    /// The name.
+    #[arg(value_name = "NAME", value_parser = CrateName::new)]
+    name: CrateName,
+    #[command(flatten)]
+    index: IndexArgs,
+}
+
+pub(crate) async fn run(command: NameCommand) -> Result<(), Error> {
+    match command {
+        NameCommand::Approve(ApproveArgs { name, login, by, index }) => {
+            let (name, at) = (name.canonical(), SystemTime::now().into());
+            let approved = ApprovedName { name, login, at, by };
+            store(&index).await?.approve(&approved).await.map_err(Error::ApprovedNames)
+        }
+        NameCommand::List(index) => list(&index).await,
+        NameCommand::Revoke(RevokeArgs { name, index }) => {
+            let names = store(&index).await?;
+            match names.revoke(&name.canonical()).await.map_err(Error::ApprovedNames)? {
+                true => Ok(()),
+                false => Err(Error::NotApproved { name }),
+            }
+        }
+    }
+}
+
+async fn store(index: &IndexArgs) -> Result<Arc<dyn ApprovedNames>, Error> {
+    let url = index.url()?;
+    url.must_be_there()?;
+    let place = url.to_string();
+    index.open().await?.approved_names().ok_or(Error::NoApprovedNames { place })
+}
+
+async fn list(index: &IndexArgs) -> Result<(), Error> {
+    let names = store(index).await?.list().await.map_err(Error::ApprovedNames)?;
+    let mut out = std::io::stdout().lock();
+    for ApprovedName { name, login, at, by } in names {
+        let login = login.as_ref().map_or("-", Login::as_str);
+        let (name, by, at) =
+            (name.as_str(), by.escape_debug(), at.to_rfc3339().unwrap_or_default());
+        writeln!(out, "{name}\t{login}\t{by}\t{at}").map_err(Error::Print)?;
+    }
+    Ok(())
+}

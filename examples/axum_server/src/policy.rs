@@ -1,0 +1,197 @@
+//! Who may do what, from files: `--policy`, `--new-names`, and `axum_server policy explain`.
+
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use clap::Args;
+use registry_core::{
+    CanonicalName, CrateName, Login, Owner, Owners,
+    auth::{
+        Authorizer, LivePolicy, NameRules, NewNames, OwnersMayWrite, PolicyAction, PolicyError,
+        Principal, RolePolicy, Scopes,
+    },
+};
+use tokio::time::MissedTickBehavior;
+
+use crate::{backends::OpenIndex, cli::IndexArgs, error::Error};
+
+/// How often a file is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Args)]
+pub(crate) struct PolicyArgs {
+    /// Who may do what to which crates: a file of rules, in TOML, or in JSON if it ends in .json.
+    ///
+    /// Without one, everybody reads and owners write. A change of the file counts within a second or
+    /// so; one that is broken is told in the log, and what was before stays.
+    #[arg(long, value_name = "FILE", env = "REGISTRY_POLICY")]
+    policy: Option<PathBuf>,
+    /// Who may create which names: a file as for --policy.
+    ///
+    /// Names are reserved for users and groups, all others left out, or approved by
+    /// `name approve`.
+    #[arg(long, value_name = "FILE", env = "REGISTRY_NEW_NAMES")]
+    new_names: Option<PathBuf>,
+}
+
+impl PolicyArgs {
+    /// Who decides, from now on and by what the files will say later.
+    pub(crate) fn authorizer(&self, opened: &OpenIndex) -> Result<Arc<dyn Authorizer>, Error> {
+        let mut authorizer: Arc<dyn Authorizer> = Arc::new(OwnersMayWrite);
+        if let Some(path) = &self.policy {
+            let (file, policy) = RuleFile::open(path, read_policy)?;
+            let policy = LivePolicy::new(policy);
+            let live = policy.clone();
+            file.follow(read_policy, move |policy| live.replace(policy));
+            authorizer = Arc::new(policy);
+        }
+        if let Some(path) = &self.new_names {
+            let (file, rules) = RuleFile::open(path, read_names)?;
+            let mut names = NewNames::new(authorizer, rules);
+            match opened.approved_names() {
+                Some(approved) => names = names.with_approvals(approved),
+                None => tracing::warn!("a bucket keeps no approved names: there are none"),
+            }
+            let live = names.clone();
+            file.follow(read_names, move |rules| live.replace(rules));
+            authorizer = Arc::new(names);
+        }
+        Ok(authorizer)
+    }
+}
+
+type Read<T> = fn(bool, &str) -> Result<T, PolicyError>;
+
+fn read_policy(is_json: bool, text: &str) -> Result<RolePolicy, PolicyError> {
+    if is_json { RolePolicy::from_json(text) } else { RolePolicy::from_toml(text) }
+}
+
+fn read_names(is_json: bool, text: &str) -> Result<NameRules, PolicyError> {
+    if is_json { NameRules::from_json(text) } else { NameRules::from_toml(text) }
+}
+
+/// A file of rules, and what it said when it was last looked at.
+struct RuleFile {
+    path: PathBuf,
+    text: Option<String>,
+}
+
+impl RuleFile {
+    fn open<T>(path: &Path, read: Read<T>) -> Result<(Self, T), Error> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| Error::ReadFile { path: path.into(), source })?;
+        let file = Self { path: path.into(), text: None };
+        let rules = read(file.is_json(), &text);
+        let rules = rules.map_err(|source| Error::Policy { path: path.into(), source })?;
+        Ok((Self { text: Some(text), ..file }, rules))
+    }
+
+    fn is_json(&self) -> bool {
+        self.path.extension().is_some_and(|extension| extension == "json")
+    }
+
+    /// Hands on what the file says each time it says something else, for as long as the runtime is
+    /// there. Its bytes are compared, not its time: two changes may have one.
+    fn follow<T: 'static>(mut self, read: Read<T>, replace: impl Fn(T) + Send + 'static) {
+        let mut looks = tokio::time::interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        tokio::spawn(async move {
+            loop {
+                looks.tick().await;
+                let path = self.path.clone();
+                let text = tokio::task::spawn_blocking(|| std::fs::read_to_string(path)).await;
+                let Ok(text) = text else { return };
+                let file = self.path.display();
+                match text {
+                    Ok(text) if self.text.as_ref() == Some(&text) => {}
+                    Ok(text) => {
+                        match read(self.is_json(), &text) {
+                            Ok(rules) => {
+                                replace(rules);
+                                tracing::info!(%file, "new rules");
+                            }
+                            Err(error) => {
+                                tracing::error!(%file, %error, "broken: the rules before it stay");
+                            }
+                        }
+                        self.text = Some(text);
+                    }
+                    // Told once, not each second.
+                    Err(error) => {
+                        if self.text.take().is_some() {
+                            tracing::error!(%file, %error, "cannot be read: its rules stay");
+                        }
+                    }
+                }
+            }
+        });
+    }
+}
+
+/// Say whether somebody may do something, and by which rule of a policy.
+///
+/// Ends with status 3 if not. Looks up the groups of the user, and the owners of the crate, if the
+/// index is there.
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// The file of rules, as --policy of `serve`.
+    #[arg(long, value_name = "FILE", env = "REGISTRY_POLICY")]
+    policy: PathBuf,
+    /// Who would do it; nobody in particular, if this is not given.
+    #[arg(long, value_name = "NAME")]
+    user: Option<Login>,
+    /// A group that they are in, besides those in the index; once for each.
+    #[arg(long, value_name = "GROUP", requires = "user")]
+    group: Vec<Login>,
+    /// The crate; if this is not given, what belongs to none, such as a search.
+    #[arg(long = "crate", value_name = "CRATE", value_parser = CrateName::new)]
+    name: Option<CrateName>,
+    /// What they would do: read, publish-new, publish-update, yank, change-owners,
+    /// trusted-publishing or admin.
+    #[arg(long, value_name = "ACTION")]
+    action: PolicyAction,
+    /// As with a token that has the scope `admin`.
+    #[arg(long)]
+    admin: bool,
+    #[command(flatten)]
+    index: IndexArgs,
+}
+
+/// Prints the decision; answers whether it is to allow.
+pub(crate) async fn explain(args: ExplainArgs) -> Result<bool, Error> {
+    let (_, policy) = RuleFile::open(&args.policy, read_policy)?;
+    let name = args.name.as_ref().map(CrateName::canonical);
+    let opened = match args.index.is_there()? {
+        Some(false) => None,
+        _ => Some(args.index.open().await?),
+    };
+    let mut groups = args.group;
+    let mut owners = Owners::default();
+    if let Some(opened) = &opened {
+        if let (Some(user), Some(accounts)) = (&args.user, opened.accounts()) {
+            let account = accounts.account(user).await.map_err(Error::Accounts)?;
+            groups.extend(account.iter().flat_map(|account| account.groups.iter()).cloned());
+        }
+        if let Some(name) = &name {
+            owners = owners_of(opened, name).await?;
+        }
+    }
+    let who = args.user.map(|login| Principal {
+        groups: groups.into_iter().collect(),
+        scopes: if args.admin { Scopes::all() } else { Scopes::all_but_admin() },
+        ..Owner { id: 0, login, name: None }.into()
+    });
+    let decision = policy.decide(who.as_ref(), args.action, name.as_ref(), &owners);
+    let file = args.policy.display();
+    writeln!(std::io::stdout(), "{decision}\nin {file}").map_err(Error::Print)?;
+    Ok(decision.allowed)
+}
+
+async fn owners_of(opened: &OpenIndex, name: &CanonicalName) -> Result<Owners, Error> {
+    let stored = opened.index().load(name, None).await?.found();
+    Ok(stored.map(|stored| stored.record.owners().clone()).unwrap_or_default())
+}

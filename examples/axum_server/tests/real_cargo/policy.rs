@@ -1,0 +1,196 @@
+use std::{fs, path::Path, process::Command};
+
+use tempfile::TempDir;
+
+use crate::common::{Cargo, Server, axum_server, wait_for};
+
+/// A file of rules, and a server that follows it.
+fn served(flag: &str, rules: &str, more: &[&str]) -> (TempDir, Server) {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("rules.toml");
+    fs::write(&file, rules).unwrap();
+    let flags = [&[flag, file.to_str().unwrap()], more].concat();
+    (folder, Server::start_with(&flags))
+}
+
+/// Puts other rules in place, as an editor does.
+fn write(folder: &TempDir, rules: &str) {
+    let (new, file) = (folder.path().join("new"), folder.path().join("rules.toml"));
+    fs::write(&new, rules).unwrap();
+    fs::rename(new, file).unwrap();
+}
+
+fn run(command: &mut Command) -> (Option<i32>, String, String) {
+    let output = command.output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+const OPEN: &str = r#"
+[[rules]]
+allow = ["read"]
+to = ["anonymous"]
+crates = ["*"]
+
+[[rules]]
+allow = ["publish-new"]
+to = ["authenticated"]
+crates = ["*"]
+"#;
+
+#[test]
+fn anonymous_access_is_switched_while_the_server_runs() {
+    let (folder, server) = served("--policy", OPEN, &[]);
+    let alice = Cargo::of(&server, "alice");
+    alice.publish_library("hello", "1.0.0");
+    let nobody = Cargo::anonymous(&server);
+    let app = nobody.program("app", "");
+    let app = app.dependencies(r#"hello = { version = "1", registry = "main" }"#);
+    nobody.run_in(&app, ["fetch"]).success();
+    let config = || server.client().get("/main/index/config.json");
+    assert_eq!(config().json().get("auth-required"), None);
+    assert_eq!(server.client().put("/main/api/v1/crates/new", b"").status, 401);
+
+    let closed = OPEN.replace("anonymous", "authenticated");
+    write(&folder, &closed);
+    wait_for("nobody to read without a token", || (config().status == 401).then_some(()));
+    nobody.forget_downloads();
+    let refused = nobody.run_in(&app, ["fetch"]).failure();
+    assert!(refused.contains("no token found for `main`"), "{refused}");
+    let bob = Cargo::of(&server, "bob");
+    bob.run_in(&app, ["fetch"]).success();
+    let told = server.client_of("bob").get("/main/index/config.json").json();
+    assert_eq!(told["auth-required"], serde_json::json!(true));
+
+    // One slip in the file opens nothing, and closes nothing.
+    write(&folder, &format!("{OPEN}\n[[rules]]\nallow = [\"red\"]\nto = []\ncrates = []\n"));
+    let slip = "rule 3 (line 12): `red` is not an action";
+    wait_for("the slip to be told", || server.log().contains(slip).then_some(()));
+    assert_eq!(config().status, 401);
+    write(&folder, OPEN);
+    wait_for("everybody to read again", || (config().status == 200).then_some(()));
+    nobody.run_in(&app, ["fetch"]).success();
+}
+
+const TEAMS: &str = r#"
+[[rules]]
+allow = ["read"]
+to = ["anonymous"]
+crates = ["*"]
+
+[[rules]]
+name = "the UI team"
+allow = ["publish-new", "publish-update", "yank"]
+to = ["group:ui"]
+crates = ["ui-*"]
+"#;
+
+#[test]
+fn a_group_publishes_what_its_pattern_says_and_nothing_else() {
+    let (folder, server) = served("--policy", TEAMS, &[]);
+    let (gina, eve) = (Cargo::of(&server, "gina"), Cargo::of(&server, "eve"));
+    for words in [&["group", "create", "group:ui"][..], &["group", "add", "group:ui", "gina"]] {
+        let (status, _, error) = run(&mut server.command(words.iter().copied()));
+        assert_eq!(status, Some(0), "{error}");
+    }
+    gina.publish_library("ui-kit", "1.0.0");
+    gina.publish_library("UI_core", "1.0.0");
+    let refused = gina.publish(&gina.library("api", "1.0.0")).failure();
+    let reason = "no rule of this registry lets you create the crate `api`";
+    assert!(refused.contains(&format!("(status 403 Forbidden): {reason}")), "{refused}");
+    let refused = eve.publish(&eve.library("ui-kit", "2.0.0")).failure();
+    let reason = "this crate exists but you don't seem to be an owner, and no rule of this \
+                  registry allows you `publish-update` of `ui_kit`";
+    assert!(refused.contains(reason), "{refused}");
+    eve.run(["yank", "ui-kit@1.0.0", "--registry", "main"]).failure();
+
+    // What is explained is what was decided.
+    let file = folder.path().join("rules.toml");
+    let explain = |words: &[&str]| {
+        let mut command = server.command(["policy", "explain", "--policy"]);
+        let (status, said, error) = run(command.arg(&file).args(words));
+        (status, said + &error)
+    };
+    let place = format!("in {}\n", file.display());
+    let ui = "rule 2 (line 7), \"the UI team\": allow publish-new, publish-update, yank to \
+              group:ui on ui-*";
+    for (words, status, said) in [
+        (
+            &["--user", "gina", "--crate", "ui-kit", "--action", "yank"][..],
+            0,
+            format!("allowed by {ui}"),
+        ),
+        (
+            &["--user", "eve", "--crate", "ui-kit", "--action", "yank"],
+            3,
+            "denied: no rule allows it".into(),
+        ),
+        (
+            &["--user", "gina", "--crate", "ui-kit", "--action", "change-owners"],
+            0,
+            "allowed by ownership".into(),
+        ),
+        (
+            &["--user", "eve", "--group", "group:ui", "--crate", "ui-x", "--action", "publish-new"],
+            0,
+            format!("allowed by {ui}"),
+        ),
+        (
+            &["--crate", "api", "--action", "read"],
+            0,
+            "allowed by rule 1 (line 2): allow read to anonymous on *".into(),
+        ),
+    ] {
+        assert_eq!(explain(words), (Some(status), format!("{said}\n{place}")), "{words:?}");
+    }
+}
+
+#[test]
+fn a_policy_that_is_broken_is_served_by_nobody() {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path().join("data");
+    let file = folder.path().join("rules.json");
+    fs::write(&file, r#"{"rules":[{"allow":["read"],"to":["a b"],"crates":["*"]}]}"#).unwrap();
+    let start = |file: &Path| {
+        let mut serve = axum_server();
+        serve.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(&data);
+        run(serve.arg("--policy").arg(file))
+    };
+    let (status, _, error) = start(&file);
+    assert_eq!(status, Some(1));
+    assert!(
+        error.starts_with(&format!("error: `{}`: rule 1: `a b` is not a login", file.display())),
+        "{error}"
+    );
+    let (status, _, error) = start(&folder.path().join("absent"));
+    assert_eq!(status, Some(1));
+    assert!(error.starts_with("error: cannot read `"), "{error}");
+}
+
+#[test]
+fn new_names_are_reserved_and_approved() {
+    let rules = "approval = true\n[[reserved]]\nnames = [\"ui-*\"]\nfor = [\"uma\"]\n";
+    let (_folder, server) = served("--new-names", rules, &[]);
+    let (uma, eve) = (Cargo::of(&server, "uma"), Cargo::of(&server, "eve"));
+    uma.publish_library("ui-kit", "1.0.0");
+    let refused = eve.publish(&eve.library("ui-x", "1.0.0")).failure();
+    let reason = "(status 403 Forbidden): the crate name `ui_x` is reserved for `uma`";
+    assert!(refused.contains(reason), "{refused}");
+    let refused = eve.publish(&eve.library("tool", "1.0.0")).failure();
+    let reason = "the crate name `tool` is new: an administrator of this registry has to approve \
+                  it first";
+    assert!(refused.contains(reason), "{refused}");
+
+    let name = |words: &[&str]| run(&mut server.command([&["name"], words].concat()));
+    assert_eq!(name(&["approve", "tool", "--for", "eve", "--by", "ada"]).0, Some(0));
+    uma.publish(&uma.library("tool", "1.0.0")).failure();
+    let (status, listed, _) = name(&["list"]);
+    assert_eq!(status, Some(0));
+    assert!(listed.starts_with("tool\teve\tada\t"), "{listed}");
+    eve.publish_library("tool", "1.0.0");
+    // The approval was for the name: versions need none.
+    assert_eq!(name(&["revoke", "tool"]).0, Some(0));
+    eve.publish_library("tool", "1.1.0");
+    let (status, _, error) = name(&["revoke", "tool"]);
+    assert_eq!((status, &*error), (Some(1), "error: the name `tool` was not approved\n"));
+}
