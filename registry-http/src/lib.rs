@@ -134,6 +134,7 @@ mod log;
 mod me;
 mod path_token;
 mod peer;
+mod proxy_user;
 mod publish;
 mod query;
 pub mod range;
@@ -148,6 +149,7 @@ pub use self::{
     me::RegistryNameError,
     path_token::masked_path,
     peer::{ForwardedBy, Network, NetworkParseError, PeerAddress, TrustedProxies},
+    proxy_user::{FromTrustedProxy, ProxyUserHeaders},
     service::{RegistryService, ResponseFuture},
 };
 

@@ -18,7 +18,7 @@ use http::{
 use http_body::Body as HttpBody;
 use registry_core::{
     BoxError, Registry,
-    auth::{AuthError, Caller, Credential, CredentialForms},
+    auth::{AuthError, Caller, Credential, CredentialForms, Principal},
     store::CrateKey,
 };
 use tower_service::Service;
@@ -31,6 +31,7 @@ use crate::{
     me::{self, RegistryName, RegistryNameError},
     path_token,
     peer::PeerAddress,
+    proxy_user::{FromTrustedProxy, ProxyUserHeaders},
     publish,
     request_id::{self, RequestIds},
     respond::{Error, Shape},
@@ -47,6 +48,7 @@ pub struct RegistryService {
     prefix: Arc<str>,
     name: RegistryName,
     credential_forms: CredentialForms,
+    proxy_users: Option<Arc<ProxyUserHeaders>>,
     request_ids: Arc<RequestIds>,
 }
 
@@ -58,6 +60,7 @@ impl RegistryService {
             prefix: "".into(),
             name: RegistryName::default(),
             credential_forms: CredentialForms::default(),
+            proxy_users: None,
             request_ids: Arc::new(RequestIds::new()),
         }
     }
@@ -93,6 +96,13 @@ impl RegistryService {
     #[must_use]
     pub fn with_credential_forms(mut self, forms: CredentialForms) -> Self {
         self.credential_forms = forms;
+        self
+    }
+
+    /// Takes the word of a proxy in front for who is asking. Default: of none.
+    #[must_use]
+    pub fn with_proxy_users(mut self, headers: ProxyUserHeaders) -> Self {
+        self.proxy_users = Some(Arc::new(headers));
         self
     }
 
@@ -247,6 +257,13 @@ impl RegistryService {
             (token, in_header) => token.or(in_header.as_ref()),
         };
         let open = !needs.is_write() && !self.registry.auth_required();
+        if credential.is_none()
+            && let Some(principal) = self.proxied(parts, open).await?
+        {
+            let address = parts.extensions.get().map(|PeerAddress(it)| it.to_canonical());
+            let principal = Some(principal);
+            return Ok(Caller { principal, request: Some(id.to_owned()), address });
+        }
         if credential.is_none() && !open {
             return Err(AuthError::Missing.into());
         }
@@ -255,6 +272,19 @@ impl RegistryService {
         match self.registry.caller(credential, request.clone(), address).await {
             Err(AuthError::Rejected) if open => Ok(Caller { principal: None, request, address }),
             caller => Ok(caller?),
+        }
+    }
+
+    /// Who it is that a trusted proxy speaks of, if one does. At what everybody may do, whoever is
+    /// rejected is nobody.
+    async fn proxied(&self, parts: &Parts, open: bool) -> Result<Option<Arc<Principal>>, Error> {
+        let from_proxy = parts.extensions.get::<FromTrustedProxy>().is_some();
+        let Some(headers) = self.proxy_users.as_ref().filter(|_| from_proxy) else {
+            return Ok(None);
+        };
+        match headers.principal(&parts.headers).await {
+            Err(Error::Auth(AuthError::Rejected)) if open => Ok(None),
+            principal => principal,
         }
     }
 

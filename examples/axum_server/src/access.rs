@@ -1,35 +1,89 @@
-//! Who may come in: the authenticators that a server asks, in their order.
+//! Who may come in: the accounts that a server knows, and the authenticators that it asks.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
+use async_trait::async_trait;
 use registry_core::{
     RegistryConfig,
     auth::{
-        Authenticator, CachedAuthenticator, FirstOf, PasswordAuthenticator, TokenAuthenticator,
+        Account, AccountFile, AccountStore, AuthStoreError, Authenticator, CachedAuthenticator,
+        Directory, FirstOf, PasswordAuthenticator, ProxyUsers, TokenAuthenticator, TokenStore,
         WithAccounts, oidc::OidcAuthenticator,
     },
+    owner::Login,
 };
 
-use crate::{backends::OpenIndex, key::KeyStores, runtime::TokioRuntime};
+use crate::{
+    backends::OpenIndex,
+    error::{Error, causes},
+    key::KeyStores,
+    runtime::TokioRuntime,
+};
 
-/// Knows whom the index has tokens, keys and accounts of, and the users of identity providers.
-pub(crate) fn authenticator(
-    opened: &OpenIndex,
-    keys: Option<&KeyStores>,
-    users: Option<OidcAuthenticator>,
-    config: &RegistryConfig,
-) -> Arc<dyn Authenticator> {
-    let mut known = FirstOf::new().or(TokenAuthenticator::new(opened.tokens()));
-    if let Some(users) = users {
-        known = known.or(users);
+/// The accounts of a file, and those of the index that are not in the file.
+#[derive(Clone, Debug)]
+pub(crate) struct Accounts {
+    file: Option<Arc<AccountFile>>,
+    stored: Option<Arc<dyn AccountStore>>,
+}
+
+impl Accounts {
+    pub(crate) fn open(file: Option<PathBuf>, opened: &OpenIndex) -> Result<Self, Error> {
+        let open = |path: PathBuf| -> Result<_, Error> {
+            let file = AccountFile::open(path).map_err(Error::AccountFile)?;
+            let file = file.on_error(|error| {
+                tracing::error!(error = %causes(error), "the accounts stay as they were");
+            });
+            Ok(Arc::new(file))
+        };
+        Ok(Self { file: file.map(open).transpose()?, stored: opened.accounts() })
     }
-    let Some(accounts) = opened.accounts() else {
-        return Arc::new(CachedAuthenticator::new(known));
-    };
-    if let Some(keys) = keys {
-        known = known.or(keys.authenticator(config));
+
+    /// Asks all who may know a credential, and holds the accounts against each answer.
+    pub(crate) fn authenticator(
+        &self,
+        tokens: impl TokenStore,
+        keys: Option<&KeyStores>,
+        users: Option<OidcAuthenticator>,
+        config: &RegistryConfig,
+    ) -> impl Authenticator {
+        let mut chain = FirstOf::new();
+        if let Some(file) = &self.file {
+            chain = chain.or(file.clone());
+        }
+        if let Some(keys) = keys {
+            chain = chain.or(keys.authenticator(config));
+        }
+        if let Some(users) = users {
+            chain = chain.or(users);
+        }
+        // Threads of their own: guessed passwords are not to keep uploads from being checked.
+        let passwords = PasswordAuthenticator::new(self.clone(), TokioRuntime::new());
+        let chain = chain.or(TokenAuthenticator::new(tokens)).or(passwords);
+        CachedAuthenticator::new(WithAccounts::new(chain, self.clone()))
     }
-    // Threads of their own: guessed passwords are not to keep uploads from being checked.
-    let passwords = PasswordAuthenticator::new(accounts.clone(), TokioRuntime::new());
-    Arc::new(CachedAuthenticator::new(WithAccounts::new(known.or(passwords), accounts)))
+
+    /// Those for whom a proxy vouches.
+    pub(crate) fn proxy_users(&self) -> Result<ProxyUsers, Error> {
+        match (&self.file, &self.stored) {
+            (Some(_), _) => Ok(ProxyUsers::known(self.clone())),
+            (None, Some(stored)) => Ok(ProxyUsers::made(stored.clone())),
+            (None, None) => Err(Error::NoProxyUsers),
+        }
+    }
+}
+
+#[async_trait]
+impl Directory for Accounts {
+    async fn account(&self, login: &Login) -> Result<Option<Account>, AuthStoreError> {
+        if let Some(file) = &self.file
+            && let Some(account) = file.account(login).await?
+        {
+            return Ok(Some(account));
+        }
+        match &self.stored {
+            Some(stored) => stored.account(login).await,
+            None => Ok(None),
+        }
+    }
 }

@@ -113,6 +113,13 @@ pub(crate) struct ServeArgs {
     pub(crate) credentials: CredentialArgs,
     #[command(flatten)]
     pub(crate) proxy: ProxyArgs,
+    /// A TOML file of users, service accounts and groups, with the hashes of their passwords and
+    /// tokens; counts before those in the index.
+    ///
+    /// It is read again when it has changed. What stands in it is told in the documentation of
+    /// registry-core, `auth::AccountFile`.
+    #[arg(long, value_name = "FILE", env = "REGISTRY_ACCOUNTS")]
+    pub(crate) accounts: Option<PathBuf>,
     /// Where clients find crate files, if not at this server: a CDN, or a bucket.
     ///
     /// A URL with {crate}, {version}, {prefix}, {lowerprefix} or {sha256-checksum} in it, which cargo

@@ -5,7 +5,8 @@ use std::{io, path::PathBuf};
 use registry_core::{
     BoxError, Causes, CrateName, IndexError, StoreError,
     auth::{
-        AccountError, AuthStoreError, KeyError, KeyId, KeyParseError, PasswordError, PolicyError, TokenError,
+        AccountError, AccountFileError, AuthStoreError, KeyError, KeyId, KeyParseError,
+        PasswordError, PolicyError, TokenError,
     },
     config::{ConfigError, DlError},
     gc::GcError,
@@ -104,6 +105,13 @@ pub(crate) enum Error {
     Token(#[source] AuthStoreError),
     #[error("{}", causes(.0))]
     Account(#[from] AccountError),
+    #[error("--accounts: {}", causes(.0))]
+    AccountFile(#[source] AccountFileError),
+    #[error(
+        "--proxy-user-header: an index in a bucket has no accounts: name those who may come in by \
+         --accounts, or keep them in PostgreSQL or SQLite by another --index"
+    )]
+    NoProxyUsers,
     #[error("cannot read the accounts: {}", causes(.0))]
     Accounts(#[source] AuthStoreError),
     #[error(

@@ -59,9 +59,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use self::{
-    cli::{
-        Cli, Command, IndexCommand, KeyCommand, PolicyCommand, StorageCommand, TokenCommand,
-    },
+    cli::{Cli, Command, IndexCommand, KeyCommand, PolicyCommand, StorageCommand, TokenCommand},
     error::Error,
 };
 

@@ -1,7 +1,10 @@
 //! From where requests come, if not from whoever has opened the connection.
 
 use clap::{Args, ValueEnum};
-use registry_http::{ForwardedBy, Network, TrustedProxies};
+use http::HeaderName;
+use registry_http::{ForwardedBy, Network, ProxyUserHeaders, TrustedProxies};
+
+use crate::{access::Accounts, error::Error};
 
 #[derive(Debug, Args)]
 pub(crate) struct ProxyArgs {
@@ -17,6 +20,19 @@ pub(crate) struct ProxyArgs {
     #[arg(long, value_name = "HEADER", env = "REGISTRY_FORWARDED_BY")]
     #[arg(default_value = "x-forwarded-for")]
     forwarded_by: Header,
+    /// The header in which those proxies say which user they have authenticated, such as
+    /// X-Forwarded-User.
+    ///
+    /// From any other address the header counts for nothing, and beside an Authorization header it
+    /// is the latter that counts. Each proxy must set or remove it in every request. A user who comes
+    /// for the first time is made; with --accounts, they have to be known.
+    #[arg(long = "proxy-user-header", value_name = "HEADER", env = "REGISTRY_PROXY_USER_HEADER")]
+    #[arg(requires = "networks")]
+    user_header: Option<HeaderName>,
+    /// The header in which those proxies say in which groups the user is, with commas between them.
+    #[arg(long = "proxy-groups-header", value_name = "HEADER")]
+    #[arg(env = "REGISTRY_PROXY_GROUPS_HEADER", requires = "user_header")]
+    groups_header: Option<HeaderName>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -26,6 +42,18 @@ enum Header {
 }
 
 impl ProxyArgs {
+    /// The headers in which those proxies say who is asking, if they do.
+    pub(crate) fn user_headers(&self, known: &Accounts) -> Result<Option<ProxyUserHeaders>, Error> {
+        let Some(user) = self.user_header.clone() else {
+            return Ok(None);
+        };
+        let headers = ProxyUserHeaders::new(user, known.proxy_users()?);
+        Ok(Some(match self.groups_header.clone() {
+            Some(groups) => headers.with_groups(groups),
+            None => headers,
+        }))
+    }
+
     pub(crate) fn proxies(&self) -> TrustedProxies {
         let header = match self.forwarded_by {
             Header::XForwardedFor => ForwardedBy::XForwardedFor,

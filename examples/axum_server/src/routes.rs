@@ -9,16 +9,23 @@ use axum::{
     routing::get,
 };
 use registry_core::{Echo, Registry, auth::CredentialForms};
-use registry_http::{RegistryService, masked_path};
+use registry_http::{ProxyUserHeaders, RegistryService, masked_path};
 
 /// The name of the one registry, and so the first segment of its paths.
 pub(crate) const REGISTRY: &str = "main";
 
-/// `forms` are the ways in which credentials may come.
-pub(crate) fn router(registry: Registry, forms: CredentialForms) -> Router {
+/// `forms` are the ways in which credentials may come; `proxy_users` says who it is without one.
+pub(crate) fn router(
+    registry: Registry,
+    forms: CredentialForms,
+    proxy_users: Option<ProxyUserHeaders>,
+) -> Router {
     let help = registry.config().login_url();
     let in_header = CredentialForms { path: false, ..forms };
-    let service = RegistryService::new(registry).with_credential_forms(in_header);
+    let mut service = RegistryService::new(registry).with_credential_forms(in_header);
+    if let Some(headers) = proxy_users {
+        service = service.with_proxy_users(headers);
+    }
     let mut router = Router::new()
         .route("/", get(async move || Redirect::temporary(&help)))
         .nest_service(&format!("/{REGISTRY}"), service.clone())

@@ -20,7 +20,7 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use registry_core::{CrateStore, Registry, RegistryConfig, ValidationRules, registry::Uploads};
-use registry_http::TrustedProxies;
+use registry_http::{FromTrustedProxy, TrustedProxies};
 use registry_storage::StorageUrl;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -28,7 +28,7 @@ use tokio::{
 };
 
 use crate::{
-    access,
+    access::Accounts,
     backends::{OpenIndex, spool},
     body::PunctualBody,
     cli::ServeArgs,
@@ -114,10 +114,12 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
         },
         ..Uploads::default()
     };
+    let accounts = Accounts::open(args.accounts, &opened)?;
+    let proxy_users = args.proxy.user_headers(&accounts)?;
     let served = opened.cached(Duration::from_secs(args.max_staleness));
     let keys = KeyStores::of(&opened);
     let users = oidc.and_then(|oidc| oidc.authenticator);
-    let authenticator = access::authenticator(&opened, keys.as_ref(), users, &config);
+    let authenticator = accounts.authenticator(opened.tokens(), keys.as_ref(), users, &config);
     let mut registry = Registry::builder(config, served.index.clone(), crates)
         .search(opened.search(served.index.clone()))
         .authenticator(authenticator)
@@ -134,7 +136,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
     let stop = stop_signal()?;
     let told = registry.config().clone().with_auth_required(registry.auth_required());
     print_welcome(address, &told, &TokenPlace::of(&args.index)?);
-    let router = routes::router(registry, args.credentials.forms());
+    let router = routes::router(registry, args.credentials.forms(), proxy_users);
     let served = Served { router, max_body_bytes, proxies: args.proxy.proxies().into() };
     run(listener, served, stop, Duration::from_secs(args.drain)).await;
     Ok(())
@@ -256,6 +258,9 @@ fn connection(
         let mut request = request.map(|body| PunctualBody::new(body, max_body_bytes));
         let client = proxies.client(peer, request.headers());
         request.extensions_mut().insert(client);
+        if proxies.contains(peer) {
+            request.extensions_mut().insert(FromTrustedProxy);
+        }
         let answering = Answering::begin(&request, client);
         let (answer, unread) = (router.call(request), unread.clone());
         async move {

@@ -4,6 +4,7 @@
 //! [`Caller`] is that principal, or nobody, at one request; an [`Authorizer`] decides whether the
 //! caller may do an [`Action`] to a crate with certain owners.
 
+mod account_file;
 mod accounts;
 mod action;
 mod approved_name;
@@ -27,6 +28,7 @@ mod password;
 mod password_login;
 mod policy;
 mod principal;
+mod proxy_users;
 mod scope;
 mod single_use;
 mod token;
@@ -44,6 +46,7 @@ use std::{fmt, sync::Arc};
 use async_trait::async_trait;
 
 pub use self::{
+    account_file::{AccountFile, AccountFileError},
     accounts::{Account, AccountError, AccountKind, AccountKindError, AccountStore, Directory},
     action::Action,
     approved_name::{ApprovedName, ApprovedNames},
@@ -56,13 +59,14 @@ pub use self::{
     key::{KeyId, KeyParseError, PublicKey},
     key_store::{KeyRecord, KeyRefusal, KeyStore},
     keys::{KeyError, KeyRequest, Keys, OwnKeys},
-    once::Once,
     new_names::{NameRules, NewNames, ReservedNames},
+    once::Once,
     password::{PasswordHash, PasswordHashError},
     policy::{
         By, Decision, Effect, LivePolicy, Place, PolicyAction, PolicyError, RolePolicy, Rule, Who,
     },
     principal::{CredentialId, Groups, Identity, Principal},
+    proxy_users::ProxyUsers,
     scope::{CratePattern, EndpointScope, OutOfScope, ScopeParseError, Scopes},
     single_use::{SINGLE_USE_MARGIN, SingleUse},
     token::{Token, TokenDigest, TokenId, TokenIdError},

@@ -63,8 +63,8 @@ use registry_core::{BoxError, CanonicalName, IndexError};
 
 pub use self::{
     accounts::PostgresAccounts, approved_names::PostgresApprovedNames, index::PostgresIndex,
-    keys::PostgresKeys, listen::Listener, schema::PostgresOpenError,
-    single_use::PostgresSingleUse, tokens::PostgresTokens, trusted::PostgresTrustedPublishers,
+    keys::PostgresKeys, listen::Listener, schema::PostgresOpenError, single_use::PostgresSingleUse,
+    tokens::PostgresTokens, trusted::PostgresTrustedPublishers,
 };
 use self::{listen::Announcer, pool::Pool, settings::Settings};
 

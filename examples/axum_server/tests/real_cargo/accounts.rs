@@ -2,7 +2,7 @@ use std::{fs, io::Write as _, process::Stdio};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 
-use crate::common::{Cargo, Client, CrateFile, Outcome, Server, wait_for};
+use crate::common::{Cargo, Client, CrateFile, Outcome, Server, checksum, wait_for};
 
 /// Runs a command of the server's own.
 fn administer(server: &Server, command: &[&str]) -> Outcome {
@@ -181,4 +181,38 @@ fn a_password_opens_what_its_user_may_read_and_write() {
         assert!(!server.log().contains(secret));
         assert!(!server.log().contains(&BASE64_STANDARD.encode(format!("alice:{secret}"))));
     }
+}
+
+#[test]
+fn accounts_in_a_file_count_and_are_read_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, token) = (folder.path().join("accounts.toml"), "a-token-of-thirty-two-characters");
+    let write = |disabled: bool| {
+        let digest = checksum(token.as_bytes());
+        let text = format!(
+            "[users.alice]\ngroups = [\"ui\"]\ndisabled = {disabled}\n\
+             tokens = [{{ sha256 = \"{digest}\" }}]\n[groups.ui]\n"
+        );
+        fs::write(&path, text).unwrap();
+    };
+    write(false);
+    let server = Server::start_with(&["--private", "--accounts", path.to_str().unwrap()]);
+    let client = server.client().with_token(token);
+    let hello = CrateFile::library("hello", "1.0.0", b"");
+    assert_eq!(client.publish(&hello.frame()).status, 200);
+    let owners = "/main/api/v1/crates/hello/owners";
+    assert_eq!(client.send("PUT", owners, &[], br#"{"users":["group:ui"]}"#).status, 200);
+    // Somebody whose token is in the index is known as well, by what the file says of them.
+    let stored = server.client_of("alice");
+    assert_eq!(stored.get(&hello.index_path()).status, 200);
+    write(true);
+    wait_for_status(&client, &hello.index_path(), 401);
+    wait_for_status(&stored, &hello.index_path(), 401);
+    fs::write(&path, "nonsense\n").unwrap();
+    // It is looked at when somebody comes.
+    wait_for("the mistake to be told", || {
+        assert_eq!(client.get(&hello.index_path()).status, 401);
+        server.log().contains("line 1: ").then_some(())
+    });
+    assert!(!server.log().contains(token));
 }

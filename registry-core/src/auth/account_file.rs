@@ -1,0 +1,534 @@
+//! Accounts in a file.
+
+use std::{
+    collections::BTreeMap,
+    fmt, fs, io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant, SystemTime},
+};
+
+use async_trait::async_trait;
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::{
+    Account, AccountKind, AuthError, AuthStoreError, Authenticator, CratePattern, Credential,
+    CredentialId, Directory, EndpointScope, Groups, PasswordHash, Principal, Scopes, TokenDigest,
+    TokenId,
+};
+use crate::{
+    checksum::Checksum,
+    owner::{Login, Owner},
+    record::Timestamp,
+};
+
+/// Users, service accounts and groups in a TOML file, with the digests of tokens. It is read again
+/// when it has changed, within a second.
+///
+/// ```toml
+/// [users.alice]
+/// name = "Alice"
+/// groups = ["ui"]
+/// password = "$argon2id$v=19$m=19456,t=2,p=1$…$…"
+///
+/// [services.ci]
+/// groups = ["ui"]
+/// disabled = false
+/// # What `printf %s "$TOKEN" | sha256sum` says.
+/// tokens = [{ sha256 = "…", scopes = ["read", "publish-update"], crates = ["ui-*"] }]
+///
+/// [groups.ui]
+/// name = "User interface"
+/// ```
+///
+/// Nothing but `[users.…]` and the like is needed. A token without `scopes` may be used for all but
+/// administration, one without `crates` for all crates. The id of an account, which clients are shown
+/// beside its login, follows from the login; `id = NUMBER` gives it another.
+///
+/// A file that cannot be read any more, or says something that is not understood, changes nothing:
+/// who was known before stays known.
+pub struct AccountFile {
+    path: PathBuf,
+    state: Mutex<State>,
+    on_error: Box<dyn Fn(&AccountFileError) + Send + Sync>,
+}
+
+struct State {
+    accounts: Arc<Accounts>,
+    version: Option<FileVersion>,
+    looked_at: Instant,
+}
+
+/// By what a file that has changed is recognised.
+type FileVersion = (SystemTime, u64);
+
+impl AccountFile {
+    /// Fewest bytes of a token, since its digest is no secret. Source: ours; 32 random letters and
+    /// digits are 190 bits.
+    pub const MIN_TOKEN_BYTES: usize = 32;
+    /// Most bytes of the file. Source: ours.
+    pub const MAX_BYTES: u64 = 4 << 20;
+    /// For how long the file is not looked at again.
+    const REST: Duration = Duration::from_millis(500);
+
+    /// Reads the file at `path`.
+    ///
+    /// # Errors
+    /// [`AccountFileError`] says what is wrong in which line.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, AccountFileError> {
+        let path = path.into();
+        // Before it is read: what is written meanwhile is read next time.
+        let version = version(&path).ok();
+        let accounts = Arc::new(Accounts::read(&path)?);
+        let state = State { accounts, version, looked_at: Instant::now() };
+        Ok(Self { path, state: Mutex::new(state), on_error: Box::new(|_| {}) })
+    }
+
+    /// Calls `on_error` each time the file was changed to something that is not understood.
+    #[must_use]
+    pub fn on_error(self, on_error: impl Fn(&AccountFileError) + Send + Sync + 'static) -> Self {
+        Self { on_error: Box::new(on_error), ..self }
+    }
+
+    /// What the file says now. Reading it holds up the thread, which is why it is small.
+    fn accounts(&self) -> Arc<Accounts> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.looked_at.elapsed() >= Self::REST {
+            state.looked_at = Instant::now();
+            let found = version(&self.path);
+            let found =
+                found.map_err(|source| AccountFileError::Read { path: self.path.clone(), source });
+            match found {
+                Ok(found) if Some(found) == state.version => {}
+                Ok(found) => {
+                    state.version = Some(found);
+                    match Accounts::read(&self.path) {
+                        Ok(accounts) => state.accounts = Arc::new(accounts),
+                        Err(error) => (self.on_error)(&error),
+                    }
+                }
+                // Told once.
+                Err(error) => {
+                    if state.version.take().is_some() {
+                        (self.on_error)(&error);
+                    }
+                }
+            }
+        }
+        state.accounts.clone()
+    }
+}
+
+fn version(path: &Path) -> io::Result<FileVersion> {
+    let metadata = fs::metadata(path)?;
+    Ok((metadata.modified()?, metadata.len()))
+}
+
+impl fmt::Debug for AccountFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccountFile").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Directory for AccountFile {
+    async fn account(&self, login: &Login) -> Result<Option<Account>, AuthStoreError> {
+        Ok(self.accounts().accounts.get(login).cloned())
+    }
+}
+
+/// Knows the tokens in the file. Passwords are for a `PasswordAuthenticator` over it.
+#[async_trait]
+impl Authenticator for AccountFile {
+    async fn authenticate(&self, credential: &Credential) -> Result<Arc<Principal>, AuthError> {
+        if credential.expose().len() < Self::MIN_TOKEN_BYTES {
+            return Err(AuthError::Rejected);
+        }
+        let (accounts, digest) = (self.accounts(), credential.digest());
+        let (login, scopes) = accounts.tokens.get(&digest).ok_or(AuthError::Rejected)?;
+        let account = accounts.accounts[login].clone();
+        let id = CredentialId::Token(TokenId::of(&digest));
+        account.principal(id, scopes.clone()).map(Arc::new)
+    }
+
+    async fn find_user(&self, login: &Login) -> Result<Option<Owner>, AuthError> {
+        let account = self.account(login).await?;
+        Ok(account.filter(|account| account.disabled_at.is_none()).map(|account| account.owner))
+    }
+}
+
+/// What a file says.
+#[derive(Debug, Default)]
+struct Accounts {
+    accounts: BTreeMap<Login, Account>,
+    tokens: BTreeMap<TokenDigest, (Login, Scopes)>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    users: BTreeMap<String, Spanned<AccountTable>>,
+    #[serde(default)]
+    services: BTreeMap<String, Spanned<AccountTable>>,
+    #[serde(default)]
+    groups: BTreeMap<String, Spanned<GroupTable>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AccountTable {
+    id: Option<u32>,
+    name: Option<String>,
+    #[serde(default)]
+    groups: Vec<Spanned<String>>,
+    password: Option<Spanned<String>>,
+    #[serde(default)]
+    tokens: Vec<Spanned<TokenTable>>,
+    #[serde(default)]
+    disabled: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GroupTable {
+    id: Option<u32>,
+    name: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TokenTable {
+    sha256: String,
+    scopes: Option<Vec<EndpointScope>>,
+    crates: Option<Vec<CratePattern>>,
+}
+
+impl Accounts {
+    fn read(path: &Path) -> Result<Self, AccountFileError> {
+        let failed = |source| AccountFileError::Read { path: path.to_owned(), source };
+        if fs::metadata(path).map_err(failed)?.len() > AccountFile::MAX_BYTES {
+            let reason = format!("the file is longer than {} bytes", AccountFile::MAX_BYTES);
+            return Err(AccountFileError::Content { path: path.to_owned(), line: 1, reason });
+        }
+        let text = fs::read_to_string(path).map_err(failed)?;
+        Self::parse(&text).map_err(|(at, reason)| {
+            let line = 1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count();
+            AccountFileError::Content { path: path.to_owned(), line, reason }
+        })
+    }
+
+    /// Where the first mistake is, and what it is.
+    fn parse(text: &str) -> Result<Self, (usize, String)> {
+        let file: File = toml::from_str(text).map_err(|error| {
+            let at = error.span().map_or(0, |span| span.start);
+            (at, without_value(error.message()))
+        })?;
+        let mut accounts = Self::default();
+        for (name, table) in &file.groups {
+            let GroupTable { id, name: shown } = table.get_ref();
+            let login = group(name).map_err(|reason| (table.span().start, reason))?;
+            let account = account(login, AccountKind::Group, *id, shown.clone());
+            accounts.add(account).map_err(|reason| (table.span().start, reason))?;
+        }
+        let kinds = [(AccountKind::User, &file.users), (AccountKind::Service, &file.services)];
+        for (kind, tables) in kinds {
+            for (name, table) in tables {
+                let at = |reason: String| (table.span().start, reason);
+                let login = Login::new(name).map_err(|error| at(error.to_string()))?;
+                if login.is_group() {
+                    return Err(at(format!("`{login}` is the login of a group")));
+                }
+                accounts.add_with(login, kind, table.get_ref()).map_err(|(position, reason)| {
+                    (position.unwrap_or(table.span().start), reason)
+                })?;
+            }
+        }
+        Ok(accounts)
+    }
+
+    fn add_with(
+        &mut self,
+        login: Login,
+        kind: AccountKind,
+        table: &AccountTable,
+    ) -> Result<(), (Option<usize>, String)> {
+        let mut account = account(login.clone(), kind, table.id, table.name.clone());
+        account.disabled_at = table.disabled.then_some(Timestamp(0));
+        let mut groups = Vec::new();
+        for name in &table.groups {
+            let at = |reason| (Some(name.span().start), reason);
+            let group = group(name.get_ref()).map_err(at)?;
+            if !self.accounts.contains_key(&group) {
+                return Err(at(format!("there is no group `{group}` in this file")));
+            }
+            groups.push(group);
+        }
+        account.groups = Groups::from_iter(groups);
+        if let Some(password) = &table.password {
+            let at = |reason| (Some(password.span().start), reason);
+            if kind != AccountKind::User {
+                return Err(at("only a user has a password".into()));
+            }
+            let hash = PasswordHash::parse(password.get_ref());
+            account.password = Some(hash.map_err(|error| at(error.to_string()))?);
+        }
+        for token in &table.tokens {
+            let at = |reason| (Some(token.span().start), reason);
+            let TokenTable { sha256, scopes, crates } = token.get_ref();
+            let digest: Checksum = sha256.parse().map_err(|_| {
+                at("`sha256` of a token is 64 lower-case hexadecimal digits".into())
+            })?;
+            let digest = TokenDigest::from_bytes(*digest.as_bytes());
+            let all = Scopes::all_but_admin();
+            let scopes = match (scopes, crates) {
+                (None, None) => all,
+                (scopes, crates) => Scopes::new(
+                    scopes.clone().unwrap_or_else(|| all.endpoints().to_vec()),
+                    crates.clone().unwrap_or_else(|| vec![CratePattern::any()]),
+                ),
+            };
+            if self.tokens.insert(digest, (login.clone(), scopes)).is_some() {
+                return Err(at("this token is there twice".into()));
+            }
+        }
+        self.add(account).map_err(|reason| (None, reason))
+    }
+
+    fn add(&mut self, account: Account) -> Result<(), String> {
+        let Owner { id, login, .. } = &account.owner;
+        if let Some(other) = self.accounts.values().find(|other| other.owner.id == *id) {
+            return Err(format!(
+                "`{login}` and `{}` have the same id: give one another by `id = NUMBER`",
+                other.owner.login
+            ));
+        }
+        match self.accounts.insert(login.clone(), account.clone()) {
+            Some(_) => Err(format!("`{login}` is there twice")),
+            None => Ok(()),
+        }
+    }
+}
+
+fn group(name: &str) -> Result<Login, String> {
+    let login = if name.starts_with("group:") { name.into() } else { format!("group:{name}") };
+    Login::new(&login).map_err(|error| error.to_string())
+}
+
+fn account(login: Login, kind: AccountKind, id: Option<u32>, name: Option<String>) -> Account {
+    // Far above those that databases give, so that an account here and one there differ.
+    let id = id.unwrap_or_else(|| crc32fast::hash(login.as_str().as_bytes()) | 1 << 31);
+    let owner = Owner { id, login, name };
+    Account { owner, kind, groups: Groups::default(), password: None, disabled_at: None }
+}
+
+/// What was expected, without what is there, which may be a secret in the wrong place.
+fn without_value(message: &str) -> String {
+    match message.rsplit_once("expected ") {
+        Some((_, expected)) => format!("expected {expected}"),
+        None => message.to_owned(),
+    }
+}
+
+/// A file of accounts is not understood.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AccountFileError {
+    /// It cannot be read.
+    #[error("cannot read `{}`", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// It says something that makes no sense.
+    #[error("`{}`, line {line}: {reason}", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// What is wrong with it; holds no secret.
+        reason: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{auth::CredentialForms, conformance};
+
+    const TOKEN: &str = "a token of some forty random characters";
+
+    fn file() -> String {
+        format!(
+            "[users.alice]\n\
+             name = \"Alice\"\n\
+             groups = [\"ui\", \"group:core\"]\n\
+             password = \"$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA\"\n\
+             \n\
+             [users.\"bob@example.com\"]\n\
+             disabled = true\n\
+             id = 7\n\
+             \n\
+             [services.ci]\n\
+             groups = [\"ui\"]\n\
+             tokens = [\n\
+             \x20   {{ sha256 = \"{}\", scopes = [\"publish-update\"], crates = [\"ui-*\"] }},\n\
+             ]\n\
+             \n\
+             [groups.ui]\n\
+             name = \"User interface\"\n\
+             [groups.core]\n",
+            sha256(TOKEN)
+        )
+    }
+
+    fn sha256(token: &str) -> String {
+        Checksum::of(token).to_string()
+    }
+
+    fn login(text: &str) -> Login {
+        Login::new(text).unwrap()
+    }
+
+    fn written(text: &str) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("accounts.toml");
+        fs::write(&path, text).unwrap();
+        (folder, path)
+    }
+
+    fn credential(text: &str) -> Credential {
+        let header = format!("Bearer {}", text.replace(' ', "_"));
+        Credential::from_header(header.as_bytes(), CredentialForms::default()).unwrap()
+    }
+
+    #[test]
+    fn accounts_are_as_the_file_says() {
+        let token = TOKEN.replace(' ', "_");
+        let (_folder, path) = written(&file().replace(&sha256(TOKEN), &sha256(&token)));
+        let file = AccountFile::open(path).unwrap();
+        conformance::run(async move {
+            let account = async |name| file.account(&login(name)).await.unwrap().unwrap();
+            let alice = account("alice").await;
+            assert_eq!(
+                (alice.kind, alice.owner.name.as_deref()),
+                (AccountKind::User, Some("Alice"))
+            );
+            let both = Groups::from_iter([login("group:ui"), login("group:core")]);
+            assert_eq!((alice.groups, alice.password.is_some()), (both, true));
+            let bob = account("bob@example.com").await;
+            assert_eq!((bob.owner.id, bob.disabled_at.is_some()), (7, true));
+            assert!(account("group:ui").await.owner.id >= 1 << 31);
+            assert_eq!(file.account(&login("carol")).await.unwrap(), None);
+            assert_eq!(file.find_user(&bob.owner.login).await.unwrap(), None);
+
+            let ci = file.authenticate(&credential(TOKEN)).await.unwrap();
+            let ui = Groups::from_iter([login("group:ui")]);
+            assert_eq!((ci.user.login.as_str(), &ci.groups), ("ci", &ui));
+            let scopes =
+                Scopes::new([EndpointScope::PublishUpdate], [CratePattern::new("ui-*").unwrap()]);
+            assert_eq!(ci.scopes, scopes);
+            for wrong in ["a token of some forty random character", "short"] {
+                let answer = file.authenticate(&credential(wrong)).await;
+                assert!(matches!(answer, Err(AuthError::Rejected)), "{answer:?}");
+            }
+            assert!(!format!("{file:?}").contains("argon2id"));
+        });
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_line_and_without_a_secret() {
+        let digest = sha256(TOKEN);
+        for (text, line, reason) in [
+            ("[users.alice]\nname = 7\n", 2, "expected a string"),
+            ("[users.alice]\n\npasword = \"s3cret\"\n", 3, ""),
+            ("[users.alice]\ndisabled = \"s3cret\"\n", 2, "expected a boolean"),
+            (
+                "[users.alice]\n[users.bob]\ngroups = [\n\"ui\"]\n",
+                4,
+                "there is no group `group:ui` in this file",
+            ),
+            (
+                "[users.alice]\npassword = \"s3cret\"\n",
+                2,
+                "a password is kept as argon2id's PHC string, `$argon2id$v=19$m=…,t=…,p=…$…$…`",
+            ),
+            (
+                "[services.ci]\npassword = \"$argon2id$v=19$m=1,t=1,p=1$s3cret$aGFzaA\"\n",
+                2,
+                "only a user has a password",
+            ),
+            (
+                "[users.a]\ntokens = [{ sha256 = \"s3cret\" }]\n",
+                2,
+                "`sha256` of a token is 64 lower-case hexadecimal digits",
+            ),
+            (
+                &format!(
+                    "[users.a]\ntokens = [{{ sha256 = \"{digest}\" }}]\n[users.b]\n\
+                     tokens = [{{ sha256 = \"{digest}\" }}]\n"
+                ),
+                4,
+                "this token is there twice",
+            ),
+            (
+                "[users.a]\nid = 7\n\n[users.b]\nid = 7\n",
+                4,
+                "`b` and `a` have the same id: give one another by `id = NUMBER`",
+            ),
+            ("[users.a]\n[services.a]\n", 2, ""),
+            ("[users.\"group:ui\"]\n", 1, "`group:ui` is the login of a group"),
+            ("\n[users.a\n", 2, ""),
+        ] {
+            let (_folder, path) = written(text);
+            let error = AccountFile::open(&path).unwrap_err();
+            let AccountFileError::Content { line: found, reason: given, .. } = &error else {
+                panic!("{error:?}");
+            };
+            assert_eq!(*found, line, "{text}{error}");
+            assert!(reason.is_empty() || given == reason, "{error}");
+            assert!(!format!("{error} {error:?}").contains("s3cret"), "{error}");
+        }
+        let error = AccountFile::open("/nowhere/accounts.toml").unwrap_err();
+        assert_eq!(error.to_string(), "cannot read `/nowhere/accounts.toml`");
+    }
+
+    #[test]
+    fn a_file_that_has_changed_counts_and_a_broken_one_does_not() {
+        let (_folder, path) = written("[users.alice]\n");
+        let errors = Arc::new(Mutex::new(Vec::new()));
+        let told = errors.clone();
+        let file = AccountFile::open(&path)
+            .unwrap()
+            .on_error(move |error| told.lock().unwrap().push(error.to_string()));
+        conformance::run(async move {
+            let is_known = async |name| file.account(&login(name)).await.unwrap().is_some();
+            let until = async |what: &(dyn Fn(bool, usize) -> bool + Sync), name| {
+                let deadline = Instant::now() + Duration::from_secs(60);
+                while !what(is_known(name).await, errors.lock().unwrap().len()) {
+                    assert!(Instant::now() < deadline);
+                    tokio::task::yield_now().await;
+                }
+            };
+            assert!(is_known("alice").await && !is_known("bob").await);
+            fs::write(&path, "[users.alice]\n[users.bob]\n").unwrap();
+            until(&|known, _| known, "bob").await;
+            fs::write(&path, "[users.alice]\nbroken\n").unwrap();
+            until(&|_, told| told == 1, "bob").await;
+            assert!(is_known("bob").await);
+            assert!(errors.lock().unwrap()[0].contains(", line 2: "), "{errors:?}");
+            fs::remove_file(&path).unwrap();
+            until(&|_, told| told == 2, "bob").await;
+            assert!(is_known("bob").await);
+            fs::write(&path, "[users.carol]\n").unwrap();
+            until(&|known, _| known, "carol").await;
+            assert!(!is_known("alice").await);
+            assert_eq!(errors.lock().unwrap().len(), 2);
+        });
+    }
+}

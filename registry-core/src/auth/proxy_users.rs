@@ -1,0 +1,122 @@
+use std::sync::Arc;
+
+use super::{
+    Account, AccountError, AccountKind, AccountStore, AuthError, CredentialId, Directory, Groups,
+    Principal, Scopes,
+};
+use crate::owner::Login;
+
+/// Makes principals of those whom a proxy in front has authenticated.
+///
+/// It believes what it is told: whoever calls it has made sure that the proxy says it.
+#[derive(Clone, Debug)]
+pub struct ProxyUsers(Accounts);
+
+#[derive(Clone, Debug)]
+enum Accounts {
+    Known(Arc<dyn Directory>),
+    Made(Arc<dyn AccountStore>),
+}
+
+impl ProxyUsers {
+    /// Knows the users of a directory, and rejects all others.
+    pub fn known(directory: impl Directory) -> Self {
+        Self(Accounts::Known(Arc::new(directory)))
+    }
+
+    /// Makes a user of whoever comes for the first time.
+    pub fn made(accounts: impl AccountStore) -> Self {
+        Self(Accounts::Made(Arc::new(accounts)))
+    }
+
+    /// The user of this login, as a member of the groups that the proxy says, too.
+    ///
+    /// # Errors
+    /// [`AuthError::Rejected`] for a user who is disabled or not known, and for the login of a group;
+    /// [`AuthError::Backend`] if that cannot be found out now.
+    pub async fn principal(
+        &self,
+        login: &Login,
+        groups: &Groups,
+    ) -> Result<Arc<Principal>, AuthError> {
+        let account = self.account(login).await?.ok_or(AuthError::Rejected)?;
+        let principal = account.principal(CredentialId::Proxy, Scopes::all())?;
+        let groups = principal.groups.and(groups);
+        Ok(Arc::new(Principal { groups, ..principal }))
+    }
+
+    async fn account(&self, login: &Login) -> Result<Option<Account>, AuthError> {
+        let accounts = match &self.0 {
+            Accounts::Known(directory) => return Ok(directory.account(login).await?),
+            Accounts::Made(accounts) => accounts,
+        };
+        if let Some(account) = accounts.account(login).await? {
+            return Ok(Some(account));
+        }
+        match accounts.create_account(login, None, AccountKind::User).await {
+            Ok(account) => Ok(Some(account)),
+            // Another request of theirs was faster.
+            Err(AccountError::Taken { .. }) => Ok(accounts.account(login).await?),
+            Err(AccountError::Store(error)) => Err(error.into()),
+            Err(_) => Err(AuthError::Rejected),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{conformance, memory::MemoryAccounts, owner::Owner, record::Timestamp};
+
+    fn login(text: &str) -> Login {
+        Login::new(text).unwrap()
+    }
+
+    fn groups(logins: &[&str]) -> Groups {
+        logins.iter().map(|group| login(group)).collect()
+    }
+
+    #[test]
+    fn a_user_comes_with_the_groups_of_account_and_proxy() {
+        conformance::run(async {
+            let accounts = MemoryAccounts::new();
+            let none = Groups::default();
+            let (alice, ui) = (login("alice"), login("group:ui"));
+            let known = ProxyUsers::known(accounts.clone());
+            let unknown = known.principal(&alice, &none).await;
+            assert!(matches!(unknown, Err(AuthError::Rejected)), "{unknown:?}");
+            let made = ProxyUsers::made(accounts.clone());
+            let expected = Principal {
+                credential: CredentialId::Proxy,
+                ..Owner { id: 1, login: alice.clone(), name: None }.into()
+            };
+            assert_eq!(*made.principal(&alice, &none).await.unwrap(), expected);
+            // Once made, known.
+            assert_eq!(*known.principal(&alice, &none).await.unwrap(), expected);
+            accounts.create_account(&ui, None, AccountKind::Group).await.unwrap();
+            accounts.add_member(&ui, &alice).await.unwrap();
+            let told = groups(&["group:ops", "group:ui"]);
+            let all = groups(&["group:ui", "group:ops"]);
+            assert_eq!(made.principal(&alice, &told).await.unwrap().groups, all);
+        });
+    }
+
+    #[test]
+    fn nobody_comes_as_a_group_or_while_disabled() {
+        conformance::run(async {
+            let accounts = MemoryAccounts::new();
+            let (made, none) = (ProxyUsers::made(accounts.clone()), Groups::default());
+            let is_rejected = async |login| {
+                matches!(made.principal(login, &none).await, Err(AuthError::Rejected))
+            };
+            let (alice, ui) = (login("alice"), login("group:ui"));
+            assert!(is_rejected(&ui).await);
+            assert_eq!(accounts.account(&ui).await.unwrap(), None);
+            accounts.create_account(&ui, None, AccountKind::Group).await.unwrap();
+            assert!(is_rejected(&ui).await);
+            assert!(!is_rejected(&alice).await);
+            accounts.set_disabled(&alice, Some(Timestamp(1))).await.unwrap();
+            assert!(is_rejected(&alice).await);
+        });
+    }
+}
