@@ -53,6 +53,10 @@
 //! | `DELETE /api/v1/crates/{crate}/{version}/yank` | `cargo yank` |
 //! | `PUT /api/v1/crates/{crate}/{version}/unyank` | `cargo yank --undo` |
 //! | `GET`, `PUT`, `DELETE /api/v1/crates/{crate}/owners` | `cargo owner` |
+//! | `GET /api/v1/me` | whose credential it is |
+//! | `GET`, `PUT /api/v1/me/tokens` | the tokens one has; a new one |
+//! | `GET`, `DELETE /api/v1/me/tokens/{id}` | one of them; revokes it |
+//! | `DELETE /api/v1/tokens/current` | revokes the token that the request came with |
 //! | `GET /me` | how to configure cargo, for people; `?format=toml` for scripts |
 //!
 //! `HEAD` is answered wherever `GET` is. [`route::parse`] is the whole of it, as a function.
@@ -65,6 +69,16 @@
 //! front of the path, `/t/TOKEN/index/config.json`, for clients that send no header. `config.json`
 //! then has the token in `dl` and `api`, and asks for no other; of two credentials none is taken.
 //! Whoever logs paths logs what [`masked_path`] makes of them.
+//!
+//! # Tokens
+//!
+//! Paths and shapes are those of crates.io. They are there if the registry was given
+//! [`tokens`](registry_core::registry::RegistryBuilder::tokens). Only who has come without a token, such
+//! as by a password, makes, lists and revokes them; `tokens/current` is for whoever has the token. A new
+//! token is asked for by `{"api_token":{"name":"ci"}}`, with `endpoint_scopes` and `crate_scopes` if it
+//! is to be for less than everything, and with `expired_at` or `expires_in` (as in `"12h"`, or
+//! `"never"`) if it is to expire at another time than the registry's
+//! [rules](registry_core::auth::TokenRules) say.
 //!
 //! # Downloads
 //!
@@ -143,6 +157,7 @@ mod request_id;
 mod respond;
 pub mod route;
 mod service;
+mod tokens;
 
 pub use self::{
     body::{Body, BodyError},

@@ -10,7 +10,7 @@ use http::{
 };
 use registry_core::{
     BoxError, CanonicalName, CrateName, Echo, Login, RegistryConfig,
-    auth::{AuthError, CredentialError, KeyError, KeyId, KeyRefusal},
+    auth::{AuthError, CredentialError, KeyError, KeyId, KeyRefusal, TokenError},
     index::IndexError,
     policy::Rejection,
     publish::{FrameError, Invalid},
@@ -58,6 +58,8 @@ pub(crate) enum Error {
     CredentialInPath,
     #[error(transparent)]
     Auth(#[from] AuthError),
+    #[error(transparent)]
+    Token(#[from] TokenError),
     #[error("crate `{name}` does not exist")]
     UnknownCrate { name: String },
     #[error("crate `{name}` does not have a version `{version}`")]
@@ -152,6 +154,17 @@ impl Error {
                 (S::TOO_MANY_REQUESTS, Tell::CauseLater { seconds: *retry_after })
             }
             Self::Auth(_) => (S::SERVICE_UNAVAILABLE, BACKEND),
+            Self::Token(error) => match error {
+                TokenError::NoPerson | TokenError::OtherUser | TokenError::MoreThanCaller => {
+                    (S::FORBIDDEN, Tell::Cause)
+                }
+                TokenError::Name
+                | TokenError::Past
+                | TokenError::TooLong { .. }
+                | TokenError::Refused(_) => (S::BAD_REQUEST, Tell::Cause),
+                TokenError::Store(_) => (S::SERVICE_UNAVAILABLE, BACKEND),
+                _ => (S::INTERNAL_SERVER_ERROR, Tell::Nothing),
+            },
             // Never 410 or 451: newer cargos give up on the whole resolution then.
             Self::UnknownCrate { .. } | Self::UnknownVersion { .. } => (S::NOT_FOUND, Tell::Cause),
             Self::UnknownKey { .. } => (S::NOT_FOUND, Tell::Cause),

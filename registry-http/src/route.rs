@@ -9,7 +9,10 @@ use std::borrow::Cow;
 use http::Method;
 use percent_encoding::percent_decode_str;
 use registry_core::{
-    Checksum, CrateName, auth::KeyId, limits::RequestKind, version::parse_version,
+    Checksum, CrateName,
+    auth::{KeyId, TokenId},
+    limits::RequestKind,
+    version::parse_version,
 };
 use semver::Version;
 
@@ -48,14 +51,30 @@ pub enum Route {
     AddKey,
     /// `DELETE /api/v1/me/keys/{id}`
     RevokeKey(KeyId),
+    /// `GET /api/v1/me`
+    User,
+    /// `GET /api/v1/me/tokens`
+    Tokens,
+    /// `PUT /api/v1/me/tokens`
+    NewToken,
+    /// `GET /api/v1/me/tokens/{id}`
+    Token(TokenId),
+    /// `DELETE /api/v1/me/tokens/{id}`
+    RevokeToken(TokenId),
+    /// `DELETE /api/v1/tokens/current`
+    RevokeCurrentToken,
 }
 
-/// What a caller must be allowed to do to be answered. Each value but the first stands for the
-/// action of that name in [`registry_core::auth::Action`].
+/// What a caller must be allowed to do to be answered. Each value but the first three stands for
+/// the action of that name in [`registry_core::auth::Action`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Needs {
     /// Nothing: the answer is the same for everybody, and no secret.
     Nothing,
+    /// To be somebody: it is about the credential itself.
+    Somebody,
+    /// To be somebody who has come without a token: a token makes and tells of no others.
+    Person,
     /// To read what belongs to no crate.
     ReadRegistry,
     /// To read the crate.
@@ -70,16 +89,16 @@ pub enum Needs {
     Unyank,
     /// To add or remove owners.
     ChangeOwners,
-    /// To be somebody who looks after their own keys: no action, and not for tokens.
-    OwnKeys,
 }
 
 impl Needs {
-    /// Whether it is a write: then a credential is required, even where everybody reads.
-    pub fn is_write(self) -> bool {
+    /// Whether a credential is required even where everybody reads: it is a write, or about the
+    /// caller.
+    pub fn is_personal(self) -> bool {
         match self {
             Self::Nothing | Self::ReadRegistry | Self::Read | Self::ListOwners => false,
-            Self::Publish | Self::Yank | Self::Unyank | Self::ChangeOwners | Self::OwnKeys => true,
+            Self::Somebody | Self::Person => true,
+            Self::Publish | Self::Yank | Self::Unyank | Self::ChangeOwners => true,
         }
     }
 }
@@ -101,17 +120,28 @@ impl Route {
             Self::AddOwners(..) => Needs::ChangeOwners,
             Self::RemoveOwners(..) => Needs::ChangeOwners,
             Self::Me => Needs::Nothing,
-            Self::Keys | Self::AddKey | Self::RevokeKey(_) => Needs::OwnKeys,
+            Self::Keys | Self::AddKey | Self::RevokeKey(_) => Needs::Person,
+            Self::User => Needs::Somebody,
+            Self::Tokens => Needs::Person,
+            Self::NewToken => Needs::Person,
+            Self::Token(_) => Needs::Person,
+            Self::RevokeToken(_) => Needs::Person,
+            Self::RevokeCurrentToken => Needs::Somebody,
         }
     }
 
-    /// As what a request is counted before it is answered. Writes are counted by the registry.
+    /// As what a request is counted before it is answered. Writes to crates are counted by the
+    /// registry.
     pub(crate) fn kind(&self) -> Option<RequestKind> {
         match self {
             Self::Search => Some(RequestKind::Search),
             Self::Me => None,
-            _ if self.needs().is_write() => None,
-            _ => Some(RequestKind::Read),
+            Self::User => Some(RequestKind::Read),
+            _ => match self.needs() {
+                Needs::Publish | Needs::Yank | Needs::Unyank | Needs::ChangeOwners => None,
+                Needs::Somebody | Needs::Person => Some(RequestKind::Tokens),
+                _ => Some(RequestKind::Read),
+            },
         }
     }
 
@@ -129,6 +159,12 @@ impl Route {
             | Self::RemoveOwners(name) => Some(name),
             Self::Config | Self::Search | Self::Publish | Self::Me => None,
             Self::Keys | Self::AddKey | Self::RevokeKey(_) => None,
+            Self::User
+            | Self::Tokens
+            | Self::NewToken
+            | Self::Token(_)
+            | Self::RevokeToken(_)
+            | Self::RevokeCurrentToken => None,
         }
     }
 }
@@ -214,6 +250,15 @@ pub fn parse(method: &Method, path: &str) -> Result<Route, NoRoute> {
             let (name, version) = crate_version(name, version)?;
             choose(method, [(put, Route::Unyank(name, version))])
         }
+        ["api", "v1", "me"] => choose(method, [(get, Route::User)]),
+        ["api", "v1", "me", "tokens"] => {
+            choose(method, [(get, Route::Tokens), (put, Route::NewToken)])
+        }
+        ["api", "v1", "me", "tokens", id] => {
+            let id = id.parse().map_err(|_| NoRoute::NotFound)?;
+            choose(method, [(get, Route::Token(id)), (delete, Route::RevokeToken(id))])
+        }
+        ["api", "v1", "tokens", "current"] => choose(method, [(delete, Route::RevokeCurrentToken)]),
         ["me"] => choose(method, [(get, Route::Me)]),
         ["api", "v1", "me", "keys"] => choose(method, [(get, Route::Keys), (put, Route::AddKey)]),
         ["api", "v1", "me", "keys", id] => {

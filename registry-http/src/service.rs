@@ -36,6 +36,7 @@ use crate::{
     request_id::{self, RequestIds},
     respond::{Error, Shape},
     route::{self, Needs, NoRoute, Route},
+    tokens,
 };
 
 /// A registry as a service, to be mounted in any HTTP server.
@@ -203,6 +204,12 @@ impl RegistryService {
                 let config = config.with_auth_required(registry.auth_required());
                 Ok(me::page(&config, &self.name, headers, parts.uri.query()))
             }
+            Route::User => tokens::user(&caller),
+            Route::Tokens => tokens::list(registry, &caller).await,
+            Route::NewToken => tokens::create(registry, &caller, headers, body).await,
+            Route::Token(id) => tokens::show(registry, &caller, *id).await,
+            Route::RevokeToken(id) => tokens::revoke(registry, &caller, *id).await,
+            Route::RevokeCurrentToken => tokens::revoke_current(registry, &caller).await,
             Route::Config => match token {
                 None => index::config(registry, &caller).await,
                 Some(token) => {
@@ -256,7 +263,7 @@ impl RegistryService {
             (Some(_), Some(_)) => return Err(Error::CredentialInPath),
             (token, in_header) => token.or(in_header.as_ref()),
         };
-        let open = !needs.is_write() && !self.registry.auth_required();
+        let open = !needs.is_personal() && !self.registry.auth_required();
         if credential.is_none()
             && let Some(principal) = self.proxied(parts, open).await?
         {

@@ -4,7 +4,7 @@ mod common;
 
 use common::Fixture;
 use http::Method;
-use registry_core::{Checksum, CrateName};
+use registry_core::{Checksum, CrateName, auth::TokenId};
 use registry_http::route::{Needs, NoRoute, Route, parse};
 use semver::Version;
 
@@ -26,6 +26,7 @@ fn table() -> Vec<(Method, String, Route, Needs)> {
     let api = |rest: &str| format!("/api/v1/crates{rest}");
     let dl = format!("/dl/Foo-Bar/1.0.0-rc.1+b/{CKSUM}");
     let download = Route::Download(spelled(), v(), Checksum::of("abc"));
+    let token = TokenId::from_number(7).unwrap();
     vec![
         (get(), "/index/config.json".into(), Route::Config, Needs::ReadRegistry),
         (get(), "/index/fo/o-/foo-bar".into(), Route::IndexFile(name("foo-bar")), Needs::Read),
@@ -60,13 +61,24 @@ fn table() -> Vec<(Method, String, Route, Needs)> {
             Needs::ChangeOwners,
         ),
         (get(), "/me".into(), Route::Me, Needs::Nothing),
-        (get(), "/api/v1/me/keys".into(), Route::Keys, Needs::OwnKeys),
-        (Method::PUT, "/api/v1/me/keys".into(), Route::AddKey, Needs::OwnKeys),
+        (get(), "/api/v1/me/keys".into(), Route::Keys, Needs::Person),
+        (Method::PUT, "/api/v1/me/keys".into(), Route::AddKey, Needs::Person),
         (
             Method::DELETE,
             format!("/api/v1/me/keys/{KEY}"),
             Route::RevokeKey(KEY.parse().unwrap()),
-            Needs::OwnKeys,
+            Needs::Person,
+        ),
+        (get(), "/api/v1/me".into(), Route::User, Needs::Somebody),
+        (get(), "/api/v1/me/tokens".into(), Route::Tokens, Needs::Person),
+        (Method::PUT, "/api/v1/me/tokens".into(), Route::NewToken, Needs::Person),
+        (get(), "/api/v1/me/tokens/7".into(), Route::Token(token), Needs::Person),
+        (Method::DELETE, "/api/v1/me/tokens/7".into(), Route::RevokeToken(token), Needs::Person),
+        (
+            Method::DELETE,
+            "/api/v1/tokens/current".into(),
+            Route::RevokeCurrentToken,
+            Needs::Somebody,
         ),
     ]
 }
@@ -75,7 +87,11 @@ fn table() -> Vec<(Method, String, Route, Needs)> {
 fn allow(path: &str) -> &'static str {
     if path.ends_with("/owners") {
         "GET, HEAD, PUT, DELETE"
-    } else if path.ends_with("/yank") {
+    } else if path.ends_with("/me/tokens") {
+        "GET, HEAD, PUT"
+    } else if path.ends_with("/me/tokens/7") {
+        "GET, HEAD, DELETE"
+    } else if path.ends_with("/yank") || path.ends_with("/current") {
         "DELETE"
     } else if path.ends_with("/new") || path.ends_with("/unyank") {
         "PUT"
@@ -155,9 +171,12 @@ fn nothing_else_has_a_path() {
         "/api/v1/crates/foo/1.0.0",
         "/api/v1/crates/foo/1.0.0/yank/x",
         "/api/v1/crates/foo/1.0.0/yank/x/y",
-        "/api/v1/me/tokens",
         "/api/v1/me/keys/",
         "/api/v1/me/keys/x",
+        "/api/v1/me/tokens/x",
+        "/api/v1/me/tokens/9007199254740992",
+        "/api/v1/me/tokens/1/2",
+        "/api/v1/tokens",
         "/.git/config",
     ] {
         assert_eq!(parse(&Method::GET, path), Err(NoRoute::NotFound), "{path:?}");

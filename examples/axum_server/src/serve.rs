@@ -19,7 +19,9 @@ use hyper_util::{
     server::graceful::{GracefulConnection, GracefulShutdown},
     service::TowerToHyperService,
 };
-use registry_core::{CrateStore, Registry, RegistryConfig, ValidationRules, registry::Uploads};
+use registry_core::{
+    CrateStore, Registry, RegistryConfig, ValidationRules, auth::Tokens, registry::Uploads,
+};
 use registry_http::{FromTrustedProxy, TrustedProxies};
 use registry_storage::StorageUrl;
 use tokio::{
@@ -124,6 +126,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
         .search(opened.search(served.index.clone()))
         .authenticator(authenticator)
         .authorizer(args.policy.authorizer(&opened)?)
+        .tokens(Tokens::new(opened.tokens()))
         .rules(rules)
         .uploads(uploads)
         .rate_limits(args.rate_limits.unwrap_or_default())

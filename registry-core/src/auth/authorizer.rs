@@ -85,7 +85,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        auth::{CredentialId, Principal, TokenDigest, TokenId},
+        auth::{CredentialId, Principal, TokenId},
         conformance,
         name::CanonicalName,
         owner::{Login, Owner},
@@ -112,7 +112,7 @@ mod tests {
         const MEMBER: &str = "members of a group do not have permission to modify owners";
         let (name, version) = (CanonicalName::new("foo").unwrap(), Version::new(1, 0, 0));
         let owners = Owners::from_iter([owner("alice"), owner("group:ui")]);
-        let id = TokenId::of(&TokenDigest::of("token"));
+        let id = TokenId::from_number(1).unwrap();
         let run =
             Principal { credential: CredentialId::TrustedPublisher(id), ..somebody("run", &[]) };
         let callers = [

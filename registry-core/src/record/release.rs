@@ -115,6 +115,13 @@ impl Timestamp {
         Some(time.to_zoned(TimeZone::UTC).strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
     }
 
+    /// Reads a time, with any offset, to the second; `None` if it is none, or before the epoch.
+    /// Source: RFC 3339.
+    pub fn from_rfc3339(text: &str) -> Option<Self> {
+        let time: jiff::Timestamp = text.parse().ok()?;
+        u64::try_from(time.as_second()).ok().map(Self)
+    }
+
     /// As in `Sun, 06 Nov 1994 08:49:37 GMT`; `None` behind the year 9999. Source: RFC 9110, section
     /// 5.6.7, IMF-fixdate.
     pub fn to_http_date(self) -> Option<String> {

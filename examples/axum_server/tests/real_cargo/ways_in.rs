@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 
-use crate::common::{Cargo, Client, CrateFile, Package, Server};
+use crate::common::{Cargo, Client, CrateFile, Package, Server, wait_for};
 
 /// A program that needs `hello` of the registry.
 fn user_of_hello(cargo: &Cargo) -> Package {
@@ -177,4 +177,132 @@ fn a_credential_provider_has_a_token_for_each_operation() {
     asked.sort();
     asked.dedup();
     assert_eq!(asked, ["owners", "publish", "read", "yank"]);
+}
+
+const PASSWORD: &str = "correct horse";
+
+/// Makes a user who logs in with [`PASSWORD`].
+fn add_user(server: &Server, user: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("password");
+    fs::write(&file, PASSWORD).unwrap();
+    let add = ["user", "add", user, "--password-file", file.to_str().unwrap()];
+    assert!(server.command(add).status().unwrap().success());
+}
+
+/// Makes a token of `user` by HTTP, with what is said of it behind its name.
+fn make_token(server: &Server, user: &str, rest: &str) -> String {
+    let asked = format!("{{\"api_token\":{{\"name\":\"made by a test\",{rest}}}}}");
+    let made = basic(server, user, PASSWORD).put("/main/api/v1/me/tokens", asked.as_bytes());
+    assert_eq!(made.status, 200, "{}", made.text());
+    made.json()["api_token"]["token"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_read_only_token_fetches_and_is_told_which_scope_it_lacks_to_publish() {
+    let server = Server::start_with(&["--private"]);
+    Cargo::of(&server, "alice").publish_library("hello", "1.0.0");
+    add_user(&server, "customer");
+    let token = make_token(&server, "customer", "\"endpoint_scopes\":[\"read\"]");
+    let token = format!("Token {token}");
+    let cargo = Cargo::anonymous(&server).with("CARGO_REGISTRIES_MAIN_TOKEN", &token);
+    cargo.run_in(&user_of_hello(&cargo), ["fetch"]).success();
+
+    let lacks = |scope: &str| {
+        format!(
+            "this token does not have the required permissions to perform this action: it lacks \
+             the scope `{scope}`"
+        )
+    };
+    let publish = |name: &str| {
+        let file = CrateFile::library(name, "2.0.0", b"");
+        server.client().with_token(&token).publish(&file.frame()).error()
+    };
+    assert_eq!(publish("other"), (403, lacks("publish-new")));
+    assert_eq!(publish("hello"), (403, lacks("publish-update")));
+    let refused = cargo.publish(&cargo.library("other", "1.0.0")).failure();
+    assert!(refused.contains("403 Forbidden"), "{refused}");
+    assert!(refused.contains(&lacks("publish-new")), "{refused}");
+    let refused = cargo.run(["yank", "hello@1.0.0", "--registry", "main"]).failure();
+    assert!(refused.contains(&lacks("yank")), "{refused}");
+}
+
+/// Makes a token of two seconds, and prints it. Its arguments are a URL and a header.
+const TOKEN_OF_TWO_SECONDS: &str = "
+import json, sys, urllib.request
+asked = {'api_token': {'name': 'fetch', 'expires_in': '2s'}}
+request = urllib.request.Request(sys.argv[1], json.dumps(asked).encode(), method='PUT')
+request.add_header('Authorization', sys.argv[2])
+print(json.load(urllib.request.urlopen(request))['api_token']['token'])
+";
+
+#[test]
+fn ten_fetches_pass_with_tokens_of_two_seconds_that_a_command_makes_anew() {
+    let server = Server::start_with(&["--private"]);
+    Cargo::of(&server, "alice").publish_library("hello", "1.0.0");
+    add_user(&server, "ci");
+    let cargo = Cargo::bare();
+    let script = cargo.folder().join("provider.py");
+    fs::write(&script, TOKEN_OF_TWO_SECONDS).unwrap();
+    let url = format!("{}/api/v1/me/tokens", server.url());
+    let password = format!("Basic {}", BASE64_STANDARD.encode(format!("ci:{PASSWORD}")));
+    let provider =
+        ["cargo:token-from-stdout", "python3", script.to_str().unwrap(), &url, &password];
+    cargo.configure(&format!(
+        "[registries.main]\nindex = \"{}\"\ncredential-provider = {provider:?}",
+        server.index_url()
+    ));
+    let app = user_of_hello(&cargo);
+    for _ in 0..5 {
+        cargo.run_in(&app, ["fetch"]).success();
+        cargo.forget_downloads();
+        // Made later than that of the fetch: when it has expired, none of those before counts.
+        let last = make_token(&server, "ci", "\"expires_in\":\"2s\"");
+        let client = server.client().with_token(&last);
+        wait_for("a token to expire", || {
+            (client.get("/main/index/config.json").status == 401).then_some(())
+        });
+        cargo.run_in(&app, ["fetch"]).success();
+        cargo.forget_downloads();
+    }
+}
+
+/// All that is in the files of the server's data folder.
+fn stored(server: &Server) -> Vec<u8> {
+    let files = fs::read_dir(server.data()).unwrap().map(|entry| entry.unwrap().path());
+    files.filter(|path| path.is_file()).flat_map(|path| fs::read(path).unwrap()).collect()
+}
+
+#[test]
+fn a_token_that_a_user_makes_by_http_works_expires_and_is_nowhere_but_with_them() {
+    let server = Server::start_with(&["--private"]);
+    add_user(&server, "alice");
+    let alice = basic(&server, "alice", PASSWORD);
+    let asked = serde_json::json!({"api_token": {
+        "name": "fetches",
+        "endpoint_scopes": ["read"],
+        "expires_in": "2s",
+    }});
+    let asked = asked.to_string();
+    let made = alice.put("/main/api/v1/me/tokens", asked.as_bytes());
+    assert_eq!(made.status, 200, "{}", made.text());
+    let token = made.json()["api_token"]["token"].as_str().unwrap().to_owned();
+
+    let client = server.client().with_token(&token);
+    let read = || client.get("/main/index/config.json").status;
+    assert_eq!(read(), 200);
+    let refused = client.publish(&CrateFile::library("hello", "1.0.0", b"").frame());
+    assert_eq!(refused.status, 403);
+    let another = client.put("/main/api/v1/me/tokens", asked.as_bytes());
+    let detail = "cannot use an API token to create a new API token";
+    assert_eq!(another.error(), (403, detail.into()));
+    wait_for("the token to expire", || (read() == 401).then_some(()));
+
+    let listed = alice.get("/main/api/v1/me/tokens").json();
+    assert_eq!(listed["api_tokens"][0]["name"], "fetches");
+    assert_eq!(listed["api_tokens"][0].get("token"), None);
+    let secret = token.strip_prefix("crg_").unwrap().as_bytes();
+    let holds = |place: &[u8], text: &[u8]| place.windows(text.len()).any(|it| it == text);
+    assert!(holds(&stored(&server), b"fetches"));
+    assert!(!holds(&stored(&server), secret) && !holds(server.log().as_bytes(), secret));
 }
