@@ -1,6 +1,10 @@
 //! What cargo makes of it when somebody asks too often.
 
-use crate::common::{Cargo, Server};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::common::{Cargo, Place, Server, wait_for};
 
 const LATER: &str = "in a short period of time. Please try again after ";
 
@@ -64,4 +68,40 @@ fn whoever_tries_many_tokens_is_told_to_wait_and_their_neighbours_go_on() {
     assert!(answer.status == 429 && answer.text().starts_with(&text), "{}", answer.text());
     assert_eq!(status(&new, elsewhere), 200);
     assert_eq!(status(&known, here), 200);
+}
+
+/// Two servers let nobody in who asks a second after a third process has disabled them.
+fn assert_refused_within_a_second(place: &Place) {
+    let servers = [(); 2].map(|()| Server::start_at_with(place, &["--private"]));
+    let token = servers[0].token("alice");
+    for server in &servers {
+        let client = server.client().with_token(&token);
+        let is_let_in = || client.get("/main/index/config.json").status == 200;
+        assert!(is_let_in());
+        let administer = |what: &str| {
+            let output = server.command(["user", what, "alice"]).output().unwrap();
+            assert!(output.status.success(), "{output:?}");
+        };
+        administer("disable");
+        let since = Instant::now();
+        // When the last request began that was let in, however long it took.
+        let mut last = Duration::ZERO;
+        wait_for("a refusal", || {
+            let asked = since.elapsed();
+            let refused = !is_let_in();
+            last = if refused { last } else { asked };
+            refused.then_some(())
+        });
+        assert!(last < Duration::from_secs(1), "{last:?}");
+        administer("enable");
+    }
+}
+
+#[test]
+fn whoever_is_disabled_is_refused_by_each_server_within_a_second() {
+    let folder = TempDir::new().unwrap();
+    assert_refused_within_a_second(&Place::sqlite(&folder));
+    if let Some(place) = Place::postgres() {
+        assert_refused_within_a_second(&place);
+    }
 }
