@@ -15,7 +15,7 @@ use registry_core::{
     auth::{
         AllowAll, AuthError, Authenticator, Authorizer, Caller, Claim, CratePattern, Credential,
         CredentialId, EndpointScope, Mutation, OwnersMayWrite, Principal, RolePolicy, Scopes,
-        Token,
+        TokenId,
     },
     conformance::fixture::{crate_file, publish_body},
     memory::{MemoryCrateStore, MemoryIndex},
@@ -361,7 +361,7 @@ impl Facts {
     fn principal(&self) -> Principal {
         let scopes = self.scopes.iter().map(|scope| scope.parse().unwrap());
         let admin = self.admin.then_some(EndpointScope::Admin);
-        let id = registry_core::auth::TokenId::of(&Token::generate().unwrap().digest());
+        let id = TokenId::from_number(7).unwrap();
         Principal {
             groups: self.groups.iter().map(|group| login(group)).collect(),
             credential: match self.trusted_publisher {
@@ -374,6 +374,7 @@ impl Facts {
                 name: CanonicalName::new(CRATE).unwrap(),
                 version: Some(version.parse().unwrap()),
                 checksum: Some(Checksum::of(crate_file(CRATE, NEW, ""))),
+                once: None,
             }),
             ..owner(self.user).into()
         }

@@ -9,7 +9,7 @@ use std::{
 
 use registry_core::{
     Index,
-    auth::{AccountStore, ApprovedNames, TokenTransfer, trusted::TrustedPublisherStore},
+    auth::{AccountStore, ApprovedNames, TokenTransfer},
     search::{NameSearch, Search},
     store::SpoolFolder,
 };
@@ -265,17 +265,6 @@ impl OpenIndex {
             }
             Self::Bucket(..) => None,
             Self::Postgres(database) => Some(Arc::new(database.accounts())),
-        }
-    }
-
-    /// The trusted publishers of the registry.
-    pub(crate) fn trusted_publishers(&self) -> Result<Arc<dyn TrustedPublisherStore>, Error> {
-        match self {
-            Self::Sqlite(database) | Self::Folder(_, database) => {
-                Ok(Arc::new(database.trusted_publishers(REGISTRY)))
-            }
-            Self::Bucket(..) => Err(Error::NoDatabase { place: "an index in a bucket" }),
-            Self::Postgres(database) => Ok(Arc::new(database.trusted_publishers(REGISTRY))),
         }
     }
 

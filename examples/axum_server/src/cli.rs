@@ -18,7 +18,6 @@ use crate::{
     redirect::RedirectArgs,
     size::{Size, crate_size},
     storage_gc::parse_age,
-    trusted_publisher::TrustedPublisherCommand,
     url::UrlText,
 };
 
@@ -59,9 +58,6 @@ pub(crate) enum Command {
     /// Look after groups of users.
     #[command(subcommand)]
     Group(GroupCommand),
-    /// Say whose CI runs may publish a crate without a stored token.
-    #[command(subcommand)]
-    TrustedPublisher(TrustedPublisherCommand),
     /// Look after the public keys with which people and machines sign their tokens.
     ///
     /// For cargos with `-Zasymmetric-token`: `cargo login` with the provider `cargo:paseto` prints one.
@@ -144,13 +140,11 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "SECONDS", env = "REGISTRY_MAX_STALENESS", default_value_t = 0)]
     #[arg(value_parser = value_parser!(u64).range(..=86_400))]
     pub(crate) max_staleness: u64,
-    /// The identity providers whose users log in with their tokens, and the CI services whose runs
-    /// may be trusted publishers: a TOML file.
+    /// The identity providers whose users log in with their tokens: a TOML file.
     ///
-    /// For the first `[[login]]` with issuer, audience and prefix, such as "corp:", with which all
-    /// logins of its users begin; login-claim (default "sub"), groups-claim and algorithms (default
-    /// ["RS256", "ES256"]) may be said. For the second `[[trusted-publishing]]` with issuer and
-    /// audience. Both as often as needed. It is read when the server starts.
+    /// For each `[[login]]` with issuer, audience and prefix, such as "corp:", with which all logins of
+    /// its users begin; login-claim (default "sub"), groups-claim and algorithms (default
+    /// ["RS256", "ES256"]) may be said. It is read when the server starts.
     #[arg(long, value_name = "FILE", env = "REGISTRY_OIDC")]
     pub(crate) oidc: Option<PathBuf>,
     /// Ask for a token at every read, not only at writes.

@@ -15,7 +15,7 @@ use toml::Spanned;
 use super::{
     Account, AccountKind, AuthError, AuthStoreError, Authenticator, CratePattern, Credential,
     CredentialId, Directory, EndpointScope, Groups, PasswordHash, Principal, Scopes, TokenDigest,
-    TokenId,
+    TokenHash, TokenId,
 };
 use crate::{
     checksum::Checksum,
@@ -148,7 +148,8 @@ impl Authenticator for AccountFile {
         let (accounts, digest) = (self.accounts(), credential.digest());
         let (login, scopes) = accounts.tokens.get(&digest).ok_or(AuthError::Rejected)?;
         let account = accounts.accounts[login].clone();
-        let id = CredentialId::Token(TokenId::of(&digest));
+        // Here the digest itself is what is stored.
+        let id = CredentialId::Token(TokenId::of(&TokenHash::from_bytes(*digest.as_bytes())));
         account.principal(id, scopes.clone()).map(Arc::new)
     }
 

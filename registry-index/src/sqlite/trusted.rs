@@ -81,6 +81,7 @@ impl TrustedPublisherStore for SqliteTrustedPublishers {
                 found.extend(select(transaction, query, (&*registry, source))?);
             }
             found.sort_by_key(|record| record.id);
+            found.dedup_by_key(|record| record.id);
             Ok(found)
         });
         found.await.map_err(failed)

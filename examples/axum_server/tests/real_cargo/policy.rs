@@ -107,8 +107,9 @@ fn a_group_publishes_what_its_pattern_says_and_nothing_else() {
     // What is explained is what was decided.
     let file = folder.path().join("rules.toml");
     let explain = |words: &[&str]| {
-        let mut command = server.command(["policy", "explain", "--policy"]);
-        let (status, said, error) = run(command.arg(&file).args(words));
+        // The data folder is named behind the first words.
+        let mut command = server.command(["policy", "explain"]);
+        let (status, said, error) = run(command.arg("--policy").arg(&file).args(words));
         (status, said + &error)
     };
     let place = format!("in {}\n", file.display());

@@ -58,6 +58,7 @@ impl Authenticator for Arc<Slow> {
             name: CanonicalName::new("foo").unwrap(),
             version: None,
             checksum: None,
+            once: None,
         });
         Ok(Arc::new(Principal { claim, ..owner(&login).into() }))
     }

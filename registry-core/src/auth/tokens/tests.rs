@@ -128,7 +128,8 @@ async fn only_a_person_looks_after_tokens_and_only_after_their_own() {
     let issued = tokens.issue(TokenCaller::Operator, &request).await.unwrap();
     let id = issued.record.id;
     let name = CanonicalName::new("foo").unwrap();
-    let claim = Claim { mutation: Mutation::Owners, name, version: None, checksum: None };
+    let claim =
+        Claim { mutation: Mutation::Owners, name, version: None, checksum: None, once: None };
     let no_persons = [
         by(CredentialId::Token(id)),
         by(CredentialId::TrustedPublisher(id)),

@@ -87,7 +87,7 @@ impl TrustedPublisher {
     /// # Errors
     /// [`PublisherError`] names the field.
     pub fn checked(self) -> Result<Self, PublisherError> {
-        let all = |fields: &[(&'static str, &str, fn(&str) -> bool)]| {
+        let all = |fields: &[Field<'_>]| {
             for (field, value, is_right) in fields {
                 if value.chars().count() > Self::MAX_CHARS || !is_right(value) {
                     return Err(PublisherError { field, value: (*value).into() });
@@ -177,6 +177,9 @@ impl TrustedPublisher {
         source(self.kind(), self.issuer(), &self.project())
     }
 }
+
+/// Name and value of a field, and whether it is one.
+type Field<'a> = (&'static str, &'a str, fn(&str) -> bool);
 
 /// Case aside, as the services compare names.
 pub(super) fn source(kind: &str, issuer: &str, project: &str) -> String {
