@@ -15,17 +15,19 @@ mod publish_payload;
 mod range;
 mod record_codec;
 mod route;
+mod signed_token;
 
 pub use self::{
     archive::archive, authorization::authorization, index_line::index_line,
     publish_payload::publish_payload, range::range, record_codec::record_codec, route::route,
+    signed_token::signed_token,
 };
 
 /// A property and the name of its target and corpus.
 pub type Property = (&'static str, fn(&[u8]));
 
 /// All properties.
-pub const PROPERTIES: [Property; 7] = [
+pub const PROPERTIES: [Property; 8] = [
     ("archive", archive),
     ("authorization", authorization),
     ("index_line", index_line),
@@ -33,4 +35,5 @@ pub const PROPERTIES: [Property; 7] = [
     ("range", range),
     ("record_codec", record_codec),
     ("route", route),
+    ("signed_token", signed_token),
 ];

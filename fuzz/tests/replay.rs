@@ -52,4 +52,13 @@ macro_rules! replays {
     };
 }
 
-replays!(archive, authorization, index_line, publish_payload, range, record_codec, route);
+replays!(
+    archive,
+    authorization,
+    index_line,
+    publish_payload,
+    range,
+    record_codec,
+    route,
+    signed_token
+);
