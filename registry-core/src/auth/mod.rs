@@ -18,7 +18,6 @@ mod key;
 mod key_store;
 mod keys;
 mod new_names;
-#[cfg(feature = "oidc")]
 pub mod oidc;
 mod once;
 #[cfg(feature = "paseto")]

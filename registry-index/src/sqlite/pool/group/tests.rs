@@ -138,7 +138,7 @@ async fn a_commit_that_fails_is_told_to_all_and_the_next_succeeds() {
     let dangling = fixture.pool.write(|transaction| {
         // Looked at in the commit, and then refused.
         transaction.pragma_update(None, "defer_foreign_keys", true)?;
-        transaction.execute("INSERT INTO token (digest, user) VALUES (zeroblob(32), 9)", [])?;
+        transaction.execute("INSERT INTO membership VALUES (9, 9)", [])?;
         Ok(())
     });
     let alice = fixture.alice(others_wait, Arc::default());
