@@ -2,7 +2,7 @@
 //!
 #![cfg_attr(
     feature = "fs",
-    doc = "- [`fs`] keeps one registry in a folder, which any web server can serve as it is."
+    doc = "- [`fs`] keeps one registry in a folder that any web server can serve, and tokens in a file."
 )]
 #![cfg_attr(
     feature = "object-store",
@@ -30,7 +30,7 @@
 //! | feature | default | brings |
 //! |---|---|---|
 //! | `cache` | no | `CachedIndex`, which keeps what was read in memory |
-//! | `fs` | no | an index in a folder (with tokio, to run it) |
+//! | `fs` | no | an index in a folder, and tokens in a file (with tokio, to run it) |
 //! | `object-store` | no | index and tokens in an object store, and an index exported to one |
 //! | `postgres` | no | index, search and tokens in PostgreSQL (with tokio-postgres and rustls) |
 //! | `sqlite` | yes | index, search and tokens in SQLite, which is compiled in (with tokio, to run it) |

@@ -79,11 +79,15 @@ registry_core::search_conformance!(records_by_name, durable, names_only: async |
 #[cfg(feature = "fs")]
 mod fs {
     use registry_core::memory::MemoryCrateStore;
-    use registry_index::fs::FolderIndex;
+    use registry_index::fs::{FileTokens, FolderIndex};
     use tempfile::TempDir;
 
     fn open(folder: &TempDir) -> FolderIndex {
         FolderIndex::open(folder.path().join("index")).unwrap()
+    }
+
+    fn tokens(folder: &TempDir) -> FileTokens {
+        FileTokens::open(folder.path().join("tokens.json")).unwrap()
     }
 
     registry_core::index_conformance!(index, durable: async || {
@@ -93,6 +97,14 @@ mod fs {
     registry_core::registry_conformance!(registry, durable: async || {
         let (folder, crates) = (tempfile::tempdir().unwrap(), MemoryCrateStore::new());
         async move || (open(&folder), crates.clone())
+    });
+    registry_core::token_store_conformance!(tokens, durable: async || {
+        let folder = tempfile::tempdir().unwrap();
+        async move || super::tokens(&folder)
+    });
+    registry_core::token_transfer_conformance!(token_transfer, durable: async || {
+        let folder = tempfile::tempdir().unwrap();
+        async move || super::tokens(&folder)
     });
 }
 

@@ -1,4 +1,4 @@
-//! An index in a folder, which any web server can serve as it is.
+//! An index in a folder, which any web server can serve as it is, and tokens in a file.
 //!
 //! ```
 //! # let folder = tempfile::tempdir()?;
@@ -46,6 +46,9 @@
 //!
 //! Works by [`tokio::task::spawn_blocking`], so it needs a tokio runtime around it.
 //!
+//! Users and tokens are none of the folder's, which is public: [`FileTokens`] keeps them in a file of
+//! its own, as any other store may.
+//!
 //! If the folder is moved or removed, or its disk is not mounted, everything fails until it is back;
 //! an empty index is never made in its place but by [`FolderIndex::open`].
 
@@ -57,13 +60,14 @@ mod index;
 mod layout;
 mod open;
 mod record_file;
+mod tokens;
 mod write;
 
 use std::{fmt, path::PathBuf, sync::Arc};
 
 use tokio::sync::Mutex;
 
-pub use self::{check::Difference, open::FolderOpenError};
+pub use self::{check::Difference, open::FolderOpenError, tokens::FileTokens};
 use self::{folder::Folder, layout::STRIPES};
 
 const BACKEND: &str = "folder";
