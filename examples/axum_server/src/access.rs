@@ -7,8 +7,8 @@ use registry_core::{
     RegistryConfig,
     auth::{
         Account, AccountFile, AccountStore, AuthStoreError, Authenticator, CachedAuthenticator,
-        Directory, FirstOf, PasswordAuthenticator, ProxyUsers, TokenAuthenticator, TokenStore,
-        WithAccounts, oidc::OidcAuthenticator,
+        Directory, FirstOf, PasswordAuthenticator, ProxyUsers, TokenAuthenticator, WithAccounts,
+        oidc::OidcAuthenticator,
     },
     owner::Login,
 };
@@ -42,7 +42,7 @@ impl Accounts {
     /// Asks all who may know a credential, and holds the accounts against each answer.
     pub(crate) fn authenticator(
         &self,
-        tokens: impl TokenStore,
+        tokens: TokenAuthenticator,
         keys: Option<&KeyStores>,
         users: Option<OidcAuthenticator>,
         config: &RegistryConfig,
@@ -59,7 +59,7 @@ impl Accounts {
         }
         // Threads of their own: guessed passwords are not to keep uploads from being checked.
         let passwords = PasswordAuthenticator::new(self.clone(), TokioRuntime::new());
-        let chain = chain.or(TokenAuthenticator::new(tokens)).or(passwords);
+        let chain = chain.or(tokens).or(passwords);
         CachedAuthenticator::new(WithAccounts::new(chain, self.clone()))
     }
 

@@ -9,7 +9,7 @@ use std::{
 
 use registry_core::{
     Index,
-    auth::{AccountStore, ApprovedNames, TokenTransfer},
+    auth::{AccountStore, ApprovedNames, TokenKey, TokenTransfer},
     search::{NameSearch, Search},
     store::SpoolFolder,
 };
@@ -279,11 +279,15 @@ impl OpenIndex {
         }
     }
 
-    pub(crate) fn tokens(&self) -> Arc<dyn TokenTransfer> {
+    /// Users and tokens. Those made under a key from outside are only found with it.
+    pub(crate) fn tokens(&self, key: Option<&TokenKey>) -> Arc<dyn TokenTransfer> {
+        let key = key.cloned();
         match self {
-            Self::Sqlite(database) | Self::Folder(_, database) => Arc::new(database.tokens()),
-            Self::Bucket(_, tokens) => Arc::new(tokens.clone()),
-            Self::Postgres(database) => Arc::new(database.tokens()),
+            Self::Sqlite(database) | Self::Folder(_, database) => {
+                Arc::new(database.tokens().with_key(key))
+            }
+            Self::Bucket(_, tokens) => Arc::new(tokens.clone().with_key(key)),
+            Self::Postgres(database) => Arc::new(database.tokens().with_key(key)),
         }
     }
 }

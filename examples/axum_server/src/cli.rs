@@ -18,6 +18,7 @@ use crate::{
     redirect::RedirectArgs,
     size::{Size, crate_size},
     storage_gc::parse_age,
+    token_args::{LifetimeArgs, TokenCommand, TokenKeyArgs},
     url::UrlText,
 };
 
@@ -49,7 +50,7 @@ impl Cli {
 pub(crate) enum Command {
     /// Serve the registry until SIGTERM or Ctrl-C.
     Serve(Box<ServeArgs>),
-    /// Make tokens with which people and machines log in.
+    /// Look after the tokens with which people and machines log in.
     #[command(subcommand)]
     Token(TokenCommand),
     /// Look after users and service accounts.
@@ -107,6 +108,10 @@ pub(crate) struct ServeArgs {
     pub(crate) public_url: Option<String>,
     #[command(flatten)]
     pub(crate) credentials: CredentialArgs,
+    #[command(flatten)]
+    pub(crate) lifetimes: LifetimeArgs,
+    #[command(flatten)]
+    pub(crate) token_key: TokenKeyArgs,
     #[command(flatten)]
     pub(crate) proxy: ProxyArgs,
     /// A TOML file of users, service accounts and groups, with the hashes of their passwords and
@@ -224,21 +229,6 @@ pub(crate) struct StorageArgs {
     #[arg(long = "storage-option", value_name = "KEY=VALUE")]
     #[arg(env = "REGISTRY_STORAGE_OPTIONS", hide_env_values = true)]
     pub(crate) storage_options: Vec<UrlText>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum TokenCommand {
-    /// Make a token and print it, alone on a line. It is not stored, only its hash is.
-    Create(TokenCreateArgs),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct TokenCreateArgs {
-    /// Who logs in with it; becomes a user if they are none.
-    #[arg(long, value_name = "NAME", env = "REGISTRY_USER")]
-    pub(crate) user: Login,
-    #[command(flatten)]
-    pub(crate) index: IndexArgs,
 }
 
 #[derive(Debug, Subcommand)]

@@ -6,11 +6,12 @@ use registry_core::{
     BoxError, Causes, CrateName, IndexError, StoreError,
     auth::{
         AccountError, AccountFileError, AuthStoreError, KeyError, KeyId, KeyParseError,
-        PasswordError, PolicyError, TokenError,
+        PasswordError, PolicyError, TokenError, TokenId, TokenKeyParseError,
     },
     config::{ConfigError, DlError},
     gc::GcError,
     migrate::{FileMigrateError, MigrateError},
+    owner::Login,
     publish::Invalid,
     registry::{ImportError, VerifyError},
 };
@@ -65,6 +66,12 @@ pub(crate) enum Error {
     ReadKey(#[source] io::Error),
     #[error("{}", causes(.0))]
     Key(#[source] KeyError),
+    #[error("--token-key-file: `{}`: {source}", path.display())]
+    TokenKey { path: PathBuf, source: TokenKeyParseError },
+    #[error("there is no token `{id}`")]
+    UnknownToken { id: TokenId },
+    #[error("`{login}` has no tokens")]
+    WithoutTokens { login: Login },
     #[error("there is no key `{id}`")]
     UnknownKey { id: KeyId },
     #[error("keys are kept in a database, and a bucket is none: use an index of another kind")]

@@ -48,6 +48,8 @@ mod storage_migrate;
 mod storage_verify;
 mod stream;
 mod token;
+mod token_args;
+mod token_uses;
 mod url;
 mod verify;
 mod verify_on_read;
@@ -58,7 +60,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use self::{
-    cli::{Cli, Command, IndexCommand, KeyCommand, PolicyCommand, StorageCommand, TokenCommand},
+    cli::{Cli, Command, IndexCommand, KeyCommand, PolicyCommand, StorageCommand},
     error::Error,
 };
 
@@ -95,7 +97,7 @@ fn run(command: Command) -> Result<End, Error> {
             Command::Key(KeyCommand::Add(args)) => key::add(args).await.map(done),
             Command::Key(KeyCommand::List(args)) => key::list(args).await.map(done),
             Command::Key(KeyCommand::Revoke(args)) => key::revoke(args).await.map(done),
-            Command::Token(TokenCommand::Create(args)) => token::create(args).await.map(done),
+            Command::Token(command) => token::run(command).await.map(done),
             Command::Policy(PolicyCommand::Explain(args)) => {
                 let allowed = policy::explain(args).await?;
                 Ok(if allowed { End::Well } else { End::WithFindings })

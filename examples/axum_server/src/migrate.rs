@@ -28,7 +28,8 @@ pub(crate) async fn run(args: MigrateArgs) -> Result<End, Error> {
     let source = open_index(&from, &args.data.folder).await?;
     let target = open_index(&to, &args.data.folder).await?;
 
-    let users = migrate_users(&*source.tokens(), &*target.tokens()).await;
+    // As they are: what is under a key from outside stays so.
+    let users = migrate_users(&*source.tokens(None), &*target.tokens(None)).await;
     let users = users.map_err(Error::MigrateUsers)?;
     let by = Login::new("migrate").expect("it is a plain word");
     let stamp = Stamp { by, at: Timestamp::from(SystemTime::now()), origin: Origin::default() };

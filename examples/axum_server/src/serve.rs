@@ -20,7 +20,9 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use registry_core::{
-    CrateStore, Registry, RegistryConfig, ValidationRules, auth::Tokens, registry::Uploads,
+    CrateStore, Registry, RegistryConfig, ValidationRules,
+    auth::{TokenAuthenticator, Tokens},
+    registry::Uploads,
 };
 use registry_http::{FromTrustedProxy, TrustedProxies};
 use registry_storage::StorageUrl;
@@ -43,6 +45,7 @@ use crate::{
     routes::{self, REGISTRY},
     runtime::TokioRuntime,
     stream::PunctualStream,
+    token_uses::TokenUses,
     verify_on_read::verified,
     welcome::{TokenPlace, Welcome},
 };
@@ -77,6 +80,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
         tracing::warn!("crate files are in memory: when this ends, what the index names is gone");
     }
     let oidc = args.oidc.as_deref().map(Oidc::read).transpose()?;
+    let token_key = args.token_key.read()?;
     let opened = args.index.open().await?;
     let stored = args.redirect.apply(args.storage.open(&args.index)?, &storage)?;
     let mirrored = args.mirror.around(stored.clone())?;
@@ -121,12 +125,14 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
     let served = opened.cached(Duration::from_secs(args.max_staleness));
     let keys = KeyStores::of(&opened);
     let users = oidc.and_then(|oidc| oidc.authenticator);
-    let authenticator = accounts.authenticator(opened.tokens(), keys.as_ref(), users, &config);
+    let stored_tokens = opened.tokens(token_key.as_ref());
+    let tokens = TokenAuthenticator::new(stored_tokens.clone());
+    let authenticator = accounts.authenticator(tokens.clone(), keys.as_ref(), users, &config);
     let mut registry = Registry::builder(config, served.index.clone(), crates)
         .search(opened.search(served.index.clone()))
         .authenticator(authenticator)
         .authorizer(args.policy.authorizer(&opened)?)
-        .tokens(Tokens::new(opened.tokens()))
+        .tokens(Tokens::new(stored_tokens).with_rules(args.lifetimes.rules()))
         .rules(rules)
         .uploads(uploads)
         .rate_limits(args.rate_limits.unwrap_or_default())
@@ -138,10 +144,12 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
 
     let stop = stop_signal()?;
     let told = registry.config().clone().with_auth_required(registry.auth_required());
-    print_welcome(address, &told, &TokenPlace::of(&args.index)?);
+    print_welcome(address, &told, &TokenPlace::of(&args.index, &args.token_key)?);
     let router = routes::router(registry, args.credentials.forms(), proxy_users);
     let served = Served { router, max_body_bytes, proxies: args.proxy.proxies().into() };
+    let uses = TokenUses::keep(tokens);
     run(listener, served, stop, Duration::from_secs(args.drain)).await;
+    uses.end().await;
     Ok(())
 }
 

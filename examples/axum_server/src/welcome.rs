@@ -8,7 +8,9 @@ use std::{
 
 use registry_core::RegistryConfig;
 
-use crate::{cli::IndexArgs, error::Error, routes::REGISTRY, url::IndexUrl};
+use crate::{
+    cli::IndexArgs, error::Error, routes::REGISTRY, token_args::TokenKeyArgs, url::IndexUrl,
+};
 
 /// The address, a `.cargo/config.toml` for clients, and the command that makes a token.
 pub(crate) struct Welcome<'a> {
@@ -24,22 +26,23 @@ pub(crate) struct Welcome<'a> {
 pub(crate) struct TokenPlace {
     data: Option<PathBuf>,
     index: Option<IndexUrl>,
+    key: Option<PathBuf>,
 }
 
 impl TokenPlace {
-    pub(crate) fn of(args: &IndexArgs) -> Result<Self, Error> {
+    pub(crate) fn of(args: &IndexArgs, key: &TokenKeyArgs) -> Result<Self, Error> {
         let absolute = |path: &Path| path::absolute(path).unwrap_or_else(|_| path.into());
         let data = Some(absolute(&args.data.folder));
+        let key = key.file.as_deref().map(absolute);
         if args.index.is_none() {
-            return Ok(Self { data, index: None });
+            return Ok(Self { data, index: None, key });
         }
-        Ok(match args.url()? {
-            IndexUrl::Sqlite(path) => {
-                Self { data: None, index: Some(IndexUrl::Sqlite(absolute(&path))) }
-            }
-            IndexUrl::Folder(path) => Self { data, index: Some(IndexUrl::Folder(absolute(&path))) },
-            index => Self { data: None, index: Some(index) },
-        })
+        let (data, index) = match args.url()? {
+            IndexUrl::Sqlite(path) => (None, IndexUrl::Sqlite(absolute(&path))),
+            IndexUrl::Folder(path) => (data, IndexUrl::Folder(absolute(&path))),
+            index => (None, index),
+        };
+        Ok(Self { data, index: Some(index), key })
     }
 }
 
@@ -49,10 +52,14 @@ impl fmt::Display for TokenPlace {
             write!(f, " --data {}", Quoted(&data.display().to_string()))?;
         }
         match &self.index {
-            None => Ok(()),
+            None => {}
             // Not what is printed of it, which may lack a password.
-            Some(IndexUrl::Postgres(_)) => f.write_str(" --index \"$REGISTRY_INDEX\""),
-            Some(index) => write!(f, " --index {}", Quoted(&index.to_string())),
+            Some(IndexUrl::Postgres(_)) => f.write_str(" --index \"$REGISTRY_INDEX\"")?,
+            Some(index) => write!(f, " --index {}", Quoted(&index.to_string()))?,
+        }
+        match &self.key {
+            None => Ok(()),
+            Some(key) => write!(f, " --token-key-file {}", Quoted(&key.display().to_string())),
         }
     }
 }
@@ -135,7 +142,7 @@ mod tests {
 
     fn place(data: Option<&str>, index: Option<&str>) -> TokenPlace {
         let url = |text: &str| IndexUrl::parse(&text.parse().unwrap()).unwrap();
-        TokenPlace { data: data.map(PathBuf::from), index: index.map(url) }
+        TokenPlace { data: data.map(PathBuf::from), index: index.map(url), key: None }
     }
 
     #[test]
@@ -145,6 +152,10 @@ mod tests {
             (place(None, Some("sqlite:/a b")), " --index 'sqlite:/a b'"),
             (place(Some("/d"), Some("file:/i")), " --data /d --index file:/i"),
             (place(None, Some("s3://b/p")), " --index s3://b/p"),
+            (
+                TokenPlace { key: Some("/key".into()), ..place(Some("/data"), None) },
+                " --data /data --token-key-file /key",
+            ),
             (place(None, Some("postgres://u:secret@h/d")), " --index \"$REGISTRY_INDEX\""),
         ] {
             assert_eq!(place.to_string(), flags);

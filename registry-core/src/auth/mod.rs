@@ -70,7 +70,7 @@ pub use self::{
     single_use::{SINGLE_USE_MARGIN, SingleUse},
     token::{Token, TokenDigest, TokenId, TokenIdError},
     token_authenticator::{TokenAuthenticator, WallClock},
-    token_key::{TokenHash, TokenKey, TokenKeys},
+    token_key::{TokenHash, TokenKey, TokenKeyParseError, TokenKeys},
     token_store::{
         AuthStoreError, NewToken, Revocation, TokenKind, TokenRecord, TokenRefusal, TokenStore,
     },

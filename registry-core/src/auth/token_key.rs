@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,8 @@ use crate::checksum::Checksum;
 /// alone (a column, an export, a log of statements) says nothing about any token, not even whether
 /// one that somebody holds is among them. Whoever gets all of the store gets the key with it, and is
 /// still before 256 random bits. A key from outside takes its place for new tokens: then a copy of
-/// the database, or a backup, is not enough to recognise a token or to plant one.
+/// the database, or a backup, is not enough to recognise one of them. Whoever can write there can
+/// still plant one, under a key of the store.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TokenKey([u8; 32]);
 
@@ -45,6 +46,21 @@ impl TokenKey {
         TokenHash::from_bytes(mac.finalize().into_bytes().into())
     }
 }
+
+/// 64 hexadecimal digits in lowercase, as `openssl rand -hex 32` prints them.
+impl FromStr for TokenKey {
+    type Err = TokenKeyParseError;
+
+    fn from_str(text: &str) -> Result<Self, TokenKeyParseError> {
+        let bytes: Checksum = text.parse().map_err(|_| TokenKeyParseError)?;
+        Ok(Self(*bytes.as_bytes()))
+    }
+}
+
+/// A text is not a key. It is not repeated: it may be nearly one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a key for tokens is 64 hexadecimal digits in lowercase")]
+pub struct TokenKeyParseError;
 
 impl fmt::Debug for TokenKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -129,6 +145,15 @@ mod tests {
         assert_eq!(keys.hashes(&digest).collect::<Vec<_>>(), expected);
         assert_eq!(TokenKeys::new(None, stored).unwrap().hash(&digest), first.hash(&digest));
         assert_eq!(TokenKeys::new(None, []), None);
+    }
+
+    #[test]
+    fn a_key_is_64_digits() {
+        let digits = "07".repeat(32);
+        assert_eq!(digits.parse(), Ok(TokenKey::from_bytes([7; 32])));
+        for text in ["", &digits[2..], &format!("{digits}07"), &"0G".repeat(32), &"AB".repeat(32)] {
+            assert_eq!(text.parse::<TokenKey>(), Err(TokenKeyParseError));
+        }
     }
 
     #[test]

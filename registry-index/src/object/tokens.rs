@@ -65,8 +65,8 @@ impl ObjectTokens {
     /// With a key that is not in the bucket, for new tokens. Those under a key in the bucket are
     /// found as well.
     #[must_use]
-    pub fn with_key(self, key: TokenKey) -> Self {
-        Self { outside: Some(key), ..self }
+    pub fn with_key(self, key: impl Into<Option<TokenKey>>) -> Self {
+        Self { outside: key.into(), ..self }
     }
 
     async fn add(&self, new: &NewToken) -> Result<TokenRecord, BoxError> {

@@ -39,8 +39,8 @@ impl PostgresTokens {
     /// With a key that is not in the database, for new tokens. Those under the key in the database
     /// are found as well.
     #[must_use]
-    pub fn with_key(self, key: TokenKey) -> Self {
-        Self { outside: Some(key), ..self }
+    pub fn with_key(self, key: impl Into<Option<TokenKey>>) -> Self {
+        Self { outside: key.into(), ..self }
     }
 }
 

@@ -71,7 +71,7 @@ pub(crate) async fn import(args: ImportArgs) -> Result<End, Error> {
     let crates = args.mirror.around(args.storage.open(&args.index)?)?;
     let registry =
         Registry::builder(config, index.index(), crates).runtime(TokioRuntime::new()).build();
-    let owner = user(&*index.tokens(), &args.owner).await?;
+    let owner = user(&*index.tokens(None), &args.owner).await?;
     let mut left_out = files.left_out;
     left_out.append(&mut folder.left_out);
     let importer = Arc::new(Importer { registry, owner, folder });

@@ -52,6 +52,7 @@ mod storage_migrate;
 mod storage_options;
 mod storage_verify;
 mod ten_servers;
+mod tokens;
 mod verify;
 mod ways_in;
 mod workspace;
