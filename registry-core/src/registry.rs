@@ -19,6 +19,7 @@ mod queue;
 mod read;
 pub(crate) mod runtime;
 mod throttle;
+mod trusted;
 mod uploads;
 mod verify;
 mod write;
@@ -37,12 +38,16 @@ pub use self::{
     publish::{Publish, PublishError, Published},
     read::ReadError,
     runtime::{Inline, Runtime},
+    trusted::TrustedPublishingError,
     uploads::Uploads,
     verify::{Problem, VerifyError},
     write::WriteError,
 };
 use crate::{
-    auth::{Action, AuthError, Authenticator, Authorizer, Caller, Credential, Keys, Tokens},
+    auth::{
+        Action, AuthError, Authenticator, Authorizer, Caller, Credential, Keys, Tokens,
+        trusted::TrustedPublishing,
+    },
     config::RegistryConfig,
     index::Index,
     observer::Observer,
@@ -69,6 +74,7 @@ struct Parts {
     authenticator: Arc<dyn Authenticator>,
     authorizer: Arc<dyn Authorizer>,
     tokens: Option<Tokens>,
+    trusted_publishing: Option<TrustedPublishing>,
     rules: Arc<ValidationRules>,
     policies: Vec<Arc<dyn PublishPolicy>>,
     observers: Vec<Arc<dyn Observer>>,
@@ -106,6 +112,11 @@ impl Registry {
     /// The tokens that clients may look after themselves, if they may.
     pub fn tokens(&self) -> Option<&Tokens> {
         self.parts.tokens.as_ref()
+    }
+
+    /// By what CI runs exchange their identity tokens, if they can.
+    pub fn trusted_publishing(&self) -> Option<&TrustedPublishing> {
+        self.parts.trusted_publishing.as_ref()
     }
 
     /// The keys that users look after by themselves, if they do.

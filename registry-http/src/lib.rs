@@ -57,6 +57,8 @@
 //! | `GET`, `PUT /api/v1/me/tokens` | the tokens one has; a new one |
 //! | `GET`, `DELETE /api/v1/me/tokens/{id}` | one of them; revokes it |
 //! | `DELETE /api/v1/tokens/current` | revokes the token that the request came with |
+//! | `POST`, `PUT`, `DELETE /api/v1/trusted_publishing/tokens` | a CI run exchanges its identity token, and gives the token back |
+//! | `GET`, `POST /api/v1/trusted_publishing/github_configs`, `DELETE …/{id}` | whose runs are trusted; the same for `gitlab_configs` |
 //! | `GET /me` | how to configure cargo, for people; `?format=toml` for scripts |
 //!
 //! `HEAD` is answered wherever `GET` is. [`route::parse`] is the whole of it, as a function.
@@ -79,6 +81,14 @@
 //! is to be for less than everything, and with `expired_at` or `expires_in` (as in `"12h"`, or
 //! `"never"`) if it is to expire at another time than the registry's
 //! [rules](registry_core::auth::TokenRules) say.
+//!
+//! # Trusted publishing
+//!
+//! There if the registry was given
+//! [`trusted_publishing`](registry_core::registry::RegistryBuilder::trusted_publishing). A CI run sends
+//! `{"jwt":"…"}` and gets `{"token":"…"}`, by `POST` as at crates.io or by `PUT` as in RFC 3691. Shapes of
+//! configurations are those of crates.io; `repository_owner_id` and `namespace_id`, which crates.io finds
+//! out by itself, have to be said, and `issuer` may be.
 //!
 //! # Downloads
 //!
@@ -158,6 +168,7 @@ mod respond;
 pub mod route;
 mod service;
 mod tokens;
+mod trusted;
 
 pub use self::{
     body::{Body, BodyError},

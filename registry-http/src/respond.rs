@@ -10,12 +10,14 @@ use http::{
 };
 use registry_core::{
     BoxError, CanonicalName, CrateName, Echo, Login, RegistryConfig,
-    auth::{AuthError, CredentialError, KeyError, KeyId, KeyRefusal, TokenError},
+    auth::{
+        AuthError, CredentialError, KeyError, KeyId, KeyRefusal, TokenError, trusted::ExchangeError,
+    },
     index::IndexError,
     policy::Rejection,
     publish::{FrameError, Invalid},
     record::Refusal,
-    registry::{PublishError, ReadError, WriteError},
+    registry::{PublishError, ReadError, TrustedPublishingError, WriteError},
     search::SearchQueryError,
     store::StoreError,
 };
@@ -45,6 +47,14 @@ pub(crate) fn json(value: &impl Serialize) -> Response<Body> {
     response
 }
 
+/// An answer of the web API that says by its status alone that it is done.
+pub(crate) fn no_content() -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
 /// Everything that keeps a request from being answered with success.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -70,6 +80,10 @@ pub(crate) enum Error {
     UnknownKey { id: KeyId },
     #[error(transparent)]
     Key(#[from] KeyError),
+    #[error("{text}")]
+    NotFound { text: String },
+    #[error("the identity token cannot be verified now")]
+    NoKeys(#[source] BoxError),
     #[error("Content-Encoding is not supported")]
     ContentEncoding,
     #[error("max request size is: {limit}")]
@@ -174,6 +188,8 @@ impl Error {
             Self::Key(_) => (S::SERVICE_UNAVAILABLE, BACKEND),
             Self::NotInFile { size } => (S::RANGE_NOT_SATISFIABLE, Tell::Size(*size)),
             Self::OtherFile => (S::PRECONDITION_FAILED, Tell::Cause),
+            Self::NotFound { .. } => (S::NOT_FOUND, Tell::Cause),
+            Self::NoKeys(_) => (S::SERVICE_UNAVAILABLE, Tell::CauseLater { seconds: 60 }),
             Self::UnknownUser { .. } => (S::BAD_REQUEST, Tell::Cause),
             Self::ContentEncoding => (S::UNSUPPORTED_MEDIA_TYPE, Tell::Cause),
             Self::TooLarge { .. } => (S::PAYLOAD_TOO_LARGE, Tell::Cause),
@@ -315,6 +331,24 @@ impl From<WriteError> for Error {
             WriteError::Contended { name } => Self::Contended { name },
             WriteError::Index(error) => Self::Index(error),
             WriteError::Store(error) => Self::Store(error),
+            other => Self::Internal(other.into()),
+        }
+    }
+}
+
+impl From<TrustedPublishingError> for Error {
+    fn from(error: TrustedPublishingError) -> Self {
+        use TrustedPublishingError as T;
+        match error {
+            T::NotOffered | T::Unknown { .. } => Self::NotFound { text: error.to_string() },
+            T::TooMany => Self::BadRequest { detail: error.to_string() },
+            T::Write(error) => error.into(),
+            T::Store(error) | T::Exchange(ExchangeError::Store(error)) => {
+                Self::Auth(AuthError::from(error))
+            }
+            T::Exchange(ExchangeError::Unavailable(error)) => Self::NoKeys(error.into()),
+            T::Exchange(ExchangeError::Random(error)) => Self::Internal(error),
+            T::Exchange(error) => Self::BadRequest { detail: error.to_string() },
             other => Self::Internal(other.into()),
         }
     }

@@ -43,6 +43,16 @@ pub enum Route {
     AddOwners(CrateName),
     /// `DELETE /api/v1/crates/{crate}/owners`
     RemoveOwners(CrateName),
+    /// `PUT` or `POST /api/v1/trusted_publishing/tokens`
+    ExchangeToken,
+    /// `DELETE /api/v1/trusted_publishing/tokens`
+    RevokeExchangedToken,
+    /// `GET /api/v1/trusted_publishing/github_configs` or `gitlab_configs`
+    TrustedPublishers(PublisherKind),
+    /// `POST` to the same.
+    AddTrustedPublisher(PublisherKind),
+    /// `DELETE` of the same and `/{id}`
+    RemoveTrustedPublisher(u64),
     /// `GET /me`
     Me,
     /// `GET /api/v1/me/keys`
@@ -63,6 +73,15 @@ pub enum Route {
     RevokeToken(TokenId),
     /// `DELETE /api/v1/tokens/current`
     RevokeCurrentToken,
+}
+
+/// Which trusted publishers a path is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PublisherKind {
+    /// Workflows of GitHub.
+    GitHub,
+    /// Pipelines of GitLab.
+    GitLab,
 }
 
 /// What a caller must be allowed to do to be answered. Each value but the first three stands for
@@ -89,6 +108,8 @@ pub enum Needs {
     Unyank,
     /// To add or remove owners.
     ChangeOwners,
+    /// To say which CI runs may publish the crate.
+    ConfigureTrustedPublishing,
 }
 
 impl Needs {
@@ -99,6 +120,7 @@ impl Needs {
             Self::Nothing | Self::ReadRegistry | Self::Read | Self::ListOwners => false,
             Self::Somebody | Self::Person => true,
             Self::Publish | Self::Yank | Self::Unyank | Self::ChangeOwners => true,
+            Self::ConfigureTrustedPublishing => true,
         }
     }
 }
@@ -119,6 +141,11 @@ impl Route {
             Self::Owners(..) => Needs::ListOwners,
             Self::AddOwners(..) => Needs::ChangeOwners,
             Self::RemoveOwners(..) => Needs::ChangeOwners,
+            Self::ExchangeToken => Needs::Nothing,
+            Self::RevokeExchangedToken => Needs::Somebody,
+            Self::TrustedPublishers(..) => Needs::ConfigureTrustedPublishing,
+            Self::AddTrustedPublisher(..) => Needs::ConfigureTrustedPublishing,
+            Self::RemoveTrustedPublisher(..) => Needs::ConfigureTrustedPublishing,
             Self::Me => Needs::Nothing,
             Self::Keys | Self::AddKey | Self::RevokeKey(_) => Needs::Person,
             Self::User => Needs::Somebody,
@@ -137,6 +164,7 @@ impl Route {
             Self::Search => Some(RequestKind::Search),
             Self::Me => None,
             Self::User => Some(RequestKind::Read),
+            Self::ExchangeToken => Some(RequestKind::Tokens),
             _ => match self.needs() {
                 Needs::Publish | Needs::Yank | Needs::Unyank | Needs::ChangeOwners => None,
                 Needs::Somebody | Needs::Person => Some(RequestKind::Tokens),
@@ -159,6 +187,11 @@ impl Route {
             | Self::RemoveOwners(name) => Some(name),
             Self::Config | Self::Search | Self::Publish | Self::Me => None,
             Self::Keys | Self::AddKey | Self::RevokeKey(_) => None,
+            Self::ExchangeToken
+            | Self::RevokeExchangedToken
+            | Self::TrustedPublishers(_)
+            | Self::AddTrustedPublisher(_)
+            | Self::RemoveTrustedPublisher(_) => None,
             Self::User
             | Self::Tokens
             | Self::NewToken
@@ -259,6 +292,20 @@ pub fn parse(method: &Method, path: &str) -> Result<Route, NoRoute> {
             choose(method, [(get, Route::Token(id)), (delete, Route::RevokeToken(id))])
         }
         ["api", "v1", "tokens", "current"] => choose(method, [(delete, Route::RevokeCurrentToken)]),
+        ["api", "v1", "trusted_publishing", "tokens"] => {
+            let (put, post) = ((put, Route::ExchangeToken), (Method::POST, Route::ExchangeToken));
+            choose(method, [put, post, (delete, Route::RevokeExchangedToken)])
+        }
+        ["api", "v1", "trusted_publishing", configs] => {
+            let kind = publisher_kind(configs)?;
+            let add = (Method::POST, Route::AddTrustedPublisher(kind));
+            choose(method, [(get, Route::TrustedPublishers(kind)), add])
+        }
+        ["api", "v1", "trusted_publishing", configs, id] => {
+            publisher_kind(configs)?;
+            let id = id.parse().map_err(|_| NoRoute::NotFound)?;
+            choose(method, [(delete, Route::RemoveTrustedPublisher(id))])
+        }
         ["me"] => choose(method, [(get, Route::Me)]),
         ["api", "v1", "me", "keys"] => choose(method, [(get, Route::Keys), (put, Route::AddKey)]),
         ["api", "v1", "me", "keys", id] => {
@@ -289,6 +336,14 @@ fn segments(path: &str) -> Option<Vec<Cow<'_, str>>> {
         segments.push(segment);
     }
     Some(segments)
+}
+
+fn publisher_kind(configs: &str) -> Result<PublisherKind, NoRoute> {
+    match configs {
+        "github_configs" => Ok(PublisherKind::GitHub),
+        "gitlab_configs" => Ok(PublisherKind::GitLab),
+        _ => Err(NoRoute::NotFound),
+    }
 }
 
 fn crate_name(text: &str) -> Result<CrateName, NoRoute> {

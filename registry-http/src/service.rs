@@ -36,7 +36,7 @@ use crate::{
     request_id::{self, RequestIds},
     respond::{Error, Shape},
     route::{self, Needs, NoRoute, Route},
-    tokens,
+    tokens, trusted,
 };
 
 /// A registry as a service, to be mounted in any HTTP server.
@@ -191,8 +191,9 @@ impl RegistryService {
     {
         let (registry, headers) = (&self.registry, &parts.headers);
         let query = parts.uri.query().unwrap_or_default();
+        let address = parts.extensions.get().map(|PeerAddress(it)| it.to_canonical());
         let caller = match route.needs() {
-            Needs::Nothing => Caller::anonymous(),
+            Needs::Nothing => Caller { principal: None, request: Some(id.to_owned()), address },
             needs => self.caller(needs, token, parts, id).await?,
         };
         if let Some(kind) = route.kind() {
@@ -237,6 +238,13 @@ impl RegistryService {
             Route::Keys => keys::list(registry, &caller).await,
             Route::AddKey => keys::register(registry, &caller, headers, body).await,
             Route::RevokeKey(id) => keys::revoke(registry, &caller, id).await,
+            Route::ExchangeToken => trusted::exchange(registry, headers, body).await,
+            Route::RevokeExchangedToken => trusted::revoke(registry, &caller).await,
+            Route::TrustedPublishers(kind) => trusted::list(registry, &caller, *kind, query).await,
+            Route::AddTrustedPublisher(kind) => {
+                trusted::add(registry, &caller, *kind, headers, body).await
+            }
+            Route::RemoveTrustedPublisher(id) => trusted::remove(registry, &caller, *id).await,
             Route::Owners(name) => crates::owners(registry, &caller, name).await,
             Route::AddOwners(name) => {
                 let add = OwnerChange::Add;

@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header::CACHE_CONTROL};
+use http::{HeaderMap, Response};
 use http_body::Body as HttpBody;
 use registry_core::{
     BoxError, Login, Registry,
@@ -196,10 +196,7 @@ pub(crate) async fn revoke_current(
         // The wording is that of crates.io.
         return Err(Error::BadRequest { detail: "token not provided".into() });
     }
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(response)
+    Ok(respond::no_content())
 }
 
 /// Where clients look after no tokens, there is nothing.

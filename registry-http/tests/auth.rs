@@ -224,6 +224,7 @@ async fn every_endpoint_asks_for_the_right_it_declares() {
             Needs::Yank => format!("Yank({name}, {version})"),
             Needs::Unyank => format!("Unyank({name}, {version})"),
             Needs::ChangeOwners => format!("ChangeOwners({name})"),
+            Needs::ConfigureTrustedPublishing => panic!("{path} is of trusted publishing"),
         };
         assert_eq!(tried, [action.as_str()], "{method} {path}");
         if action.starts_with("Read(") {

@@ -5,7 +5,7 @@ mod common;
 use common::Fixture;
 use http::Method;
 use registry_core::{Checksum, CrateName, auth::TokenId};
-use registry_http::route::{Needs, NoRoute, Route, parse};
+use registry_http::route::{Needs, NoRoute, PublisherKind, Route, parse};
 use semver::Version;
 
 const CKSUM: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
@@ -27,7 +27,7 @@ fn table() -> Vec<(Method, String, Route, Needs)> {
     let dl = format!("/dl/Foo-Bar/1.0.0-rc.1+b/{CKSUM}");
     let download = Route::Download(spelled(), v(), Checksum::of("abc"));
     let token = TokenId::from_number(7).unwrap();
-    vec![
+    let mut routes = vec![
         (get(), "/index/config.json".into(), Route::Config, Needs::ReadRegistry),
         (get(), "/index/fo/o-/foo-bar".into(), Route::IndexFile(name("foo-bar")), Needs::Read),
         (get(), dl, download, Needs::Read),
@@ -80,13 +80,42 @@ fn table() -> Vec<(Method, String, Route, Needs)> {
             Route::RevokeCurrentToken,
             Needs::Somebody,
         ),
+    ];
+    routes.extend(trusted_publishing());
+    routes
+}
+
+/// Those of trusted publishing.
+fn trusted_publishing() -> impl Iterator<Item = (Method, String, Route, Needs)> {
+    let configure = Needs::ConfigureTrustedPublishing;
+    let (github, gitlab) = (PublisherKind::GitHub, PublisherKind::GitLab);
+    [
+        (Method::PUT, "/tokens", Route::ExchangeToken, Needs::Nothing),
+        (Method::POST, "/tokens", Route::ExchangeToken, Needs::Nothing),
+        (Method::DELETE, "/tokens", Route::RevokeExchangedToken, Needs::Somebody),
+        (Method::GET, "/github_configs", Route::TrustedPublishers(github), configure),
+        (Method::POST, "/github_configs", Route::AddTrustedPublisher(github), configure),
+        (Method::DELETE, "/github_configs/7", Route::RemoveTrustedPublisher(7), configure),
+        (Method::GET, "/gitlab_configs", Route::TrustedPublishers(gitlab), configure),
+        (Method::POST, "/gitlab_configs", Route::AddTrustedPublisher(gitlab), configure),
+        (Method::DELETE, "/gitlab_configs/7", Route::RemoveTrustedPublisher(7), configure),
     ]
+    .into_iter()
+    .map(|(method, path, route, needs)| {
+        (method, format!("/api/v1/trusted_publishing{path}"), route, needs)
+    })
 }
 
 /// The `Allow` header of each path in the table.
 fn allow(path: &str) -> &'static str {
     if path.ends_with("/owners") {
         "GET, HEAD, PUT, DELETE"
+    } else if path.ends_with("/trusted_publishing/tokens") {
+        "PUT, POST, DELETE"
+    } else if path.ends_with("_configs") {
+        "GET, HEAD, POST"
+    } else if path.ends_with("_configs/7") {
+        "DELETE"
     } else if path.ends_with("/me/tokens") {
         "GET, HEAD, PUT"
     } else if path.ends_with("/me/tokens/7") {
@@ -234,7 +263,7 @@ async fn an_unknown_path_is_404_and_an_unknown_method_405_with_those_there_are()
     registry.get("/x").await.assert_refused(404, "there is nothing under this path");
     registry.get("/index/x").await.assert_plain(404, "there is nothing under this path");
     for (method, path, ..) in table() {
-        let answer = registry.request(Method::POST, &path).await;
+        let answer = registry.request(Method::PATCH, &path).await;
         let detail = format!("this path accepts only the methods {}", allow(&path));
         if path.starts_with("/index") || path.starts_with("/dl") {
             answer.assert_plain(405, &detail);

@@ -9,7 +9,10 @@ use std::{
 
 use registry_core::{
     Index,
-    auth::{AccountStore, ApprovedNames, TokenKey, TokenTransfer},
+    auth::{
+        AccountStore, ApprovedNames, SingleUse, TokenKey, TokenTransfer,
+        trusted::TrustedPublisherStore,
+    },
     search::{NameSearch, Search},
     store::SpoolFolder,
 };
@@ -276,6 +279,28 @@ impl OpenIndex {
             }
             Self::Bucket(..) => None,
             Self::Postgres(database) => Some(Arc::new(database.approved_names(REGISTRY))),
+        }
+    }
+
+    /// The trusted publishers of the registry.
+    pub(crate) fn trusted_publishers(&self) -> Result<Arc<dyn TrustedPublisherStore>, Error> {
+        match self {
+            Self::Sqlite(database) | Self::Folder(_, database) => {
+                Ok(Arc::new(database.trusted_publishers(REGISTRY)))
+            }
+            Self::Bucket(..) => Err(Error::NoDatabase { place: "an index in a bucket" }),
+            Self::Postgres(database) => Ok(Arc::new(database.trusted_publishers(REGISTRY))),
+        }
+    }
+
+    /// What counts only once.
+    pub(crate) fn single_use(&self) -> Result<Arc<dyn SingleUse>, Error> {
+        match self {
+            Self::Sqlite(database) | Self::Folder(_, database) => {
+                Ok(Arc::new(database.single_use()))
+            }
+            Self::Bucket(..) => Err(Error::NoDatabase { place: "an index in a bucket" }),
+            Self::Postgres(database) => Ok(Arc::new(database.single_use())),
         }
     }
 

@@ -19,6 +19,7 @@ use crate::{
     size::{Size, crate_size},
     storage_gc::parse_age,
     token_args::{LifetimeArgs, TokenCommand, TokenKeyArgs},
+    trusted_publisher::TrustedPublisherCommand,
     url::UrlText,
 };
 
@@ -69,6 +70,9 @@ pub(crate) enum Command {
     Policy(PolicyCommand),
     #[command(subcommand)]
     Name(NameCommand),
+    /// Say whose CI runs may publish a crate without a stored token.
+    #[command(subcommand)]
+    TrustedPublisher(TrustedPublisherCommand),
     /// Look after the index.
     #[command(subcommand)]
     Index(IndexCommand),
@@ -145,11 +149,13 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "SECONDS", env = "REGISTRY_MAX_STALENESS", default_value_t = 0)]
     #[arg(value_parser = value_parser!(u64).range(..=86_400))]
     pub(crate) max_staleness: u64,
-    /// The identity providers whose users log in with their tokens: a TOML file.
+    /// The identity providers whose users log in with their tokens, and the CI services whose runs
+    /// may be trusted publishers: a TOML file.
     ///
-    /// For each `[[login]]` with issuer, audience and prefix, such as "corp:", with which all logins of
-    /// its users begin; login-claim (default "sub"), groups-claim and algorithms (default
-    /// ["RS256", "ES256"]) may be said. It is read when the server starts.
+    /// For the first `[[login]]` with issuer, audience and prefix, such as "corp:", with which all
+    /// logins of its users begin; login-claim (default "sub"), groups-claim and algorithms (default
+    /// ["RS256", "ES256"]) may be said. For the second `[[trusted-publishing]]` with issuer and
+    /// audience. Both as often as needed. It is read when the server starts.
     #[arg(long, value_name = "FILE", env = "REGISTRY_OIDC")]
     pub(crate) oidc: Option<PathBuf>,
     /// Ask for a token at every read, not only at writes.

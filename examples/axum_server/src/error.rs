@@ -138,6 +138,16 @@ pub(crate) enum Error {
     HttpClient(#[source] BoxError),
     #[error("--oidc: `{}`: {reason}", path.display())]
     OidcFile { path: PathBuf, reason: String },
+    #[error("cannot look after trusted publishers: {}", causes(.0))]
+    TrustedPublisher(#[source] AuthStoreError),
+    #[error("there is no trusted publisher `{id}`")]
+    NoTrustedPublisher { id: u64 },
+    #[error("{reason}")]
+    NotATrustedPublisher { reason: String },
+    #[error(
+        "`{place}` keeps no trusted publishers: they need a database; use postgres:// or sqlite:"
+    )]
+    NoDatabase { place: &'static str },
     #[error("cannot get random numbers from the operating system: {0}")]
     Random(#[source] BoxError),
     #[error("cannot read the folder `{}`: {source}", folder.display())]

@@ -50,6 +50,7 @@ mod stream;
 mod token;
 mod token_args;
 mod token_uses;
+mod trusted_publisher;
 mod url;
 mod verify;
 mod verify_on_read;
@@ -103,6 +104,7 @@ fn run(command: Command) -> Result<End, Error> {
                 Ok(if allowed { End::Well } else { End::WithFindings })
             }
             Command::Name(command) => names::run(command).await.map(done),
+            Command::TrustedPublisher(command) => trusted_publisher::run(command).await.map(done),
             Command::Index(IndexCommand::Verify(args)) => verify::run(args).await,
             Command::Index(IndexCommand::Backup(args)) => backup::run(args).await.map(done),
             Command::Index(IndexCommand::Rebuild(args)) => rebuild::run(args).await.map(done),

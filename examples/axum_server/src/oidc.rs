@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use registry_core::auth::oidc::{Algorithm, Issuer, LoginIssuer, OidcAuthenticator};
+use registry_core::auth::oidc::{Algorithm, Issuer, LoginIssuer, OidcAuthenticator, Verifier};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 use crate::{error::Error, key_source::HttpKeySource};
@@ -11,10 +11,24 @@ use crate::{error::Error, key_source::HttpKeySource};
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Providers {
+    /// Those whose users log in.
     #[serde(default)]
     login: Vec<Login>,
+    /// The CI services whose runs may be trusted publishers.
+    #[serde(default)]
+    trusted_publishing: Vec<Provider>,
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Provider {
+    issuer: String,
+    audience: String,
+    #[serde(default, deserialize_with = "algorithms")]
+    algorithms: Option<Vec<Algorithm>>,
+}
+
+/// The fields of [`Provider`] again: a flattened struct would take unknown ones, too.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Login {
@@ -35,13 +49,20 @@ fn algorithms<'de, D: Deserializer<'de>>(
     algorithms.collect::<Result<_, _>>().map(Some)
 }
 
+impl Provider {
+    fn issuer(self) -> Result<Issuer, String> {
+        let issuer = Issuer::new(&self.issuer, &self.audience).map_err(|it| it.to_string())?;
+        Ok(match self.algorithms {
+            Some(algorithms) => issuer.with_algorithms(algorithms),
+            None => issuer,
+        })
+    }
+}
+
 impl Login {
     fn issuer(self) -> Result<LoginIssuer, String> {
         let Self { issuer, audience, algorithms, prefix, login_claim, groups_claim } = self;
-        let mut issuer = Issuer::new(&issuer, &audience).map_err(|error| error.to_string())?;
-        if let Some(algorithms) = algorithms {
-            issuer = issuer.with_algorithms(algorithms);
-        }
+        let issuer = Provider { issuer, audience, algorithms }.issuer()?;
         let mut login = LoginIssuer::new(issuer, &prefix).map_err(|error| error.to_string())?;
         if let Some(claim) = login_claim {
             login = login.with_login_claim(&claim);
@@ -54,10 +75,12 @@ impl Login {
 }
 
 /// What the file comes to.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Oidc {
     /// Knows the users of the providers, if there are any.
     pub(crate) authenticator: Option<OidcAuthenticator>,
+    /// Verifies the tokens of CI services, if there are any.
+    pub(crate) ci: Option<Verifier>,
 }
 
 impl Oidc {
@@ -74,13 +97,16 @@ impl Oidc {
         let providers: Providers = toml::from_str(text).map_err(|error| error.to_string())?;
         let logins: Vec<_> =
             providers.login.into_iter().map(Login::issuer).collect::<Result<_, _>>()?;
+        let ci = providers.trusted_publishing.into_iter().map(Provider::issuer);
+        let ci: Vec<_> = ci.collect::<Result<_, _>>()?;
         let authenticator = match logins.is_empty() {
             true => None,
             false => {
                 Some(OidcAuthenticator::new(logins, source.clone()).map_err(|it| it.to_string())?)
             }
         };
-        Ok(Self { authenticator })
+        let ci = (!ci.is_empty()).then(|| Verifier::new(ci, source.clone()));
+        Ok(Self { authenticator, ci })
     }
 }
 
@@ -88,21 +114,23 @@ impl Oidc {
 mod tests {
     use super::*;
 
-    fn parse(text: &str) -> Result<bool, String> {
+    fn parse(text: &str) -> Result<(bool, bool), String> {
         let parsed = Oidc::parse(text, &HttpKeySource::new().unwrap())?;
-        Ok(parsed.authenticator.is_some())
+        Ok((parsed.authenticator.is_some(), parsed.ci.is_some()))
     }
 
     const LOGIN: &str = "[[login]]\nissuer = 'https://id.example.com'\naudience = 'a'\n";
 
     #[test]
     fn a_file_says_who_is_believed() {
-        assert_eq!(parse(""), Ok(false));
+        assert_eq!(parse(""), Ok((false, false)));
+        let ci = "[[trusted-publishing]]\nissuer = 'https://ci.example.com'\naudience = 'a'\n";
+        assert_eq!(parse(ci), Ok((false, true)));
         let login = format!(
             "{LOGIN}prefix = 'corp:'\nlogin-claim = 'email'\ngroups-claim = 'groups'\n\
-             algorithms = ['ES384', 'EdDSA']\n"
+             algorithms = ['ES384', 'EdDSA']\n{ci}"
         );
-        assert_eq!(parse(&login), Ok(true));
+        assert_eq!(parse(&login), Ok((true, true)));
     }
 
     #[test]
@@ -117,6 +145,7 @@ mod tests {
             format!("{LOGIN}prefix = 'corp:'\n{LOGIN}prefix = 'corp:'\n"),
             format!("{}prefix = 'corp:'\n", LOGIN.replace("https", "http")),
             format!("{}prefix = 'corp:'\n", LOGIN.replace("'a'", "''")),
+            "[[trusted-publishing]]\nissuer = 'https://ci.example.com'\n".into(),
             "[login]".into(),
             "logins = []".into(),
         ] {

@@ -21,7 +21,7 @@ use hyper_util::{
 };
 use registry_core::{
     CrateStore, Registry, RegistryConfig, ValidationRules,
-    auth::{TokenAuthenticator, Tokens},
+    auth::{TokenAuthenticator, Tokens, trusted::TrustedPublishing},
     registry::Uploads,
 };
 use registry_http::{FromTrustedProxy, TrustedProxies};
@@ -124,7 +124,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
     let proxy_users = args.proxy.user_headers(&accounts)?;
     let served = opened.cached(Duration::from_secs(args.max_staleness));
     let keys = KeyStores::of(&opened);
-    let users = oidc.and_then(|oidc| oidc.authenticator);
+    let Oidc { authenticator: users, ci } = oidc.unwrap_or_default();
     let stored_tokens = opened.tokens(token_key.as_ref());
     let tokens = TokenAuthenticator::new(stored_tokens.clone());
     let authenticator = accounts.authenticator(tokens.clone(), keys.as_ref(), users, &config);
@@ -132,13 +132,21 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
         .search(opened.search(served.index.clone()))
         .authenticator(authenticator)
         .authorizer(args.policy.authorizer(&opened)?)
-        .tokens(Tokens::new(stored_tokens).with_rules(args.lifetimes.rules()))
+        .tokens(Tokens::new(stored_tokens.clone()).with_rules(args.lifetimes.rules()))
         .rules(rules)
         .uploads(uploads)
         .rate_limits(args.rate_limits.unwrap_or_default())
         .runtime(TokioRuntime::new());
     if let Some(keys) = keys {
         registry = registry.keys(keys.keys());
+    }
+    if let Some(ci) = ci {
+        registry = registry.trusted_publishing(TrustedPublishing::new(
+            ci,
+            opened.trusted_publishers()?,
+            opened.single_use()?,
+            stored_tokens,
+        ));
     }
     let registry = registry.build();
 

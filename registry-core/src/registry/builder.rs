@@ -9,6 +9,7 @@ use super::{
 use crate::{
     auth::{
         AuthError, Authenticator, Authorizer, Credential, Keys, OwnersMayWrite, Principal, Tokens,
+        trusted::TrustedPublishing,
     },
     config::RegistryConfig,
     index::Index,
@@ -46,6 +47,7 @@ impl RegistryBuilder {
             authenticator: Arc::new(NobodyKnown),
             authorizer: Arc::new(OwnersMayWrite),
             tokens: None,
+            trusted_publishing: None,
             rules: Arc::new(ValidationRules::private()),
             policies: Vec::new(),
             observers: Vec::new(),
@@ -79,6 +81,13 @@ impl RegistryBuilder {
     #[must_use]
     pub fn tokens(mut self, tokens: Tokens) -> Self {
         self.0.tokens = Some(tokens);
+        self
+    }
+
+    /// Lets CI runs exchange their identity tokens for tokens of this registry. Default: none can.
+    #[must_use]
+    pub fn trusted_publishing(mut self, trusted: TrustedPublishing) -> Self {
+        self.0.trusted_publishing = Some(trusted);
         self
     }
 

@@ -53,6 +53,7 @@ mod storage_options;
 mod storage_verify;
 mod ten_servers;
 mod tokens;
+mod trusted;
 mod verify;
 mod ways_in;
 mod workspace;

@@ -1,0 +1,149 @@
+use std::time::SystemTime;
+
+use super::{Registry, WriteError};
+use crate::{
+    auth::{
+        Action, AuthError, AuthStoreError, Caller, Token, TokenRecord,
+        trusted::{ExchangeError, TrustedPublisher, TrustedPublisherRecord, TrustedPublishing},
+    },
+    name::CanonicalName,
+};
+
+impl Registry {
+    /// A token for what a CI run says by its identity token that it is: see
+    /// [`TrustedPublishing::exchange`].
+    ///
+    /// # Errors
+    /// [`TrustedPublishingError::NotOffered`] or [`TrustedPublishingError::Exchange`].
+    pub async fn exchange_identity_token(
+        &self,
+        identity_token: &str,
+    ) -> Result<(Token, TokenRecord), TrustedPublishingError> {
+        let now = SystemTime::now().into();
+        let exchanged = self.offered()?.exchange(identity_token, now).await;
+        exchanged.map_err(TrustedPublishingError::Exchange)
+    }
+
+    /// Revokes the token that a CI run got and has come with.
+    ///
+    /// # Errors
+    /// [`AuthError::Forbidden`] if the caller has come with another credential.
+    pub async fn revoke_exchanged_token(
+        &self,
+        caller: &Caller,
+    ) -> Result<(), TrustedPublishingError> {
+        let (trusted, principal) = (self.offered()?, caller.principal()?);
+        match trusted.revoke(principal, SystemTime::now().into()).await? {
+            true => Ok(()),
+            false => {
+                let reason = "only a trusted publishing token can be revoked here".into();
+                Err(AuthError::Forbidden { reason }.into())
+            }
+        }
+    }
+
+    /// Whose runs may publish a crate.
+    ///
+    /// # Errors
+    /// As [`Registry::add_trusted_publisher`].
+    pub async fn trusted_publishers(
+        &self,
+        caller: &Caller,
+        name: &CanonicalName,
+    ) -> Result<Vec<TrustedPublisherRecord>, TrustedPublishingError> {
+        let trusted = self.offered()?;
+        self.may_configure(caller, name).await?;
+        Ok(trusted.publishers().list(Some(name)).await?)
+    }
+
+    /// Lets the runs of a publisher publish a crate that is there.
+    ///
+    /// # Errors
+    /// [`TrustedPublishingError::Write`] if the caller may not say so or there is no such crate,
+    /// [`TrustedPublishingError::TooMany`] if it has enough of them.
+    pub async fn add_trusted_publisher(
+        &self,
+        caller: &Caller,
+        name: &CanonicalName,
+        publisher: &TrustedPublisher,
+    ) -> Result<TrustedPublisherRecord, TrustedPublishingError> {
+        let trusted = self.offered()?;
+        self.check_writable()?;
+        self.may_configure(caller, name).await?;
+        if trusted.publishers().list(Some(name)).await?.len() >= TrustedPublishing::MAX_PUBLISHERS {
+            return Err(TrustedPublishingError::TooMany);
+        }
+        let by = &caller.principal()?.user.login;
+        let now = SystemTime::now().into();
+        Ok(trusted.publishers().add(name, publisher, now, by).await?)
+    }
+
+    /// Lets the runs of a publisher no longer publish its crate. Tokens that they have got count to
+    /// their end.
+    ///
+    /// # Errors
+    /// [`TrustedPublishingError::Unknown`] if there is none of this id, or its crate is one that the
+    /// caller may not see.
+    pub async fn remove_trusted_publisher(
+        &self,
+        caller: &Caller,
+        id: u64,
+    ) -> Result<TrustedPublisherRecord, TrustedPublishingError> {
+        let trusted = self.offered()?;
+        self.check_writable()?;
+        caller.principal()?;
+        let unknown = TrustedPublishingError::Unknown { id };
+        let Some(record) = trusted.publishers().get(id).await? else { return Err(unknown) };
+        match self.may_configure(caller, &record.name).await {
+            Err(TrustedPublishingError::Write(WriteError::UnknownCrate { .. })) => Err(unknown),
+            Err(error) => Err(error),
+            Ok(()) => trusted.publishers().remove(id).await?.ok_or(unknown),
+        }
+    }
+
+    fn offered(&self) -> Result<&TrustedPublishing, TrustedPublishingError> {
+        self.trusted_publishing().ok_or(TrustedPublishingError::NotOffered)
+    }
+
+    async fn may_configure(
+        &self,
+        caller: &Caller,
+        name: &CanonicalName,
+    ) -> Result<(), TrustedPublishingError> {
+        self.load_for(caller, &Action::ConfigureTrustedPublishing(name), name).await?;
+        Ok(())
+    }
+}
+
+/// Why nothing was done about trusted publishing.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrustedPublishingError {
+    /// The registry was [built](super::RegistryBuilder::trusted_publishing) without it.
+    #[error("this registry does not offer trusted publishing")]
+    NotOffered,
+    /// There is no token for this run.
+    #[error(transparent)]
+    Exchange(ExchangeError),
+    /// The caller may not do it.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// The crate has as many as it may have.
+    #[error("a crate has at most {} trusted publishers", TrustedPublishing::MAX_PUBLISHERS)]
+    TooMany,
+    /// There is none of this id.
+    #[error("there is no trusted publisher `{id}`")]
+    Unknown {
+        /// The id.
+        id: u64,
+    },
+    /// What has to be looked up or stored cannot be.
+    #[error(transparent)]
+    Store(#[from] AuthStoreError),
+}
+
+impl From<AuthError> for TrustedPublishingError {
+    fn from(error: AuthError) -> Self {
+        Self::Write(error.into())
+    }
+}
