@@ -10,6 +10,7 @@
 
 mod archive;
 mod authorization;
+mod identity_token;
 mod index_line;
 mod publish_payload;
 mod range;
@@ -18,18 +19,19 @@ mod route;
 mod signed_token;
 
 pub use self::{
-    archive::archive, authorization::authorization, index_line::index_line,
-    publish_payload::publish_payload, range::range, record_codec::record_codec, route::route,
-    signed_token::signed_token,
+    archive::archive, authorization::authorization, identity_token::identity_token,
+    index_line::index_line, publish_payload::publish_payload, range::range,
+    record_codec::record_codec, route::route, signed_token::signed_token,
 };
 
 /// A property and the name of its target and corpus.
 pub type Property = (&'static str, fn(&[u8]));
 
 /// All properties.
-pub const PROPERTIES: [Property; 8] = [
+pub const PROPERTIES: [Property; 9] = [
     ("archive", archive),
     ("authorization", authorization),
+    ("identity_token", identity_token),
     ("index_line", index_line),
     ("publish_payload", publish_payload),
     ("range", range),

@@ -55,6 +55,7 @@ macro_rules! replays {
 replays!(
     archive,
     authorization,
+    identity_token,
     index_line,
     publish_payload,
     range,
