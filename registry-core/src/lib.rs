@@ -67,7 +67,8 @@
 //! `record_store_conformance!`, `crate_store_conformance!`, `crate_upkeep_conformance!`,
 //! `account_store_conformance!`, `token_store_conformance!`, `token_transfer_conformance!`,
 //! `key_store_conformance!`, `single_use_conformance!`, `trusted_publishers_conformance!`,
-//! `search_conformance!`, and `registry_conformance!` for an index and a crate store together.
+//! `audit_log_conformance!`, `search_conformance!`, and `registry_conformance!` for an index and a
+//! crate store together.
 //!
 //! # Look after what is stored
 //!
@@ -85,6 +86,7 @@
 //! | `passwords` | `PasswordAuthenticator`, and hashing by argon2id (with argon2) |
 //! | `paseto` | tokens that their holders sign by themselves (`auth::paseto`, RFC 3231), as cargo does with `-Zasymmetric-token` |
 
+pub mod audit;
 pub mod auth;
 mod causes;
 pub mod checksum;

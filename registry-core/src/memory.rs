@@ -27,6 +27,7 @@ pub use self::{
 };
 use crate::{
     BoxError,
+    audit::{AuditEntry, AuditLog, AuditQuery, AuditRecord},
     auth::{
         AuthStoreError, NewToken, Revocation, TokenDigest, TokenId, TokenKey, TokenRecord,
         TokenStore, TokenTable, TokenTransfer, UserTokens,
@@ -52,12 +53,20 @@ pub struct MemoryIndex(Arc<Mutex<Records>>);
 struct Records {
     crates: BTreeMap<CanonicalName, Stored>,
     commits: u64,
+    audit: Option<MemoryAudit>,
 }
 
 impl MemoryIndex {
     /// An index without crates.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Writes an entry of each commit to `audit` from now on, for all handles.
+    #[must_use]
+    pub fn with_audit(self, audit: MemoryAudit) -> Self {
+        lock(&self.0).audit = Some(audit);
+        self
     }
 
     fn record(&self, name: &CanonicalName) -> Option<CrateRecord> {
@@ -86,7 +95,7 @@ impl Index for MemoryIndex {
     async fn commit(
         &self,
         expected: Option<&Revision>,
-        _: &Change,
+        change: &Change,
         next: &CrateRecord,
     ) -> Result<Revision, IndexError> {
         let name = next.name().canonical();
@@ -99,6 +108,9 @@ impl Index for MemoryIndex {
         let revision = Revision::from(records.commits.to_string());
         let stored = Stored { record: next.clone(), revision: revision.clone() };
         records.crates.insert(name, stored);
+        if let Some(audit) = &records.audit {
+            audit.push(change.into());
+        }
         Ok(revision)
     }
 
@@ -322,6 +334,37 @@ impl TokenTransfer for MemoryTokens {
 
     async fn adopt(&self, user: &UserTokens) -> Result<(), AuthStoreError> {
         lock(&self.0).adopt(user).map_err(tokens_failed)
+    }
+}
+
+/// An [`AuditLog`] that lasts as long as its last clone.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryAudit(Arc<Mutex<Vec<AuditEntry>>>);
+
+impl MemoryAudit {
+    /// A trail without entries.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn push(&self, entry: AuditEntry) {
+        lock(&self.0).push(entry);
+    }
+}
+
+#[async_trait]
+impl AuditLog for MemoryAudit {
+    async fn append(&self, entry: &AuditEntry) -> Result<(), AuthStoreError> {
+        self.push(entry.clone());
+        Ok(())
+    }
+
+    async fn query(&self, query: &AuditQuery) -> Result<Vec<AuditRecord>, AuthStoreError> {
+        let entries = lock(&self.0);
+        let found =
+            (1..).zip(&*entries).filter(|(id, entry)| *id > query.after && query.matches(entry));
+        let found = found.take(query.limit.get());
+        Ok(found.map(|(id, entry)| AuditRecord { id, entry: entry.clone() }).collect())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::record::Change;
+use crate::{audit::AuditEntry, auth::AuthStoreError, record::Change};
 
 /// Is told of things after the fact.
 ///
@@ -35,4 +35,11 @@ pub trait Observer: fmt::Debug + Send + Sync + 'static {
 pub enum Event<'a> {
     /// A change is durable and visible.
     Committed(&'a Change),
+    /// A write was refused. The entry is in the audit trail, if there is one.
+    Refused(&'a AuditEntry),
+    /// Access was given or taken, or something else was done that changes no crate. The entry is in
+    /// the audit trail, if there is one.
+    Administered(&'a AuditEntry),
+    /// An entry, of which the event before told, could not be appended to the audit trail.
+    Unrecorded(&'a AuditEntry, &'a AuthStoreError),
 }

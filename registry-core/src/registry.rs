@@ -4,6 +4,7 @@
 //! [`Authorizer`], and what a crate may become in [`record`](crate::record). Here they are asked in
 //! the right order, over the backends.
 
+mod audit;
 mod budget;
 mod builder;
 mod clock;
@@ -44,6 +45,7 @@ pub use self::{
     write::WriteError,
 };
 use crate::{
+    audit::AuditLog,
     auth::{
         Action, AuthError, Authenticator, Authorizer, Caller, Credential, Keys, Tokens,
         trusted::TrustedPublishing,
@@ -78,6 +80,7 @@ struct Parts {
     rules: Arc<ValidationRules>,
     policies: Vec<Arc<dyn PublishPolicy>>,
     observers: Vec<Arc<dyn Observer>>,
+    audit: Option<Arc<dyn AuditLog>>,
     search: Arc<dyn Search>,
     keys: Option<Keys>,
     runtime: Arc<dyn Runtime>,

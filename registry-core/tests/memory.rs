@@ -8,8 +8,8 @@ use registry_core::{
     Index as _,
     conformance::{self, record_fixture},
     memory::{
-        MemoryAccounts, MemoryApprovedNames, MemoryCrateStore, MemoryIndex, MemoryKeys,
-        MemorySingleUse, MemoryTokens, MemoryTrustedPublishers,
+        MemoryAccounts, MemoryApprovedNames, MemoryAudit, MemoryCrateStore, MemoryIndex,
+        MemoryKeys, MemorySingleUse, MemoryTokens, MemoryTrustedPublishers,
     },
     search::{NameSearch, Search, SearchQuery},
 };
@@ -17,6 +17,11 @@ use registry_core::{
 registry_core::index_conformance!(index, durable: async || {
     let index = MemoryIndex::new();
     async move || index.clone()
+});
+registry_core::audit_log_conformance!(audit_log, durable: async || {
+    let audit = MemoryAudit::new();
+    let index = MemoryIndex::new().with_audit(audit.clone());
+    async move || (index.clone(), audit.clone())
 });
 registry_core::crate_store_conformance!(crate_store, durable: async || {
     let store = MemoryCrateStore::new();

@@ -221,6 +221,17 @@ impl Error {
         }
     }
 
+    /// Whether the answer is a decision, and not a failure to come to one.
+    pub(crate) fn is_refusal(&self) -> bool {
+        self.answer().0.is_client_error()
+    }
+
+    /// Whether it was found before the registry was asked. A body that breaks off is not: then
+    /// nothing was decided.
+    pub(crate) fn is_of_transport(&self) -> bool {
+        matches!(self, Self::ContentEncoding | Self::TooLarge { .. } | Self::BadRequest { .. })
+    }
+
     /// The same, naming the crate as the request spells it.
     pub(crate) fn spelled(mut self, asked: &CrateName) -> Self {
         if let Self::UnknownCrate { name } | Self::UnknownVersion { name, .. } = &mut self {

@@ -10,6 +10,7 @@ use http::Method;
 use percent_encoding::percent_decode_str;
 use registry_core::{
     Checksum, CrateName,
+    audit::AuditAction,
     auth::{KeyId, TokenId},
     limits::RequestKind,
     version::parse_version,
@@ -170,6 +171,44 @@ impl Route {
                 Needs::Somebody | Needs::Person => Some(RequestKind::Tokens),
                 _ => Some(RequestKind::Read),
             },
+        }
+    }
+
+    /// The word for it in the audit trail, if it is a write.
+    pub fn audited(&self) -> Option<AuditAction> {
+        match self {
+            Self::Publish => Some(AuditAction::PUBLISH),
+            Self::Yank(..) => Some(AuditAction::YANK),
+            Self::Unyank(..) => Some(AuditAction::UNYANK),
+            Self::AddOwners(..) => Some(AuditAction::ADD_OWNERS),
+            Self::RemoveOwners(..) => Some(AuditAction::REMOVE_OWNERS),
+            Self::NewToken => Some(AuditAction::CREATE_TOKEN),
+            Self::RevokeToken(_) | Self::RevokeCurrentToken => Some(AuditAction::REVOKE_TOKEN),
+            Self::AddKey => Some(AuditAction::ADD_KEY),
+            Self::RevokeKey(_) => Some(AuditAction::REVOKE_KEY),
+            Self::Config
+            | Self::IndexFile(..)
+            | Self::Download(..)
+            | Self::DownloadByVersion(..)
+            | Self::Search
+            | Self::Versions(..)
+            | Self::Owners(..)
+            | Self::Me
+            | Self::Keys
+            | Self::User
+            | Self::Tokens
+            | Self::Token(_) => None,
+        }
+    }
+
+    /// The version it is about.
+    pub fn version(&self) -> Option<&Version> {
+        match self {
+            Self::Download(_, version, _)
+            | Self::DownloadByVersion(_, version)
+            | Self::Yank(_, version)
+            | Self::Unyank(_, version) => Some(version),
+            _ => None,
         }
     }
 

@@ -17,7 +17,8 @@ use http::{
 };
 use http_body::Body as HttpBody;
 use registry_core::{
-    BoxError, Registry,
+    BoxError, CrateName, Registry,
+    audit::AuditEntry,
     auth::{AuthError, Caller, Credential, CredentialForms, Principal},
     store::CrateKey,
 };
@@ -189,70 +190,109 @@ impl RegistryService {
     where
         B: HttpBody<Data: Send, Error: Into<BoxError>> + Send,
     {
-        let (registry, headers) = (&self.registry, &parts.headers);
-        let query = parts.uri.query().unwrap_or_default();
         let address = parts.extensions.get().map(|PeerAddress(it)| it.to_canonical());
         let caller = match route.needs() {
             Needs::Nothing => Caller { principal: None, request: Some(id.to_owned()), address },
-            needs => self.caller(needs, token, parts, id).await?,
+            needs => match self.caller(needs, token, parts, id).await {
+                Ok(caller) => caller,
+                Err(error) => {
+                    self.note_refusal(route, &nobody(parts, id), &error).await;
+                    return Err(error);
+                }
+            },
         };
         if let Some(kind) = route.kind() {
-            registry.admit(&caller, kind)?;
+            self.registry.admit(&caller, kind)?;
         }
+        let answer = self.answer_to(route, &caller, token, parts, body, id).await;
+        if let Err(error) = &answer
+            && error.is_of_transport()
+        {
+            self.note_refusal(route, &caller, error).await;
+        }
+        answer
+    }
+
+    /// Adds a refusal to the audit trail of which the registry does not know.
+    async fn note_refusal(&self, route: &Route, caller: &Caller, error: &Error) {
+        if let Some(action) = route.audited()
+            && error.is_refusal()
+        {
+            let mut entry = AuditEntry::refused(caller, action, &error.to_string());
+            entry.crate_name = route.crate_name().map(CrateName::canonical);
+            entry.version = route.version().cloned();
+            self.registry.audit(entry).await;
+        }
+    }
+
+    async fn answer_to<B>(
+        &self,
+        route: &Route,
+        caller: &Caller,
+        token: Option<&Credential>,
+        parts: &Parts,
+        body: Pin<&mut B>,
+        id: &str,
+    ) -> Result<Response<Body>, Error>
+    where
+        B: HttpBody<Data: Send, Error: Into<BoxError>> + Send,
+    {
+        let (registry, headers) = (&self.registry, &parts.headers);
+        let query = parts.uri.query().unwrap_or_default();
         match route {
             Route::Me => {
                 let config = registry.config().clone();
                 let config = config.with_auth_required(registry.auth_required());
                 Ok(me::page(&config, &self.name, headers, parts.uri.query()))
             }
-            Route::User => tokens::user(&caller),
-            Route::Tokens => tokens::list(registry, &caller).await,
-            Route::NewToken => tokens::create(registry, &caller, headers, body).await,
-            Route::Token(id) => tokens::show(registry, &caller, *id).await,
-            Route::RevokeToken(id) => tokens::revoke(registry, &caller, *id).await,
-            Route::RevokeCurrentToken => tokens::revoke_current(registry, &caller).await,
+            Route::User => tokens::user(caller),
+            Route::Tokens => tokens::list(registry, caller).await,
+            Route::NewToken => tokens::create(registry, caller, headers, body).await,
+            Route::Token(id) => tokens::show(registry, caller, *id).await,
+            Route::RevokeToken(id) => tokens::revoke(registry, caller, *id).await,
+            Route::RevokeCurrentToken => tokens::revoke_current(registry, caller).await,
             Route::Config => match token {
-                None => index::config(registry, &caller).await,
+                None => index::config(registry, caller).await,
                 Some(token) => {
-                    index::config_with_token(registry, &caller, &self.prefix, token).await
+                    index::config_with_token(registry, caller, &self.prefix, token).await
                 }
             },
-            Route::IndexFile(name) => index::file(registry, &caller, name, headers).await,
+            Route::IndexFile(name) => index::file(registry, caller, name, headers).await,
             Route::Download(name, version, checksum) => {
                 let (version, checksum) = (version.clone(), *checksum);
                 let key = CrateKey { name: name.clone(), version, checksum };
-                download::by_checksum(registry, &caller, &key, name, parts, id).await
+                download::by_checksum(registry, caller, &key, name, parts, id).await
             }
             Route::DownloadByVersion(name, version) => {
-                download::by_version(registry, &caller, name, version, parts, id).await
+                download::by_version(registry, caller, name, version, parts, id).await
             }
-            Route::Search => crates::search(registry, &caller, query).await,
-            Route::Versions(name) => listing::versions(registry, &caller, name, query).await,
-            Route::Publish => publish::publish(registry, caller, headers, body).await,
+            Route::Search => crates::search(registry, caller, query).await,
+            Route::Versions(name) => listing::versions(registry, caller, name, query).await,
+            Route::Publish => publish::publish(registry, caller.clone(), headers, body).await,
             Route::Yank(name, version) => {
-                crates::set_yanked(registry, &caller, name, version, true).await
+                crates::set_yanked(registry, caller, name, version, true).await
             }
             Route::Unyank(name, version) => {
-                crates::set_yanked(registry, &caller, name, version, false).await
+                crates::set_yanked(registry, caller, name, version, false).await
             }
-            Route::Keys => keys::list(registry, &caller).await,
-            Route::AddKey => keys::register(registry, &caller, headers, body).await,
-            Route::RevokeKey(id) => keys::revoke(registry, &caller, id).await,
+            Route::Keys => keys::list(registry, caller).await,
+            Route::AddKey => keys::register(registry, caller, headers, body).await,
+            Route::RevokeKey(id) => keys::revoke(registry, caller, id).await,
             Route::ExchangeToken => trusted::exchange(registry, headers, body).await,
-            Route::RevokeExchangedToken => trusted::revoke(registry, &caller).await,
-            Route::TrustedPublishers(kind) => trusted::list(registry, &caller, *kind, query).await,
+            Route::RevokeExchangedToken => trusted::revoke(registry, caller).await,
+            Route::TrustedPublishers(kind) => trusted::list(registry, caller, *kind, query).await,
             Route::AddTrustedPublisher(kind) => {
-                trusted::add(registry, &caller, *kind, headers, body).await
+                trusted::add(registry, caller, *kind, headers, body).await
             }
-            Route::RemoveTrustedPublisher(id) => trusted::remove(registry, &caller, *id).await,
-            Route::Owners(name) => crates::owners(registry, &caller, name).await,
+            Route::RemoveTrustedPublisher(id) => trusted::remove(registry, caller, *id).await,
+            Route::Owners(name) => crates::owners(registry, caller, name).await,
             Route::AddOwners(name) => {
                 let add = OwnerChange::Add;
-                crates::change_owners(registry, &caller, name, add, headers, body).await
+                crates::change_owners(registry, caller, name, add, headers, body).await
             }
             Route::RemoveOwners(name) => {
                 let remove = OwnerChange::Remove;
-                crates::change_owners(registry, &caller, name, remove, headers, body).await
+                crates::change_owners(registry, caller, name, remove, headers, body).await
             }
         }
     }
@@ -272,20 +312,18 @@ impl RegistryService {
             (token, in_header) => token.or(in_header.as_ref()),
         };
         let open = !needs.is_personal() && !self.registry.auth_required();
+        let nobody = nobody(parts, id);
         if credential.is_none()
             && let Some(principal) = self.proxied(parts, open).await?
         {
-            let address = parts.extensions.get().map(|PeerAddress(it)| it.to_canonical());
-            let principal = Some(principal);
-            return Ok(Caller { principal, request: Some(id.to_owned()), address });
+            return Ok(Caller { principal: Some(principal), ..nobody });
         }
         if credential.is_none() && !open {
             return Err(AuthError::Missing.into());
         }
-        let request = Some(id.to_owned());
-        let address = parts.extensions.get().map(|PeerAddress(address)| address.to_canonical());
-        match self.registry.caller(credential, request.clone(), address).await {
-            Err(AuthError::Rejected) if open => Ok(Caller { principal: None, request, address }),
+        let (request, address) = (nobody.request.clone(), nobody.address);
+        match self.registry.caller(credential, request, address).await {
+            Err(AuthError::Rejected) if open => Ok(nobody),
             caller => Ok(caller?),
         }
     }
@@ -322,6 +360,12 @@ struct Target<'a> {
     path: &'a str,
     /// The token in front of it.
     token: Option<Credential>,
+}
+
+/// The caller at this request, without a credential.
+fn nobody(parts: &Parts, id: &str) -> Caller {
+    let address = parts.extensions.get().map(|PeerAddress(address)| address.to_canonical());
+    Caller { principal: None, request: Some(id.to_owned()), address }
 }
 
 /// A bug in one request must not end the connection, let alone the server.

@@ -168,4 +168,11 @@ mod sqlite {
         let folder = tempfile::tempdir().unwrap();
         async move || open(&folder).trusted_publishers("main")
     });
+    registry_core::audit_log_conformance!(audit, durable: async || {
+        let folder = tempfile::tempdir().unwrap();
+        async move || {
+            let database = open(&folder);
+            (database.index("main"), database.audit("main"))
+        }
+    });
 }

@@ -72,6 +72,15 @@ registry_core::single_use_conformance!(single_use, durable if "REGISTRY_TEST_POS
         async move || schema.open().await.single_use()
     }
 );
+registry_core::audit_log_conformance!(audit, durable if "REGISTRY_TEST_POSTGRES":
+    async |service: String| {
+        let schema = Schema::fresh(service).await;
+        async move || {
+            let database = schema.open().await;
+            (database.index("main"), database.audit("main"))
+        }
+    }
+);
 registry_core::trusted_publishers_conformance!(
     trusted_publishers, durable if "REGISTRY_TEST_POSTGRES": async |service: String| {
         let schema = Schema::fresh(service).await;

@@ -9,6 +9,7 @@ use std::{
 
 use registry_core::{
     Index,
+    audit::AuditLog,
     auth::{
         AccountStore, ApprovedNames, SingleUse, TokenKey, TokenTransfer,
         trusted::TrustedPublisherStore,
@@ -279,6 +280,15 @@ impl OpenIndex {
             }
             Self::Bucket(..) => None,
             Self::Postgres(database) => Some(Arc::new(database.approved_names(REGISTRY))),
+        }
+    }
+
+    /// The audit trail, where the index itself writes to it.
+    pub(crate) fn audit(&self) -> Option<Arc<dyn AuditLog>> {
+        match self {
+            Self::Sqlite(database) => Some(Arc::new(database.audit(REGISTRY))),
+            Self::Folder(..) | Self::Bucket(..) => None,
+            Self::Postgres(database) => Some(Arc::new(database.audit(REGISTRY))),
         }
     }
 

@@ -7,6 +7,7 @@ use registry_core::{auth::KeyId, config::DlTemplate, limits::RateLimits, owner::
 
 use crate::{
     account::{GroupCommand, UserCommand},
+    audit::AuditArgs,
     credentials::CredentialArgs,
     export::ExportArgs,
     import::ImportArgs,
@@ -43,7 +44,7 @@ pub(crate) struct Cli {
 
 impl Cli {
     pub(crate) fn command(self) -> Command {
-        self.command.unwrap_or(Command::Serve(self.serve.into()))
+        self.command.unwrap_or_else(|| Command::Serve(self.serve.into()))
     }
 }
 
@@ -86,6 +87,7 @@ pub(crate) enum Command {
     /// --storage to whatever uses the new index, or move them by `storage migrate`. Ends with status 3
     /// if a crate could not be copied.
     Migrate(MigrateArgs),
+    Audit(AuditArgs),
     Import(ImportArgs),
     Export(ExportArgs),
 }

@@ -148,6 +148,15 @@ pub(crate) enum Error {
         "`{place}` keeps no trusted publishers: they need a database; use postgres:// or sqlite:"
     )]
     NoDatabase { place: &'static str },
+    #[error("cannot read the audit trail: {}", causes(.0))]
+    Audit(#[source] AuthStoreError),
+    #[error("it is done, but could not be written to the audit trail: {}", causes(.0))]
+    NotAudited(#[source] AuthStoreError),
+    #[error(
+        "`{place}` keeps no audit trail: the lines of the servers' log with the target `audit` are \
+         the trail; an index of sqlite: or postgres: keeps one"
+    )]
+    NoAudit { place: String },
     #[error("cannot get random numbers from the operating system: {0}")]
     Random(#[source] BoxError),
     #[error("cannot read the folder `{}`: {source}", folder.display())]

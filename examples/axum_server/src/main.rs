@@ -15,6 +15,7 @@
 
 mod access;
 mod account;
+mod audit;
 mod backends;
 mod backup;
 mod body;
@@ -112,6 +113,7 @@ fn run(command: Command) -> Result<End, Error> {
             Command::Storage(StorageCommand::Gc(args)) => storage_gc::run(args).await,
             Command::Storage(StorageCommand::Migrate(args)) => storage_migrate::run(args).await,
             Command::Storage(StorageCommand::Verify(args)) => storage_verify::run(args).await,
+            Command::Audit(args) => audit::run(args).await.map(done),
             Command::Import(args) => import::import(args).await,
             Command::Export(args) => export::export(args).await.map(done),
             Command::Migrate(args) => migrate::run(args).await,

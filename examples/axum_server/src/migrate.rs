@@ -4,6 +4,7 @@ use std::{io::Write, time::SystemTime};
 
 use registry_core::{
     Login,
+    auth::CredentialId,
     migrate::{Migration, migrate, migrate_users},
     record::{Origin, Stamp, Timestamp},
 };
@@ -32,7 +33,8 @@ pub(crate) async fn run(args: MigrateArgs) -> Result<End, Error> {
     let users = migrate_users(&*source.tokens(None), &*target.tokens(None)).await;
     let users = users.map_err(Error::MigrateUsers)?;
     let by = Login::new("migrate").expect("it is a plain word");
-    let stamp = Stamp { by, at: Timestamp::from(SystemTime::now()), origin: Origin::default() };
+    let origin = Origin { credential: Some(CredentialId::Command), ..Origin::default() };
+    let stamp = Stamp { by, at: Timestamp::from(SystemTime::now()), origin };
     let mut progress = Progress::new();
     let mut told = 0;
     let migration = migrate(source.index(), target.index(), stamp, |so_far| {

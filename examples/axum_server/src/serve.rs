@@ -33,6 +33,7 @@ use tokio::{
 
 use crate::{
     access::Accounts,
+    audit::AuditLines,
     backends::{OpenIndex, spool},
     body::PunctualBody,
     cli::ServeArgs,
@@ -136,7 +137,8 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
         .rules(rules)
         .uploads(uploads)
         .rate_limits(args.rate_limits.unwrap_or_default())
-        .runtime(TokioRuntime::new());
+        .runtime(TokioRuntime::new())
+        .observer(AuditLines);
     if let Some(keys) = keys {
         registry = registry.keys(keys.keys());
     }
@@ -147,6 +149,9 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
             opened.single_use()?,
             stored_tokens,
         ));
+    }
+    if let Some(trail) = opened.audit() {
+        registry = registry.audit(trail);
     }
     let registry = registry.build();
 

@@ -3,12 +3,14 @@
 use std::{io::Write, time::SystemTime};
 
 use registry_core::{
+    audit::AuditAction,
     auth::{Revocation, TokenCaller, TokenId, TokenRecord, Tokens},
     record::Timestamp,
 };
 use serde::Serialize;
 
 use crate::{
+    audit,
     error::Error,
     token_args::{TokenCommand, TokenCreateArgs, TokenListArgs, TokenRevokeArgs},
 };
@@ -30,11 +32,13 @@ async fn create(args: TokenCreateArgs) -> Result<(), Error> {
         let _ = writeln!(std::io::stderr(), "no registry at `{place}`: a new one is made");
     }
     let key = args.key.read()?;
-    let tokens = args.index.open().await?.tokens(key.as_ref());
-    let tokens = Tokens::new(tokens).with_rules(args.lifetimes.rules());
+    let opened = args.index.open().await?;
+    let tokens = Tokens::new(opened.tokens(key.as_ref())).with_rules(args.lifetimes.rules());
     // Stored before it is shown: a token that was printed works.
     let issued = tokens.issue(TokenCaller::Operator, &args.request()).await;
     let issued = issued.map_err(Error::Tokens)?;
+    let (action, detail) = (AuditAction::CREATE_TOKEN, format!("token {}", issued.record.id));
+    audit::administered(opened.audit(), Some(&args.user), action, &detail).await?;
     writeln!(std::io::stdout(), "{}", issued.token.expose()).map_err(Error::Print)
 }
 

@@ -120,6 +120,8 @@ pub enum CredentialId {
     IdentityToken,
     /// A header that a trusted proxy has set.
     Proxy,
+    /// None: somebody who holds the data ran a command on it.
+    Command,
 }
 
 impl CredentialId {
@@ -140,6 +142,7 @@ impl fmt::Display for CredentialId {
             Self::Password => f.write_str("password"),
             Self::IdentityToken => f.write_str("identity-token"),
             Self::Proxy => f.write_str("proxy"),
+            Self::Command => f.write_str("command"),
         }
     }
 }

@@ -46,6 +46,7 @@
 
 pub mod account_store;
 pub mod approved_names;
+pub mod audit_log;
 pub mod crate_store;
 pub mod crate_upkeep;
 pub mod faulty;

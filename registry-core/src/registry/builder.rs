@@ -7,6 +7,7 @@ use super::{
     limit::Limiter, queue::WriteQueues, throttle::Throttle,
 };
 use crate::{
+    audit::AuditLog,
     auth::{
         AuthError, Authenticator, Authorizer, Credential, Keys, OwnersMayWrite, Principal, Tokens,
         trusted::TrustedPublishing,
@@ -51,6 +52,7 @@ impl RegistryBuilder {
             rules: Arc::new(ValidationRules::private()),
             policies: Vec::new(),
             observers: Vec::new(),
+            audit: None,
             runtime: Arc::new(Inline),
             uploads: Uploads::default(),
             budget: Arc::new(Budget::new(0)),
@@ -105,7 +107,17 @@ impl RegistryBuilder {
         self
     }
 
-    /// Adds somebody to be told of every change.
+    /// Where refusals, and access given and taken, are noted. Default: nowhere.
+    ///
+    /// Changes of crates are the index's to note, in what commits them: name the trail of the same
+    /// database here, as `database.audit("main")` for `database.index("main")`.
+    #[must_use]
+    pub fn audit(mut self, audit: impl AuditLog) -> Self {
+        self.0.audit = Some(Arc::new(audit));
+        self
+    }
+
+    /// Adds somebody to be told of every change and every refusal.
     #[must_use]
     pub fn observer(mut self, observer: impl Observer) -> Self {
         self.0.observers.push(Arc::new(observer));

@@ -4,6 +4,7 @@ use semver::Version;
 
 use super::{Registry, WriteError, new_files::NewFiles, runtime, write::Right};
 use crate::{
+    auth::CredentialId,
     checksum::Checksum,
     entry::IndexLine,
     index::IndexError,
@@ -144,7 +145,9 @@ impl Import {
         }
         let Self { registry, owner, lines, files, newest, .. } = self;
         let at = SystemTime::now().into();
-        let stamp = Stamp { by: owner.login.clone(), at, origin: Origin::default() };
+        let credential = Some(CredentialId::Command);
+        let origin = Origin { credential, ..Origin::default() };
+        let stamp = Stamp { by: owner.login.clone(), at, origin };
         let mut outcomes = Vec::new();
         let change = registry
             .transition(Right::Administrator, &lines.name(), files, |record| {

@@ -1,11 +1,11 @@
-use std::time::SystemTime;
-
-use super::{ReadError, Registry, WriteError};
+use super::{ReadError, Registry, WriteError, audit::Asked};
 use crate::{
+    audit::AuditAction,
     auth::{Action, Caller},
     limits::RequestKind,
     name::CanonicalName,
     owner::{Login, Owners},
+    record::CrateRecord,
 };
 
 impl Registry {
@@ -28,9 +28,20 @@ impl Registry {
         name: &CanonicalName,
         logins: &[Login],
     ) -> Result<(), WriteError> {
+        let answer = self.add_users(caller, name, logins).await;
+        let (action, name) = (AuditAction::ADD_OWNERS, Some(name));
+        self.noted(Asked { caller, action, name, version: None, logins }, answer).await
+    }
+
+    async fn add_users(
+        &self,
+        caller: &Caller,
+        name: &CanonicalName,
+        logins: &[Login],
+    ) -> Result<(), WriteError> {
         self.check_writable()?;
         let action = Action::ChangeOwners(name);
-        let stamp = caller.stamp(SystemTime::now().into())?;
+        caller.principal()?;
         self.admit(caller, RequestKind::Owners)?;
         // Before the users are looked up, so that only an owner can find out who is one.
         self.load_for(caller, &action, name).await?;
@@ -39,7 +50,7 @@ impl Registry {
             let user = self.parts.authenticator.find_user(login).await?;
             owners.push(user.ok_or_else(|| WriteError::UnknownUser { login: login.clone() })?);
         }
-        self.change(caller, &action, name, |record| record.add_owners(&owners, stamp.clone())).await
+        self.change(caller, &action, name, |record, stamp| record.add_owners(&owners, stamp)).await
     }
 
     /// Removes owners, but never the last one.
@@ -53,9 +64,21 @@ impl Registry {
         logins: &[Login],
     ) -> Result<(), WriteError> {
         let action = Action::ChangeOwners(name);
-        let stamp = caller.stamp(SystemTime::now().into())?;
+        let answer = self.remove_users(caller, &action, name, logins).await;
+        let (action, name) = (AuditAction::REMOVE_OWNERS, Some(name));
+        self.noted(Asked { caller, action, name, version: None, logins }, answer).await
+    }
+
+    async fn remove_users(
+        &self,
+        caller: &Caller,
+        action: &Action<'_>,
+        name: &CanonicalName,
+        logins: &[Login],
+    ) -> Result<(), WriteError> {
+        caller.principal()?;
         self.admit(caller, RequestKind::Owners)?;
-        self.change(caller, &action, name, |record| record.remove_owners(logins, stamp.clone()))
-            .await
+        let decide = |record: &CrateRecord, stamp| record.remove_owners(logins, stamp);
+        self.change(caller, action, name, decide).await
     }
 }

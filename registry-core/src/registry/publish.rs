@@ -8,12 +8,18 @@ use std::{
 };
 
 use futures_util::future;
+use semver::Version;
 
-use super::{Registry, WriteError, budget::Reservation, runtime, uploads::Incoming, write::Right};
+use super::{
+    Registry, WriteError, audit::Asked, budget::Reservation, runtime, uploads::Incoming,
+    write::Right,
+};
 use crate::{
+    audit::AuditAction,
     auth::{Action, Caller, Principal},
     index::IndexError,
     limits::RequestKind,
+    name::CanonicalName,
     policy::{Rejection, Warning},
     publish::{ArchiveError, FrameError, Invalid, LineError, Metadata, Release, UploadDecoder},
     record::{Change, CrateRecord, ReleaseRecord, ReleaseState},
@@ -35,13 +41,32 @@ impl Registry {
         caller: Caller,
         content_length: Option<u64>,
     ) -> Result<Publish, PublishError> {
+        let answer = self.take_up_publish(caller.clone(), content_length).await;
+        self.noted(asked(&caller, None), answer).await
+    }
+
+    async fn take_up_publish(
+        &self,
+        caller: Caller,
+        content_length: Option<u64>,
+    ) -> Result<Publish, PublishError> {
         self.check_writable()?;
         let principal = caller.principal().map_err(WriteError::from)?.clone();
         let decoder = UploadDecoder::new(&self.parts.rules, content_length)?;
         let bytes = content_length.unwrap_or_else(|| self.parts.rules.max_body_bytes());
         let reservation = self.reserve(bytes).await.ok_or(PublishError::Busy)?;
         let incoming = Incoming::new(&self.parts.uploads, reservation);
-        Ok(Publish { registry: self.clone(), caller, principal, decoder, incoming, metadata: None })
+        let (registry, about, metadata) = (self.clone(), None, None);
+        Ok(Publish {
+            registry,
+            caller,
+            principal,
+            decoder,
+            incoming,
+            about,
+            metadata,
+            is_over: false,
+        })
     }
 
     /// Waits for room, but not for ever.
@@ -56,6 +81,12 @@ impl Registry {
     }
 }
 
+/// A publish as it is asked for, of a version if it is known.
+fn asked<'a>(caller: &'a Caller, about: Option<&'a (CanonicalName, Version)>) -> Asked<'a> {
+    let (name, version) = about.map(|(name, version)| (name, version)).unzip();
+    Asked { caller, action: AuditAction::PUBLISH, name, version, logins: &[] }
+}
+
 /// Bytes of a body that are taken apart at a time, however large the pieces are that it comes in.
 const DECODED_BYTES: usize = 256 * 1024;
 
@@ -67,7 +98,12 @@ pub struct Publish {
     principal: Principal,
     decoder: UploadDecoder,
     incoming: Incoming,
+    /// What the metadata name, once they are there.
+    about: Option<(CanonicalName, Version)>,
+    /// Once they have passed.
     metadata: Option<Metadata>,
+    /// A `write` has failed, and that was noted.
+    is_over: bool,
 }
 
 impl Publish {
@@ -80,6 +116,12 @@ impl Publish {
     /// [`PublishError`]: the publish is over, and the rest of the body is not wanted. It is also
     /// over if the future is dropped.
     pub async fn write(&mut self, chunk: &[u8]) -> Result<(), PublishError> {
+        let answer = self.take(chunk).await;
+        self.is_over |= answer.is_err();
+        self.registry.noted(asked(&self.caller, self.about.as_ref()), answer).await
+    }
+
+    async fn take(&mut self, chunk: &[u8]) -> Result<(), PublishError> {
         for piece in chunk.chunks(DECODED_BYTES) {
             self.decoder.decode(piece)?;
             self.check_metadata().await?;
@@ -93,6 +135,7 @@ impl Publish {
     async fn check_metadata(&mut self) -> Result<(), PublishError> {
         if let (None, Some(json)) = (&self.metadata, self.decoder.metadata()) {
             let metadata = Metadata::parse(json, &self.registry.parts.rules)?;
+            self.about = Some((metadata.name().canonical(), metadata.version().clone()));
             self.check_rights(&metadata).await?;
             self.metadata = Some(metadata);
         }
@@ -129,8 +172,21 @@ impl Publish {
     /// release is there whole or not at all. The same holds if the future is dropped.
     pub async fn finish(mut self) -> Result<Published, PublishError> {
         // A `write` that failed or was dropped has left it undone.
-        self.check_metadata().await?;
-        let Self { registry, caller, principal, decoder, incoming, metadata } = self;
+        let checked = self.check_metadata().await;
+        let (registry, caller, about, is_over) =
+            (self.registry.clone(), self.caller.clone(), self.about.clone(), self.is_over);
+        let answer = match checked {
+            Ok(()) => self.complete().await,
+            Err(error) => Err(error),
+        };
+        if is_over {
+            return answer;
+        }
+        registry.noted(asked(&caller, about.as_ref()), answer).await
+    }
+
+    async fn complete(self) -> Result<Published, PublishError> {
+        let Self { registry, caller, principal, decoder, incoming, metadata, .. } = self;
         let parts = &registry.parts;
         let upload = decoder.finish()?;
         let metadata = metadata.expect("a finished frame has metadata, and they have passed");

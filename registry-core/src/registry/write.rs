@@ -1,3 +1,5 @@
+use std::time::SystemTime;
+
 use super::{Registry, new_files::NewFiles};
 use crate::{
     auth::{Action, AuthError, Caller},
@@ -5,7 +7,7 @@ use crate::{
     name::CanonicalName,
     observer::Event,
     owner::Login,
-    record::{Change, CrateRecord, Refusal, Transition},
+    record::{Change, CrateRecord, Refusal, Stamp, Transition},
     store::StoreError,
 };
 
@@ -67,16 +69,19 @@ impl Registry {
         })
     }
 
-    /// A transition of a crate that exists.
+    /// A transition of a crate that exists, by somebody and now.
     pub(super) async fn change(
         &self,
         caller: &Caller,
         action: &Action<'_>,
         name: &CanonicalName,
-        decide: impl Fn(&CrateRecord) -> Result<Option<Transition>, Refusal> + Send,
+        decide: impl Fn(&CrateRecord, Stamp) -> Result<Option<Transition>, Refusal> + Send,
     ) -> Result<(), WriteError> {
+        let stamp = caller.stamp(SystemTime::now().into())?;
         // An absent crate ends in `load_for`.
-        let decide = move |record: Option<&CrateRecord>| record.map_or(Ok(None), &decide);
+        let decide = move |record: Option<&CrateRecord>| {
+            record.map_or(Ok(None), |record| decide(record, stamp.clone()))
+        };
         self.transition(Right::Of(caller, action), name, self.new_files(), decide).await?;
         Ok(())
     }
@@ -90,9 +95,7 @@ impl Registry {
     }
 
     async fn committed(&self, change: Change, mut files: NewFiles) -> Result<Change, WriteError> {
-        for observer in &self.parts.observers {
-            observer.observe(&Event::Committed(&change));
-        }
+        self.tell(Event::Committed(&change));
         files.make_sure().await?;
         Ok(change)
     }

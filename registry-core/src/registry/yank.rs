@@ -1,12 +1,12 @@
-use std::time::SystemTime;
-
 use semver::Version;
 
-use super::{Registry, WriteError};
+use super::{Registry, WriteError, audit::Asked};
 use crate::{
+    audit::AuditAction,
     auth::{Action, Caller},
     limits::RequestKind,
     name::CanonicalName,
+    record::CrateRecord,
 };
 
 impl Registry {
@@ -21,13 +21,27 @@ impl Registry {
         version: &Version,
         yanked: bool,
     ) -> Result<(), WriteError> {
-        let action =
-            if yanked { Action::Yank(name, version) } else { Action::Unyank(name, version) };
-        let stamp = caller.stamp(SystemTime::now().into())?;
+        let (action, asked) = match yanked {
+            true => (Action::Yank(name, version), AuditAction::YANK),
+            false => (Action::Unyank(name, version), AuditAction::UNYANK),
+        };
+        let answer = self.change_yanked(caller, &action, name, version, yanked).await;
+        let (name, version) = (Some(name), Some(version));
+        let asked = Asked { caller, action: asked, name, version, logins: &[] };
+        self.noted(asked, answer).await
+    }
+
+    async fn change_yanked(
+        &self,
+        caller: &Caller,
+        action: &Action<'_>,
+        name: &CanonicalName,
+        version: &Version,
+        yanked: bool,
+    ) -> Result<(), WriteError> {
+        caller.principal()?;
         self.admit(caller, RequestKind::Yank)?;
-        self.change(caller, &action, name, |record| {
-            record.set_yanked(version, yanked, stamp.clone())
-        })
-        .await
+        let decide = |record: &CrateRecord, stamp| record.set_yanked(version, yanked, stamp);
+        self.change(caller, action, name, decide).await
     }
 }

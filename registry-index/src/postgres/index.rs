@@ -5,13 +5,14 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 use registry_core::{
     BoxError, CanonicalName, CrateName, CrateRecord, ETag, Index, IndexError, IndexFile, IndexLine,
     Login,
+    audit::AuditEntry,
     index::{Lookup, Revision, Stored},
     record::{Change, ChangeKind, ReleaseRecord, Timestamp},
     version::UniqueVersion,
 };
 use tokio_postgres::Row;
 
-use super::{BACKEND, Database, failed, pool::Parameters, search::found_by};
+use super::{BACKEND, Database, audit, failed, pool::Parameters, search::found_by};
 use crate::write_error::WriteError;
 
 /// One registry of a [`PostgresDatabase`](super::PostgresDatabase): its index, and its search.
@@ -75,7 +76,7 @@ impl Index for PostgresIndex {
             // Not one of ours, so not that of any record here.
             Some(Err(_)) => return Err(IndexError::Conflict { name }),
         };
-        let written = self.write(&name, expected, &change.kind, next).await;
+        let written = self.write(&name, expected, change, next).await;
         if matches!(written, Ok(Some(_)) | Err(WriteError::Unknown(_))) {
             self.database.announce(&self.registry, &name);
         }
@@ -113,7 +114,7 @@ impl PostgresIndex {
         &self,
         name: &CanonicalName,
         expected: Option<i64>,
-        kind: &ChangeKind,
+        change: &Change,
         next: &CrateRecord,
     ) -> Result<Option<i64>, WriteError> {
         let owners = serde_json::to_string(next.owners()).map_err(impossible)?;
@@ -122,7 +123,7 @@ impl PostgresIndex {
         let words = found_by(name, next.about());
         let rows = match expected {
             None => Releases::from(next, 0),
-            Some(_) => Releases::differing(next, kind),
+            Some(_) => Releases::differing(next, &change.kind),
         };
         let rows = rows.map_err(WriteError::Failed)?;
         let count = i32::try_from(next.releases().len()).map_err(impossible)?;
@@ -156,6 +157,9 @@ impl PostgresIndex {
                 include_str!("sql/update.sql")
             }
         };
+        let entry = AuditEntry::from(change);
+        let audited = audit::Columns::of(&entry).map_err(WriteError::Failed)?;
+        parameters.extend(audited.parameters());
         let written = self.database.pool.write(statement, &parameters).await?;
         let revision = written.first().map(|row| row.try_get(0)).transpose();
         revision.map_err(|error| WriteError::Unknown(error.into()))

@@ -1,4 +1,4 @@
-//! Registries, users and tokens in a PostgreSQL database, for any number of processes.
+//! Registries, users, tokens and audit trails in a PostgreSQL database, for any number of processes.
 //!
 //! ```no_run
 //! # async fn open() -> Result<(), Box<dyn std::error::Error>> {
@@ -45,6 +45,7 @@
 
 mod accounts;
 mod approved_names;
+mod audit;
 mod index;
 mod keys;
 mod listen;
@@ -62,9 +63,9 @@ use std::{fmt, num::NonZeroUsize, sync::Arc};
 use registry_core::{BoxError, CanonicalName, IndexError};
 
 pub use self::{
-    accounts::PostgresAccounts, approved_names::PostgresApprovedNames, index::PostgresIndex,
-    keys::PostgresKeys, listen::Listener, schema::PostgresOpenError, single_use::PostgresSingleUse,
-    tokens::PostgresTokens, trusted::PostgresTrustedPublishers,
+    accounts::PostgresAccounts, approved_names::PostgresApprovedNames, audit::PostgresAudit,
+    index::PostgresIndex, keys::PostgresKeys, listen::Listener, schema::PostgresOpenError,
+    single_use::PostgresSingleUse, tokens::PostgresTokens, trusted::PostgresTrustedPublishers,
 };
 use self::{listen::Announcer, pool::Pool, settings::Settings};
 
@@ -154,6 +155,12 @@ impl PostgresDatabase {
     /// What counts only once, in all registries in this database.
     pub fn single_use(&self) -> PostgresSingleUse {
         PostgresSingleUse { database: self.0.clone() }
+    }
+
+    /// The audit trail of the registry called `registry`. Its index writes to it by itself: what was
+    /// committed and its entry are one statement.
+    pub fn audit(&self, registry: &str) -> PostgresAudit {
+        PostgresAudit { database: self.0.clone(), registry: registry.into() }
     }
 
     /// Calls `on_change` with each crate that any process commits to the registry called `registry`,

@@ -5,13 +5,14 @@ use bytes::Bytes;
 use registry_core::{
     BoxError, CanonicalName, CrateName, CrateRecord, ETag, Index, IndexError, IndexFile, IndexLine,
     Login,
+    audit::AuditEntry,
     index::{Lookup, Revision, Stored},
     record::{Change, ChangeKind, ReleaseRecord, Timestamp},
     version::UniqueVersion,
 };
 use rusqlite::{OptionalExtension as _, Row, Transaction, named_params, params};
 
-use super::{BACKEND, failed, pool::Pool, words_text};
+use super::{BACKEND, audit, failed, pool::Pool, words_text};
 
 /// One registry of a [`SqliteDatabase`](super::SqliteDatabase): its index, and its search.
 ///
@@ -69,9 +70,14 @@ impl Index for SqliteIndex {
             Some(Err(_)) => return Err(IndexError::Conflict { name }),
         };
         let (registry, kind, next) = (self.registry.clone(), change.kind.clone(), next.clone());
-        let written = self
-            .pool
-            .write(move |transaction| commit(transaction, &registry, expected, &kind, &next));
+        let entry = AuditEntry::from(change);
+        let written = self.pool.write(move |transaction| {
+            let revision = commit(transaction, &registry, expected, &kind, &next)?;
+            if revision.is_some() {
+                audit::insert(transaction, &registry, &entry)?;
+            }
+            Ok(revision)
+        });
         match written.await {
             Ok(Some(revision)) => Ok(Revision::from(revision.to_string())),
             Ok(None) => Err(IndexError::Conflict { name }),

@@ -1,4 +1,4 @@
-//! Registries, users and tokens in one SQLite file.
+//! Registries, users, tokens and audit trails in one SQLite file.
 //!
 //! ```
 //! # let folder = tempfile::tempdir()?;
@@ -28,6 +28,7 @@
 
 mod accounts;
 mod approved_names;
+mod audit;
 mod backup;
 mod index;
 mod keys;
@@ -44,9 +45,9 @@ use registry_core::{BoxError, CanonicalName, IndexError, record::About, search::
 
 use self::pool::Pool;
 pub use self::{
-    accounts::SqliteAccounts, approved_names::SqliteApprovedNames, backup::SqliteBackupError,
-    index::SqliteIndex, keys::SqliteKeys, schema::SqliteOpenError, single_use::SqliteSingleUse,
-    tokens::SqliteTokens, trusted::SqliteTrustedPublishers,
+    accounts::SqliteAccounts, approved_names::SqliteApprovedNames, audit::SqliteAudit,
+    backup::SqliteBackupError, index::SqliteIndex, keys::SqliteKeys, schema::SqliteOpenError,
+    single_use::SqliteSingleUse, tokens::SqliteTokens, trusted::SqliteTrustedPublishers,
 };
 
 const BACKEND: &str = "sqlite";
@@ -107,6 +108,12 @@ impl SqliteDatabase {
     /// What counts only once, in all registries in this file.
     pub fn single_use(&self) -> SqliteSingleUse {
         SqliteSingleUse { pool: self.0.clone() }
+    }
+
+    /// The audit trail of the registry called `registry`. Its index writes to it by itself: what was
+    /// committed and its entry are one transaction.
+    pub fn audit(&self, registry: &str) -> SqliteAudit {
+        SqliteAudit { pool: self.0.clone(), registry: registry.into() }
     }
 
     /// A number that has changed if anything was committed to the file since it was last asked for,

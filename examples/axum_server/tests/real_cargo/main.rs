@@ -5,6 +5,7 @@
 
 mod accounts;
 mod asymmetric;
+mod audit;
 mod auth;
 mod backends;
 mod backup;

@@ -13,6 +13,15 @@ searched AS (
     FROM created
     WHERE $7::text IS NOT NULL
 ),
+audited AS (
+    INSERT INTO audit (
+        registry, canonical, at, login, credential, action, version, outcome, detail, request,
+        address
+    )
+    SELECT $1, $2, $16::bigint, $17::text, $18::text, $19::text, $20::text,
+        $21::text, $22::text, $23::text, $24::text
+    FROM created
+),
 written AS (
     INSERT INTO release (
         crate, position, version, state, line, size, published_at, published_by

@@ -36,6 +36,15 @@ dropped AS (
     USING updated
     WHERE release.crate = updated.id AND release.position >= $17
 ),
+audited AS (
+    INSERT INTO audit (
+        registry, canonical, at, login, credential, action, version, outcome, detail, request,
+        address
+    )
+    SELECT $1, $2, $18::bigint, $19::text, $20::text, $21::text, $22::text,
+        $23::text, $24::text, $25::text, $26::text
+    FROM updated
+),
 written AS (
     INSERT INTO release (
         crate, position, version, state, line, size, published_at, published_by

@@ -87,6 +87,12 @@ CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit
 BEGIN
     SELECT RAISE(ABORT, 'the audit trail is only added to');
 END;
+-- REPLACE would delete what is there without a word to the trigger for that.
+CREATE TRIGGER audit_is_not_replaced BEFORE INSERT ON audit
+WHEN EXISTS (SELECT 1 FROM audit WHERE id = new.id)
+BEGIN
+    SELECT RAISE(ABORT, 'the audit trail is only added to');
+END;
 CREATE TRIGGER audit_is_not_shortened BEFORE DELETE ON audit
 BEGIN
     SELECT RAISE(ABORT, 'the audit trail is only added to');
