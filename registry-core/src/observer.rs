@@ -35,7 +35,8 @@ pub trait Observer: fmt::Debug + Send + Sync + 'static {
 pub enum Event<'a> {
     /// A change is durable and visible.
     Committed(&'a Change),
-    /// A write was refused. The entry is in the audit trail, if there is one.
+    /// A write was refused. The entry is in the audit trail, if there is one, and if it is not of
+    /// somebody unknown of whom there are [too many](crate::audit) there.
     Refused(&'a AuditEntry),
     /// Access was given or taken, or something else was done that changes no crate. The entry is in
     /// the audit trail, if there is one.

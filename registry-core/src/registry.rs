@@ -29,7 +29,7 @@ mod yank;
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use self::{
-    budget::Budget, clock::Clock, hidden::Decoys, limit::Limiter, queue::WriteQueues,
+    audit::Trail, budget::Budget, clock::Clock, hidden::Decoys, limit::Limiter, queue::WriteQueues,
     throttle::Throttle,
 };
 pub use self::{
@@ -45,7 +45,6 @@ pub use self::{
     write::WriteError,
 };
 use crate::{
-    audit::AuditLog,
     auth::{
         Action, AuthError, Authenticator, Authorizer, Caller, Credential, Keys, Tokens,
         trusted::TrustedPublishing,
@@ -80,7 +79,7 @@ struct Parts {
     rules: Arc<ValidationRules>,
     policies: Vec<Arc<dyn PublishPolicy>>,
     observers: Vec<Arc<dyn Observer>>,
-    audit: Option<Arc<dyn AuditLog>>,
+    audit: Option<Trail>,
     search: Arc<dyn Search>,
     keys: Option<Keys>,
     runtime: Arc<dyn Runtime>,

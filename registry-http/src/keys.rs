@@ -7,6 +7,7 @@ use http::{HeaderMap, Response};
 use http_body::Body as HttpBody;
 use registry_core::{
     BoxError, Registry,
+    audit::{AuditAction, AuditEntry},
     auth::{Caller, KeyId, KeyRecord, KeyRequest, OwnKeys, PublicKey},
 };
 use serde::{Deserialize, Serialize};
@@ -92,6 +93,8 @@ where
     let key = PublicKey::new(&public_key)
         .map_err(|error| Error::BadRequest { detail: error.to_string() })?;
     let key = keys.register(&KeyRequest { key, name, subject }).await?;
+    let detail = format!("key {}", key.id);
+    registry.audit(AuditEntry::done(caller, AuditAction::ADD_KEY, &detail)).await;
     Ok(respond::json(&One { key: key.into() }))
 }
 
@@ -101,10 +104,11 @@ pub(crate) async fn revoke(
     caller: &Caller,
     id: &KeyId,
 ) -> Result<Response<Body>, Error> {
-    match own(registry, caller)?.revoke(id).await? {
-        Some(key) => Ok(respond::json(&One { key: key.into() })),
-        None => Err(Error::UnknownKey { id: id.clone() }),
-    }
+    let revoked = own(registry, caller)?.revoke(id).await?;
+    let key = revoked.ok_or_else(|| Error::UnknownKey { id: id.clone() })?;
+    let detail = format!("key {id}");
+    registry.audit(AuditEntry::done(caller, AuditAction::REVOKE_KEY, &detail)).await;
+    Ok(respond::json(&One { key: key.into() }))
 }
 
 /// The keys of who asks; nothing has this path where there are no keys.

@@ -20,6 +20,7 @@ use registry_core::{
     BoxError, CrateName, Registry,
     audit::AuditEntry,
     auth::{AuthError, Caller, Credential, CredentialForms, Principal},
+    limits::RequestKind,
     store::CrateKey,
 };
 use tower_service::Service;
@@ -201,12 +202,17 @@ impl RegistryService {
                 }
             },
         };
-        if let Some(kind) = route.kind() {
-            self.registry.admit(&caller, kind)?;
-        }
-        let answer = self.answer_to(route, &caller, token, parts, body, id).await;
+        let admitted = match route.kind() {
+            Some(kind) => self.registry.admit(&caller, kind),
+            None => Ok(()),
+        };
+        let answer = match admitted {
+            Ok(()) => self.answer_to(route, &caller, token, parts, body, id).await,
+            Err(error) => Err(error.into()),
+        };
+        // Of access given and taken the registry knows nothing at all.
         if let Err(error) = &answer
-            && error.is_of_transport()
+            && (error.is_of_transport() || route.kind() == Some(RequestKind::Tokens))
         {
             self.note_refusal(route, &caller, error).await;
         }

@@ -6,6 +6,7 @@ use http::{HeaderMap, Response};
 use http_body::Body as HttpBody;
 use registry_core::{
     BoxError, Login, Registry,
+    audit::{AuditAction, AuditEntry},
     auth::{
         Caller, CratePattern, EndpointScope, Lifetime, Scopes, TokenCaller, TokenError,
         TokenExpiry, TokenId, TokenRecord, TokenRequest, Tokens,
@@ -127,6 +128,8 @@ where
     let body = request_body::read(headers, body, MAX_BYTES).await?;
     let request = request(&body, &principal.user.login)?;
     let issued = tokens.issue(TokenCaller::Principal(principal), &request).await?;
+    let detail = format!("token {}", issued.record.id);
+    registry.audit(AuditEntry::done(caller, AuditAction::CREATE_TOKEN, &detail)).await;
     let shown = ApiToken { token: Some(issued.token.expose()), ..ApiToken::of(&issued.record) };
     Ok(respond::json(&One { api_token: shown }))
 }
@@ -183,7 +186,17 @@ pub(crate) async fn revoke(
     struct Done {}
 
     let principal = caller.principal()?;
-    tokens(registry)?.revoke(TokenCaller::Principal(principal), &id.into()).await?;
+    let caller_of_tokens = TokenCaller::Principal(principal);
+    let revoked = tokens(registry)?.revoke(caller_of_tokens, &id.into()).await?;
+    registry
+        .audit(match revoked.is_empty() {
+            false => revocation(caller, id),
+            true => {
+                let reason = format!("token {id}: none of theirs that counts");
+                AuditEntry::refused(caller, AuditAction::REVOKE_TOKEN, &reason)
+            }
+        })
+        .await;
     Ok(respond::json(&Done {}))
 }
 
@@ -192,11 +205,15 @@ pub(crate) async fn revoke_current(
     registry: &Registry,
     caller: &Caller,
 ) -> Result<Response<Body>, Error> {
-    if tokens(registry)?.revoke_current(caller.principal()?).await?.is_none() {
-        // The wording is that of crates.io.
-        return Err(Error::BadRequest { detail: "token not provided".into() });
-    }
+    let revoked = tokens(registry)?.revoke_current(caller.principal()?).await?;
+    // The wording is that of crates.io.
+    let no_token = || Error::BadRequest { detail: "token not provided".into() };
+    registry.audit(revocation(caller, revoked.ok_or_else(no_token)?.id)).await;
     Ok(respond::no_content())
+}
+
+fn revocation(caller: &Caller, id: TokenId) -> AuditEntry {
+    AuditEntry::done(caller, AuditAction::REVOKE_TOKEN, &format!("token {id}"))
 }
 
 /// Where clients look after no tokens, there is nothing.

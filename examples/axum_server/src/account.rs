@@ -11,11 +11,12 @@ use std::{
 
 use clap::{Args, Subcommand};
 use registry_core::{
+    audit::{AuditAction, AuditEntry, AuditLog},
     auth::{Account, AccountKind, AccountStore, PasswordHash},
     owner::{Login, LoginError},
 };
 
-use crate::{cli::IndexArgs, error::Error};
+use crate::{audit, cli::IndexArgs, error::Error};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum UserCommand {
@@ -140,18 +141,22 @@ pub(crate) async fn user(command: UserCommand) -> Result<(), Error> {
         }
         UserCommand::Disable(UserArgs { login, index }) => {
             let now = SystemTime::now().into();
-            Ok(accounts(&index).await?.set_disabled(&login, Some(now)).await?)
+            let accounts = Accounts::open(&index).await?;
+            accounts.store.set_disabled(&login, Some(now)).await?;
+            accounts.note(&login, "disabled").await
         }
         UserCommand::Enable(UserArgs { login, index }) => {
-            Ok(accounts(&index).await?.set_disabled(&login, None).await?)
+            let accounts = Accounts::open(&index).await?;
+            accounts.store.set_disabled(&login, None).await?;
+            accounts.note(&login, "enabled").await
         }
         UserCommand::Password(args) => {
             let password = match args.remove {
                 true => None,
                 false => Some(read_password(args.password_file)?),
             };
-            let accounts = accounts(&args.index).await?;
-            Ok(accounts.set_password(&args.login, password.as_ref()).await?)
+            let accounts = Accounts::open(&args.index).await?;
+            accounts.set_password(&args.login, password.as_ref()).await
         }
     }
 }
@@ -159,32 +164,67 @@ pub(crate) async fn user(command: UserCommand) -> Result<(), Error> {
 pub(crate) async fn group(command: GroupCommand) -> Result<(), Error> {
     match command {
         GroupCommand::Create(GroupCreateArgs { group, name, index }) => {
-            let accounts = accounts(&index).await?;
-            accounts.create_account(&group.0, name.as_deref(), AccountKind::Group).await?;
-            Ok(())
+            let accounts = Accounts::open(&index).await?;
+            accounts.create(&group.0, name.as_deref(), AccountKind::Group).await
         }
         GroupCommand::List(index) => {
             list(&index, |kind| kind == AccountKind::Group, group_line).await
         }
         GroupCommand::Add(MemberArgs { group, members, index }) => {
-            let accounts = accounts(&index).await?;
+            let accounts = Accounts::open(&index).await?;
             for member in &members {
-                accounts.add_member(&group.0, member).await?;
+                accounts.store.add_member(&group.0, member).await?;
+                accounts.note(member, &format!("made a member of {}", group.0)).await?;
             }
             Ok(())
         }
         GroupCommand::Remove(MemberArgs { group, members, index }) => {
-            let accounts = accounts(&index).await?;
+            let accounts = Accounts::open(&index).await?;
             for member in &members {
-                accounts.remove_member(&group.0, member).await?;
+                accounts.store.remove_member(&group.0, member).await?;
+                accounts.note(member, &format!("no longer a member of {}", group.0)).await?;
             }
             Ok(())
         }
     }
 }
 
-async fn accounts(index: &IndexArgs) -> Result<Arc<dyn AccountStore>, Error> {
-    index.open().await?.accounts().ok_or(Error::NoAccounts)
+/// The accounts of an index, and where it is noted what becomes of them.
+struct Accounts {
+    store: Arc<dyn AccountStore>,
+    trail: Option<Arc<dyn AuditLog>>,
+}
+
+impl Accounts {
+    async fn open(index: &IndexArgs) -> Result<Self, Error> {
+        let opened = index.open().await?;
+        Ok(Self { store: opened.accounts().ok_or(Error::NoAccounts)?, trail: opened.audit() })
+    }
+
+    async fn create(
+        &self,
+        login: &Login,
+        name: Option<&str>,
+        kind: AccountKind,
+    ) -> Result<(), Error> {
+        self.store.create_account(login, name, kind).await?;
+        self.note(login, &format!("made as a {kind}")).await
+    }
+
+    async fn set_password(
+        &self,
+        login: &Login,
+        password: Option<&PasswordHash>,
+    ) -> Result<(), Error> {
+        self.store.set_password(login, password).await?;
+        let detail = if password.is_some() { "password set" } else { "password removed" };
+        self.note(login, detail).await
+    }
+
+    async fn note(&self, login: &Login, detail: &str) -> Result<(), Error> {
+        let entry = AuditEntry::command(Some(login), AuditAction::CHANGE_ACCOUNT, detail);
+        audit::administered(self.trail.clone(), entry).await
+    }
 }
 
 async fn add(args: UserAddArgs) -> Result<(), Error> {
@@ -194,8 +234,8 @@ async fn add(args: UserAddArgs) -> Result<(), Error> {
         true => Some(read_password(args.password_file)?),
         false => None,
     };
-    let accounts = accounts(&args.index).await?;
-    accounts.create_account(&args.login, args.name.as_deref(), kind).await?;
+    let accounts = Accounts::open(&args.index).await?;
+    accounts.create(&args.login, args.name.as_deref(), kind).await?;
     if password.is_some() {
         accounts.set_password(&args.login, password.as_ref()).await?;
     }
@@ -229,7 +269,7 @@ async fn list(
     is_wanted: impl Fn(AccountKind) -> bool,
     line: impl Fn(&Account, &[Account]) -> String,
 ) -> Result<(), Error> {
-    let all = accounts(index).await?.accounts().await.map_err(Error::Accounts)?;
+    let all = Accounts::open(index).await?.store.accounts().await.map_err(Error::Accounts)?;
     let mut text = String::new();
     for account in all.iter().filter(|account| is_wanted(account.kind)) {
         text += &line(account, &all);

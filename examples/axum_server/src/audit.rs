@@ -208,11 +208,8 @@ fn log(entry: &AuditEntry) {
 /// all there is.
 pub(crate) async fn administered(
     trail: Option<impl AuditLog>,
-    login: Option<&Login>,
-    action: AuditAction,
-    detail: &str,
+    entry: AuditEntry,
 ) -> Result<(), Error> {
-    let entry = AuditEntry::command(login, action, detail);
     match trail {
         Some(trail) => trail.append(&entry).await.map_err(Error::NotAudited),
         None => {

@@ -7,12 +7,15 @@ use std::{
 
 use registry_core::{
     RegistryConfig,
+    audit::{AuditAction, AuditEntry, AuditLog},
     auth::{
-        Directory, KeyRefusal, KeyRequest, KeyStore, Keys, SingleUse, paseto::KeyAuthenticator,
+        Directory, KeyRecord, KeyRefusal, KeyRequest, KeyStore, Keys, SingleUse,
+        paseto::KeyAuthenticator,
     },
 };
 
 use crate::{
+    audit,
     backends::OpenIndex,
     cli::{IndexArgs, KeyAddArgs, KeyListArgs, KeyRevokeArgs},
     error::Error,
@@ -26,6 +29,7 @@ pub(crate) struct KeyStores {
     keys: Arc<dyn KeyStore>,
     directory: Arc<dyn Directory>,
     used: Arc<dyn SingleUse>,
+    trail: Option<Arc<dyn AuditLog>>,
 }
 
 impl KeyStores {
@@ -36,11 +40,13 @@ impl KeyStores {
                 keys: Arc::new(database.keys()),
                 directory: Arc::new(database.accounts()),
                 used: Arc::new(database.single_use()),
+                trail: index.audit(),
             }),
             OpenIndex::Postgres(database) => Some(Self {
                 keys: Arc::new(database.keys()),
                 directory: Arc::new(database.accounts()),
                 used: Arc::new(database.single_use()),
+                trail: index.audit(),
             }),
             OpenIndex::Bucket(..) => None,
         }
@@ -56,6 +62,12 @@ impl KeyStores {
         let (keys, directory, used) =
             (self.keys.clone(), self.directory.clone(), self.used.clone());
         KeyAuthenticator::new(keys, directory, used, config.index_urls())
+    }
+
+    async fn note(&self, action: AuditAction, key: &KeyRecord) -> Result<(), Error> {
+        let detail = format!("key {}", key.id);
+        let entry = AuditEntry::command(Some(&key.user.login), action, &detail);
+        audit::administered(self.trail.clone(), entry).await
     }
 
     /// Looks after the keys.
@@ -75,6 +87,7 @@ pub(crate) async fn add(args: KeyAddArgs) -> Result<(), Error> {
     let login = args.user;
     let account = account.ok_or(Error::Key(KeyRefusal::UnknownUser { login }.into()))?;
     let added = stores.keys().register(&account.owner, &request).await.map_err(Error::Key)?;
+    stores.note(AuditAction::ADD_KEY, &added).await?;
     writeln!(std::io::stdout(), "{}", added.id).map_err(Error::Print)
 }
 
@@ -99,5 +112,6 @@ pub(crate) async fn list(args: KeyListArgs) -> Result<(), Error> {
 pub(crate) async fn revoke(args: KeyRevokeArgs) -> Result<(), Error> {
     let stores = KeyStores::open(&args.index).await?;
     let revoked = stores.keys().revoke(&args.id).await.map_err(Error::Key)?;
-    revoked.map(drop).ok_or(Error::UnknownKey { id: args.id })
+    let revoked = revoked.ok_or(Error::UnknownKey { id: args.id })?;
+    stores.note(AuditAction::REVOKE_KEY, &revoked).await
 }

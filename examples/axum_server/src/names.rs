@@ -5,10 +5,11 @@ use std::{io::Write, sync::Arc, time::SystemTime};
 use clap::{Args, Subcommand};
 use registry_core::{
     CrateName, Login,
+    audit::{AuditAction, AuditEntry, AuditLog},
     auth::{ApprovedName, ApprovedNames},
 };
 
-use crate::{cli::IndexArgs, error::Error};
+use crate::{audit, cli::IndexArgs, error::Error};
 
 /// Approve the names of new crates, where --new-names asks for it.
 #[derive(Debug, Subcommand)]
@@ -50,28 +51,38 @@ pub(crate) async fn run(command: NameCommand) -> Result<(), Error> {
         NameCommand::Approve(ApproveArgs { name, login, by, index }) => {
             let (name, at) = (name.canonical(), SystemTime::now().into());
             let approved = ApprovedName { name, login, at, by };
-            store(&index).await?.approve(&approved).await.map_err(Error::ApprovedNames)
+            let (names, trail) = open(&index).await?;
+            names.approve(&approved).await.map_err(Error::ApprovedNames)?;
+            let ApprovedName { name, login, by, .. } = approved;
+            let entry = AuditEntry::command(login.as_ref(), AuditAction::APPROVE_NAME, &by);
+            audit::administered(trail, entry.about(&name)).await
         }
         NameCommand::List(index) => list(&index).await,
         NameCommand::Revoke(RevokeArgs { name, index }) => {
-            let names = store(&index).await?;
-            match names.revoke(&name.canonical()).await.map_err(Error::ApprovedNames)? {
-                true => Ok(()),
-                false => Err(Error::NotApproved { name }),
+            let (names, trail) = open(&index).await?;
+            if !names.revoke(&name.canonical()).await.map_err(Error::ApprovedNames)? {
+                return Err(Error::NotApproved { name });
             }
+            let by = "an administrator";
+            let entry = AuditEntry::command(None, AuditAction::REVOKE_NAME, by);
+            audit::administered(trail, entry.about(&name.canonical())).await
         }
     }
 }
 
-async fn store(index: &IndexArgs) -> Result<Arc<dyn ApprovedNames>, Error> {
+type Trail = Option<Arc<dyn AuditLog>>;
+
+async fn open(index: &IndexArgs) -> Result<(Arc<dyn ApprovedNames>, Trail), Error> {
     let url = index.url()?;
     url.must_be_there()?;
     let place = url.to_string();
-    index.open().await?.approved_names().ok_or(Error::NoApprovedNames { place })
+    let opened = index.open().await?;
+    let names = opened.approved_names().ok_or(Error::NoApprovedNames { place })?;
+    Ok((names, opened.audit()))
 }
 
 async fn list(index: &IndexArgs) -> Result<(), Error> {
-    let names = store(index).await?.list().await.map_err(Error::ApprovedNames)?;
+    let names = open(index).await?.0.list().await.map_err(Error::ApprovedNames)?;
     let mut out = std::io::stdout().lock();
     for ApprovedName { name, login, at, by } in names {
         let login = login.as_ref().map_or("-", Login::as_str);

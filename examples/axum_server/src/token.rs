@@ -3,7 +3,7 @@
 use std::{io::Write, time::SystemTime};
 
 use registry_core::{
-    audit::AuditAction,
+    audit::{AuditAction, AuditEntry},
     auth::{Revocation, TokenCaller, TokenId, TokenRecord, Tokens},
     record::Timestamp,
 };
@@ -38,7 +38,8 @@ async fn create(args: TokenCreateArgs) -> Result<(), Error> {
     let issued = tokens.issue(TokenCaller::Operator, &args.request()).await;
     let issued = issued.map_err(Error::Tokens)?;
     let (action, detail) = (AuditAction::CREATE_TOKEN, format!("token {}", issued.record.id));
-    audit::administered(opened.audit(), Some(&args.user), action, &detail).await?;
+    let entry = AuditEntry::command(Some(&args.user), action, &detail);
+    audit::administered(opened.audit(), entry).await?;
     writeln!(std::io::stdout(), "{}", issued.token.expose()).map_err(Error::Print)
 }
 
@@ -57,10 +58,15 @@ async fn list(args: TokenListArgs) -> Result<(), Error> {
 
 async fn revoke(args: TokenRevokeArgs) -> Result<(), Error> {
     args.index.url()?.must_be_there()?;
-    let tokens = Tokens::new(args.index.open().await?.tokens(None));
+    let opened = args.index.open().await?;
     let revocation = args.revocation();
-    let revoked = tokens.revoke(TokenCaller::Operator, &revocation).await;
+    let revoked = Tokens::new(opened.tokens(None)).revoke(TokenCaller::Operator, &revocation).await;
     let revoked = revoked.map_err(Error::Tokens)?;
+    for token in &revoked {
+        let (action, detail) = (AuditAction::REVOKE_TOKEN, format!("token {}", token.id));
+        let entry = AuditEntry::command(Some(&token.user.login), action, &detail);
+        audit::administered(opened.audit(), entry).await?;
+    }
     match revocation {
         Revocation::Token(id) if revoked.is_empty() => Err(Error::UnknownToken { id }),
         Revocation::User(login) if revoked.is_empty() => Err(Error::WithoutTokens { login }),

@@ -175,6 +175,8 @@ impl AuditAction {
     pub const REVOKE_KEY: Self = Self::known("revoke-key");
     /// A new name was agreed to.
     pub const APPROVE_NAME: Self = Self::known("approve-name");
+    /// It is no longer agreed to a new name.
+    pub const REVOKE_NAME: Self = Self::known("revoke-name");
 
     const MAX_CHARS: usize = 64;
 

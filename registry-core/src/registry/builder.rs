@@ -3,8 +3,8 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 
 use super::{
-    Inline, Parts, Registry, Runtime, Uploads, budget::Budget, clock::Clock, hidden::Decoys,
-    limit::Limiter, queue::WriteQueues, throttle::Throttle,
+    Inline, Parts, Registry, Runtime, Uploads, audit::Trail, budget::Budget, clock::Clock,
+    hidden::Decoys, limit::Limiter, queue::WriteQueues, throttle::Throttle,
 };
 use crate::{
     audit::AuditLog,
@@ -107,13 +107,14 @@ impl RegistryBuilder {
         self
     }
 
-    /// Where refusals, and access given and taken, are noted. Default: nowhere.
+    /// Where refusals, and access given and taken, are noted. Default: nowhere. Of refusals of those
+    /// who are nobody, [so many](crate::audit) are.
     ///
     /// Changes of crates are the index's to note, in what commits them: name the trail of the same
     /// database here, as `database.audit("main")` for `database.index("main")`.
     #[must_use]
     pub fn audit(mut self, audit: impl AuditLog) -> Self {
-        self.0.audit = Some(Arc::new(audit));
+        self.0.audit = Some(Trail::new(audit));
         self
     }
 

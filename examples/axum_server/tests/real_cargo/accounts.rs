@@ -10,7 +10,7 @@ fn administer(server: &Server, command: &[&str]) -> Outcome {
 }
 
 /// Runs a command that reads `input` from stdin.
-fn administer_with_input(server: &Server, command: &[&str], input: &str) -> Outcome {
+pub(crate) fn administer_with_input(server: &Server, command: &[&str], input: &str) -> Outcome {
     let mut command = server.command(command.iter().copied());
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut process = command.spawn().unwrap();
@@ -137,7 +137,7 @@ fn a_password_comes_by_a_pipe_or_from_a_file() {
 }
 
 /// As `curl -u USER:PASSWORD` sends it.
-fn basic(server: &Server, user: &str, password: &str) -> Client {
+pub(crate) fn basic(server: &Server, user: &str, password: &str) -> Client {
     let pair = BASE64_STANDARD.encode(format!("{user}:{password}"));
     server.client().with_token(&format!("Basic {pair}"))
 }

@@ -6,7 +6,11 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::common::{Answer, Client, CrateFile, Place, Server, wait_for};
+use crate::{
+    accounts::{administer_with_input, basic},
+    asymmetric::{ID, PUBLIC},
+    common::{Answer, Client, CrateFile, Place, Server, wait_for},
+};
 
 /// What `axum_server audit` prints with these flags.
 fn printed(server: &Server, flags: &[&str]) -> String {
@@ -167,6 +171,135 @@ fn each_write_and_each_refusal_is_a_row_of_sqlite() {
 fn each_write_and_each_refusal_is_a_row_of_postgres() {
     let Some(place) = Place::postgres() else { return };
     each_write_and_each_refusal_is_a_row(&Server::start_at(&place));
+}
+
+/// What a command is noted as.
+fn by_command(user: Option<&str>, action: &str, name: Option<&str>, detail: &str) -> Value {
+    json!({
+        "outcome": "done", "action": action, "crate": name, "version": null, "user": user,
+        "credential": "command", "address": null, "request": null, "detail": detail,
+    })
+}
+
+/// What a request about one's own access is noted as.
+fn by_request(answer: &Answer, by: &str, action: &str, done: Result<&str, &str>) -> Value {
+    let (outcome, detail) = match done {
+        Ok(detail) => ("done", detail),
+        Err(reason) => ("refused", reason),
+    };
+    let (user, credential) = match by {
+        "" => (None, None),
+        credential => (Some("alice"), Some(credential)),
+    };
+    json!({
+        "outcome": outcome, "action": action, "crate": null, "version": null, "user": user,
+        "credential": credential, "address": "127.0.0.1", "request": request(answer),
+        "detail": detail,
+    })
+}
+
+fn access_given_and_taken_is_a_row(server: &Server) {
+    let password = "correct horse";
+    let run = |command: &[&str], input: &str| administer_with_input(server, command, input);
+    let key_id = format!("key {ID}");
+    let mut expected = Vec::new();
+    for (command, input, entries) in [
+        (
+            "user add alice --password-stdin",
+            password,
+            [("alice", "made as a user"), ("alice", "password set")].as_slice(),
+        ),
+        ("user add bot --service", "", &[("bot", "made as a service")]),
+        ("group create ui", "", &[("group:ui", "made as a group")]),
+        (
+            "group add ui alice bot",
+            "",
+            &[("alice", "made a member of group:ui"), ("bot", "made a member of group:ui")],
+        ),
+        ("group remove ui bot", "", &[("bot", "no longer a member of group:ui")]),
+        ("user disable bot", "", &[("bot", "disabled")]),
+        ("user enable bot", "", &[("bot", "enabled")]),
+    ] {
+        run(&command.split(' ').collect::<Vec<_>>(), input).success();
+        for (user, detail) in entries {
+            expected.push(by_command(Some(user), "change-account", None, detail));
+        }
+    }
+    // What is not done is not noted.
+    run(&["user", "add", "alice"], "").failure();
+    run(&["name", "approve", "New-Name", "--for", "group:ui", "--by", "carol"], "").success();
+    expected.push(by_command(Some("group:ui"), "approve-name", Some("new_name"), "carol"));
+    run(&["name", "revoke", "new-name"], "").success();
+    expected.push(by_command(None, "revoke-name", Some("new_name"), "an administrator"));
+    run(&["key", "add", "--user", "alice"], PUBLIC).success();
+    expected.push(by_command(Some("alice"), "add-key", None, &key_id));
+
+    let (nobody, alice) = (server.client(), basic(server, "alice", password));
+    let send = |client: &Client, method: &str, path: &str, body: Value| {
+        let body = body.to_string();
+        client.send(method, &format!("/main/api/v1/{path}"), &[], body.as_bytes())
+    };
+    let new_token = || json!({"api_token": {"name": "ci"}});
+    let mut note = |answer: &Answer, by: &str, action: &str, done: Option<&str>| {
+        let error = (!(200..300).contains(&answer.status)).then(|| answer.error().1);
+        let done = done.ok_or_else(|| error.as_deref().unwrap());
+        expected.push(by_request(answer, by, action, done));
+        answer.status
+    };
+    let mut tokens = Vec::new();
+    for _ in 0..2 {
+        let made = send(&alice, "PUT", "me/tokens", new_token());
+        let shown = &made.json()["api_token"];
+        let id = format!("token {}", shown["id"]);
+        assert_eq!(note(&made, "password", "create-token", Some(&id)), 200);
+        tokens.push((shown["token"].as_str().unwrap().to_owned(), id));
+    }
+    let [(one, one_id), (two, two_id)] = tokens.try_into().unwrap();
+    let by_one = server.client().with_token(&one);
+    let refused = send(&by_one, "PUT", "me/tokens", new_token());
+    assert_eq!(note(&refused, &one_id, "create-token", None), 403);
+    let refused = send(&nobody, "PUT", "me/tokens", new_token());
+    assert_eq!(note(&refused, "", "create-token", None), 401);
+    let path = format!("me/tokens/{}", one_id.strip_prefix("token ").unwrap());
+    let revoked = send(&alice, "DELETE", &path, json!(null));
+    assert_eq!(note(&revoked, "password", "revoke-token", Some(&one_id)), 200);
+    let current = send(&server.client().with_token(&two), "DELETE", "tokens/current", json!(null));
+    assert_eq!(note(&current, &two_id, "revoke-token", Some(&two_id)), 204);
+    let current = send(&alice, "DELETE", "tokens/current", json!(null));
+    assert_eq!(note(&current, "password", "revoke-token", None), 400);
+    let added = send(&alice, "PUT", "me/keys", json!({"key": {"public_key": PUBLIC}}));
+    assert_eq!(note(&added, "password", "add-key", Some(&key_id)), 200);
+    let added = send(&alice, "PUT", "me/keys", json!({"key": {"public_key": "k3.secret.x"}}));
+    assert_eq!(note(&added, "password", "add-key", None), 400);
+    let revoked = send(&alice, "DELETE", &format!("me/keys/{ID}"), json!(null));
+    assert_eq!(note(&revoked, "password", "revoke-key", Some(&key_id)), 200);
+    // Nobody is told whether there is such a token; the trail tells of the attempt.
+    let revoked = send(&alice, "DELETE", "me/tokens/1", json!(null));
+    assert_eq!(revoked.status, 200);
+    let reason = Err("token 1: none of theirs that counts");
+    expected.push(by_request(&revoked, "password", "revoke-token", reason));
+
+    run(&["key", "revoke", ID], "").success();
+    expected.push(by_command(Some("alice"), "revoke-key", None, &key_id));
+    run(&["user", "password", "alice", "--remove"], "").success();
+    expected.push(by_command(Some("alice"), "change-account", None, "password removed"));
+
+    assert_eq!(trail(server, &[]), expected);
+    let (printed, log) = (printed(server, &["--json"]), server.log());
+    for secret in [password, &one, &two] {
+        assert!(!printed.contains(secret) && !log.contains(secret));
+    }
+}
+
+#[test]
+fn access_given_and_taken_is_a_row_of_sqlite() {
+    access_given_and_taken_is_a_row(&Server::start());
+}
+
+#[test]
+fn access_given_and_taken_is_a_row_of_postgres() {
+    let Some(place) = Place::postgres() else { return };
+    access_given_and_taken_is_a_row(&Server::start_at(&place));
 }
 
 #[test]
