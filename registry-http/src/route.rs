@@ -183,7 +183,13 @@ impl Route {
             Self::AddOwners(..) => Some(AuditAction::ADD_OWNERS),
             Self::RemoveOwners(..) => Some(AuditAction::REMOVE_OWNERS),
             Self::NewToken => Some(AuditAction::CREATE_TOKEN),
-            Self::RevokeToken(_) | Self::RevokeCurrentToken => Some(AuditAction::REVOKE_TOKEN),
+            Self::ExchangeToken => Some(AuditAction::EXCHANGE_TOKEN),
+            Self::RevokeToken(_) | Self::RevokeCurrentToken | Self::RevokeExchangedToken => {
+                Some(AuditAction::REVOKE_TOKEN)
+            }
+            Self::AddTrustedPublisher(_) | Self::RemoveTrustedPublisher(_) => {
+                Some(AuditAction::CONFIGURE_TRUSTED_PUBLISHING)
+            }
             Self::AddKey => Some(AuditAction::ADD_KEY),
             Self::RevokeKey(_) => Some(AuditAction::REVOKE_KEY),
             Self::Config
@@ -197,6 +203,7 @@ impl Route {
             | Self::Keys
             | Self::User
             | Self::Tokens
+            | Self::TrustedPublishers(_)
             | Self::Token(_) => None,
         }
     }

@@ -284,7 +284,7 @@ impl RegistryService {
             Route::Keys => keys::list(registry, caller).await,
             Route::AddKey => keys::register(registry, caller, headers, body).await,
             Route::RevokeKey(id) => keys::revoke(registry, caller, id).await,
-            Route::ExchangeToken => trusted::exchange(registry, headers, body).await,
+            Route::ExchangeToken => trusted::exchange(registry, caller, headers, body).await,
             Route::RevokeExchangedToken => trusted::revoke(registry, caller).await,
             Route::TrustedPublishers(kind) => trusted::list(registry, caller, *kind, query).await,
             Route::AddTrustedPublisher(kind) => {

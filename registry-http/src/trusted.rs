@@ -7,6 +7,7 @@ use http::{HeaderMap, Response};
 use http_body::Body as HttpBody;
 use registry_core::{
     BoxError, CrateName, Registry,
+    audit::{AuditAction, AuditEntry},
     auth::{
         Caller,
         trusted::{TrustedPublisher, TrustedPublisherRecord},
@@ -29,6 +30,7 @@ const MAX_BYTES: usize = 32 * 1024;
 /// `{"jwt":"…"}` to `{"token":"…"}`.
 pub(crate) async fn exchange<B>(
     registry: &Registry,
+    caller: &Caller,
     headers: &HeaderMap,
     body: Pin<&mut B>,
 ) -> Result<Response<Body>, Error>
@@ -52,12 +54,16 @@ where
     let request: Request = serde_json::from_slice(&body).map_err(|_| Error::BadRequest {
         detail: "invalid request: expected an object with an identity token as `jwt`".into(),
     })?;
-    let (token, _) = registry.exchange_identity_token(request.jwt.trim()).await?;
+    let (token, record) = registry.exchange_identity_token(request.jwt.trim()).await?;
+    let detail = format!("token {} for {}", record.id, record.name);
+    registry.audit(AuditEntry::done(caller, AuditAction::EXCHANGE_TOKEN, &detail)).await;
     Ok(respond::json(&Answer { token: token.expose() }))
 }
 
 pub(crate) async fn revoke(registry: &Registry, caller: &Caller) -> Result<Response<Body>, Error> {
     registry.revoke_exchanged_token(caller).await?;
+    let entry = AuditEntry::done(caller, AuditAction::REVOKE_TOKEN, "its own");
+    registry.audit(entry).await;
     Ok(respond::no_content())
 }
 
@@ -117,6 +123,7 @@ where
     let publisher =
         publisher.checked().map_err(|error| Error::BadRequest { detail: error.to_string() })?;
     let record = registry.add_trusted_publisher(caller, &name.canonical(), &publisher).await?;
+    registry.audit(configured(caller, "added", &record)).await;
     Ok(respond::json(&json!({ kind.field(): kind.show(&record) })))
 }
 
@@ -125,8 +132,15 @@ pub(crate) async fn remove(
     caller: &Caller,
     id: u64,
 ) -> Result<Response<Body>, Error> {
-    registry.remove_trusted_publisher(caller, id).await?;
+    let record = registry.remove_trusted_publisher(caller, id).await?;
+    registry.audit(configured(caller, "removed", &record)).await;
     Ok(respond::no_content())
+}
+
+fn configured(caller: &Caller, what: &str, record: &TrustedPublisherRecord) -> AuditEntry {
+    let action = AuditAction::CONFIGURE_TRUSTED_PUBLISHING;
+    let detail = format!("trusted publisher {} {what}", record.id);
+    AuditEntry::done(caller, action, &detail).about(&record.name)
 }
 
 #[derive(Deserialize)]

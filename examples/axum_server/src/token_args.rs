@@ -80,7 +80,7 @@ impl TokenKeyArgs {
 pub(crate) struct TokenCreateArgs {
     /// Who logs in with it; becomes a user if they are none.
     #[arg(long, value_name = "NAME", env = "REGISTRY_USER")]
-    user: Login,
+    pub(crate) user: Login,
     /// What the token is called in lists.
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     name: String,

@@ -5,10 +5,11 @@ use std::{collections::BTreeMap, io::Write, time::SystemTime};
 use clap::{ArgGroup, Args, Subcommand};
 use registry_core::{
     CrateName, Login,
+    audit::{AuditAction, AuditEntry},
     auth::trusted::{TrustedPublisher, TrustedPublisherRecord},
 };
 
-use crate::{cli::IndexArgs, error::Error};
+use crate::{audit, backends::OpenIndex, cli::IndexArgs, error::Error};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TrustedPublisherCommand {
@@ -93,10 +94,11 @@ pub(crate) async fn run(command: TrustedPublisherCommand) -> Result<(), Error> {
             found.iter().try_for_each(print)
         }
         TrustedPublisherCommand::Remove(args) => {
-            let publishers = args.index.open().await?.trusted_publishers()?;
+            let opened = args.index.open().await?;
+            let publishers = opened.trusted_publishers()?;
             let removed = publishers.remove(args.id).await.map_err(Error::TrustedPublisher)?;
             match removed {
-                Some(_) => Ok(()),
+                Some(record) => note(&opened, "removed", &record).await,
                 None => Err(Error::NoTrustedPublisher { id: args.id }),
             }
         }
@@ -106,11 +108,26 @@ pub(crate) async fn run(command: TrustedPublisherCommand) -> Result<(), Error> {
 async fn add(args: AddArgs) -> Result<(), Error> {
     let name = args.name.canonical();
     let publisher = args.publisher()?.checked().map_err(|it| usage(it.to_string()))?;
-    let publishers = args.index.open().await?.trusted_publishers()?;
+    let opened = args.index.open().await?;
+    let publishers = opened.trusted_publishers()?;
     let by = Login::new("operator").expect("a word");
     let now = SystemTime::now().into();
     let added = publishers.add(&name, &publisher, now, &by).await;
-    print(&added.map_err(Error::TrustedPublisher)?)
+    let added = added.map_err(Error::TrustedPublisher)?;
+    note(&opened, "added", &added).await?;
+    print(&added)
+}
+
+/// Adds to the audit trail what became of a trusted publisher.
+async fn note(
+    opened: &OpenIndex,
+    what: &str,
+    record: &TrustedPublisherRecord,
+) -> Result<(), Error> {
+    let action = AuditAction::CONFIGURE_TRUSTED_PUBLISHING;
+    let detail = format!("trusted publisher {} {what}", record.id);
+    let entry = AuditEntry::command(None, action, &detail).about(&record.name);
+    audit::administered(opened.audit(), entry).await
 }
 
 impl AddArgs {
