@@ -10,6 +10,7 @@ use registry_core::{
         Directory, FirstOf, PasswordAuthenticator, ProxyUsers, TokenAuthenticator, WithAccounts,
         oidc::OidcAuthenticator,
     },
+    observer::Observer,
     owner::Login,
 };
 
@@ -46,7 +47,7 @@ impl Accounts {
         keys: Option<&KeyStores>,
         users: Option<OidcAuthenticator>,
         config: &RegistryConfig,
-    ) -> impl Authenticator {
+    ) -> impl Authenticator + Observer + Clone + use<> {
         let mut chain = FirstOf::new();
         if let Some(file) = &self.file {
             chain = chain.or(file.clone());

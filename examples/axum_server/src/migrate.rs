@@ -4,14 +4,14 @@ use std::{io::Write, time::SystemTime};
 
 use registry_core::{
     Login,
-    auth::CredentialId,
+    auth::{AccountKind, CredentialId},
     migrate::{Migration, migrate, migrate_users},
     record::{Origin, Stamp, Timestamp},
 };
 
 use crate::{
     End,
-    backends::{open_index, same_place},
+    backends::{OpenIndex, open_index, same_place},
     cli::MigrateArgs,
     error::{Error, causes},
     progress::Progress,
@@ -29,6 +29,7 @@ pub(crate) async fn run(args: MigrateArgs) -> Result<End, Error> {
     let source = open_index(&from, &args.data.folder).await?;
     let target = open_index(&to, &args.data.folder).await?;
 
+    refuse_accounts(&source).await?;
     // As they are: what is under a key from outside stays so.
     let users = migrate_users(&*source.tokens(None), &*target.tokens(None)).await;
     let users = users.map_err(Error::MigrateUsers)?;
@@ -62,4 +63,19 @@ pub(crate) async fn run(args: MigrateArgs) -> Result<End, Error> {
         writeln!(std::io::stdout(), "{place}: say so by --storage").map_err(Error::Print)?;
     }
     Ok(if migration.is_complete() { End::Well } else { End::WithFindings })
+}
+
+/// Refuses what would be lost on the way: without it, whoever is disabled here would not be there.
+async fn refuse_accounts(source: &OpenIndex) -> Result<(), Error> {
+    let Some(accounts) = source.accounts() else { return Ok(()) };
+    let accounts = accounts.accounts().await.map_err(Error::Accounts)?;
+    let more_than_a_user = accounts.into_iter().find(|account| {
+        account.kind != AccountKind::User
+            || account.password.is_some()
+            || account.disabled_at.is_some()
+    });
+    match more_than_a_user {
+        Some(account) => Err(Error::AccountStays { login: account.owner.login }),
+        None => Ok(()),
+    }
 }

@@ -131,14 +131,15 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
     let authenticator = accounts.authenticator(tokens.clone(), keys.as_ref(), users, &config);
     let mut registry = Registry::builder(config, served.index.clone(), crates)
         .search(opened.search(served.index.clone()))
-        .authenticator(authenticator)
+        .authenticator(authenticator.clone())
         .authorizer(args.policy.authorizer(&opened)?)
         .tokens(Tokens::new(stored_tokens.clone()).with_rules(args.lifetimes.rules()))
         .rules(rules)
         .uploads(uploads)
         .rate_limits(args.rate_limits.unwrap_or_default())
         .runtime(TokioRuntime::new())
-        .observer(AuditLines);
+        .observer(AuditLines)
+        .observer(authenticator);
     if let Some(keys) = keys {
         registry = registry.keys(keys.keys());
     }

@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use super::{AuthError, Authenticator, Credential, Principal};
 use crate::{
     checksum::{Checksum, ChecksumHasher},
+    observer::{Event, Observer},
     owner::{Login, Owner},
 };
 
@@ -19,7 +20,8 @@ use crate::{
 /// A principal is given to every request with the same credential (and user name, if there is one)
 /// that arrives within [`CachedAuthenticator::MAX_AGE`] of the moment before it was asked for. So
 /// what was revoked, disabled or has expired elsewhere still counts for as long, and no longer. By
-/// [`CachedAuthenticator::forget`], what was changed here does not count at all from then on.
+/// [`CachedAuthenticator::forget`], what was changed here does not count at all from then on; as an
+/// [`Observer`] of its registry, it forgets by itself what is changed there.
 ///
 /// Of many who bring one credential at a time, one asks. Refusals and failures are not kept, nor
 /// principals with a [claim](Principal::claim), whose credentials may count only once: then each
@@ -97,6 +99,15 @@ impl<A: Authenticator> CachedAuthenticator<A> {
             self.cache.lock().keep(key, kept, epoch);
         }
         Ok(principal)
+    }
+}
+
+/// Forgets all whenever access is given or taken: to be made an observer of its registry.
+impl<A: Authenticator> Observer for CachedAuthenticator<A> {
+    fn observe(&self, event: &Event<'_>) {
+        if let Event::Administered(_) = event {
+            self.forget();
+        }
     }
 }
 

@@ -178,6 +178,23 @@ fn users_come_along_and_log_in_as_before() {
 }
 
 #[test]
+fn whoever_is_disabled_is_not_brought_over_as_if_they_were_not() {
+    let folder = TempDir::new().unwrap();
+    let from = Place::sqlite(&folder);
+    for command in [&["token", "create", "--user", "alice"][..], &["user", "disable", "alice"]] {
+        let output = axum_server().args(command).args(["--index", from.url()]).output().unwrap();
+        ends(&output, 0);
+    }
+    let output = migrate(&folder, &from, &Place::sqlite(&folder)).output().unwrap();
+    ends(&output, 1);
+    assert_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        "error: `alice` is not just a user with tokens, and `migrate` brings over nothing more: \
+         groups, service accounts, passwords, and who is disabled would be lost\n"
+    );
+}
+
+#[test]
 fn a_user_who_is_another_one_in_the_target_is_noticed_before_anything_is_copied() {
     let folder = TempDir::new().unwrap();
     let [from, to] = ["from", "to"].map(|name| folder.path().join(name));

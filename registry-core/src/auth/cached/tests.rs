@@ -11,7 +11,8 @@ use tokio::sync::Semaphore;
 
 use super::*;
 use crate::{
-    auth::{Claim, CredentialForms, Mutation},
+    audit::{AuditAction, AuditEntry},
+    auth::{Caller, Claim, CredentialForms, Mutation},
     name::CanonicalName,
 };
 
@@ -196,9 +197,14 @@ async fn what_was_forgotten_is_asked_for_also_if_it_was_being_asked_for() {
     assert_eq!((setting.bring("a").await, setting.asked()), (is("no.a"), 1));
     let mut early = pin!(setting.bring("b"));
     assert!(poll(early.as_mut()).is_pending());
+    // What is refused changes nothing.
+    let refused = AuditEntry::refused(&Caller::anonymous(), AuditAction::PUBLISH, "no");
+    setting.cached.observe(&Event::Refused(&refused));
+    assert_eq!(setting.bring("a").await, is("no.a"));
     setting.slow.rejects.store(true, SeqCst);
+    let entry = AuditEntry::done(&Caller::anonymous(), AuditAction::REVOKE_TOKEN, "token 7");
     // Any clone does.
-    setting.cached.clone().forget();
+    setting.cached.clone().observe(&Event::Administered(&entry));
     setting.slow.answers.add_permits(3);
     // Neither what was kept counts from now on, nor what somebody was just being told.
     assert_eq!(setting.bring("a").await, Err(REJECTED.into()));
