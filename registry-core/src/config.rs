@@ -164,18 +164,20 @@ impl RegistryConfig {
     }
 
     /// Whether `url` is an index URL of this registry, with or without `sparse+` and a slash at the
-    /// end, and with or without a token in its path.
+    /// end.
     pub fn is_own_index(&self, url: &str) -> bool {
         fn bare(url: &str) -> &str {
             url.strip_prefix("sparse+").unwrap_or(url).trim_end_matches('/')
         }
         let own = self.index_url();
-        let is_own = |url: &str| {
-            std::iter::once(own.as_str())
-                .chain(self.index_aliases.iter().map(String::as_str))
-                .any(|own| bare(own) == bare(url))
-        };
-        is_own(url) || without_token(url).is_some_and(|url| is_own(&url))
+        std::iter::once(own.as_str())
+            .chain(self.index_aliases.iter().map(String::as_str))
+            .any(|own| bare(own) == bare(url))
+    }
+
+    /// Whether `url` is an index URL of this registry with a token in its path.
+    pub fn is_own_index_with_token(&self, url: &str) -> bool {
+        without_token(url).is_some_and(|url| self.is_own_index(&url))
     }
 
     /// The document at the index root.
@@ -199,7 +201,7 @@ impl RegistryConfig {
     }
 }
 
-/// The URL without `/t/TOKEN`, if that may be in it. A token must not get into an index line.
+/// The URL without `/t/TOKEN`, if that may be in it.
 fn without_token(url: &str) -> Option<String> {
     let (before, behind) = url.split_once("/t/")?;
     let (_, rest) = behind.split_once('/')?;
@@ -271,10 +273,13 @@ mod tests {
             "http://h/main/index",
             "https://old",
             "sparse+https://old/",
-            "sparse+http://h/t/tok/main/index/",
-            "sparse+http://h/main/t/tok/index/",
         ] {
             assert!(config.is_own_index(url), "{url}");
+            assert!(!config.is_own_index_with_token(url), "{url}");
+        }
+        for url in ["sparse+http://h/t/tok/main/index/", "sparse+http://h/main/t/tok/index/"] {
+            assert!(!config.is_own_index(url), "{url}");
+            assert!(config.is_own_index_with_token(url), "{url}");
         }
         for url in [
             "",
@@ -285,6 +290,7 @@ mod tests {
             "sparse+http://h/x/tok/main/index/",
         ] {
             assert!(!config.is_own_index(url), "{url}");
+            assert!(!config.is_own_index_with_token(url), "{url}");
         }
     }
 

@@ -165,7 +165,9 @@ impl Route {
             Self::Search => Some(RequestKind::Search),
             Self::Me => None,
             Self::User => Some(RequestKind::Read),
-            Self::ExchangeToken => Some(RequestKind::Tokens),
+            Self::ExchangeToken
+            | Self::AddTrustedPublisher(_)
+            | Self::RemoveTrustedPublisher(_) => Some(RequestKind::Tokens),
             _ => match self.needs() {
                 Needs::Publish | Needs::Yank | Needs::Unyank | Needs::ChangeOwners => None,
                 Needs::Somebody | Needs::Person => Some(RequestKind::Tokens),

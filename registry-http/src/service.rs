@@ -12,7 +12,7 @@ use std::{
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Version,
-    header::{AUTHORIZATION, CONNECTION, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS},
+    header::{AUTHORIZATION, CONNECTION, ORIGIN, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS},
     request::Parts,
 };
 use http_body::Body as HttpBody;
@@ -341,10 +341,24 @@ impl RegistryService {
         let Some(headers) = self.proxy_users.as_ref().filter(|_| from_proxy) else {
             return Ok(None);
         };
+        if !parts.method.is_safe() && self.is_foreign(&parts.headers) {
+            let reason = "invalid origin header".into();
+            return Err(AuthError::Forbidden { reason }.into());
+        }
         match headers.principal(&parts.headers).await {
             Err(Error::Auth(AuthError::Rejected)) if open => Ok(None),
             principal => principal,
         }
+    }
+
+    /// Whether a browser says that a page of somebody else's has it ask. Whoever logs in at a proxy
+    /// would be there as themselves. The wording above is that of crates.io.
+    fn is_foreign(&self, headers: &HeaderMap) -> bool {
+        let own = self.registry.config().login_url();
+        headers.get_all(ORIGIN).iter().any(|origin| {
+            let rest = origin.to_str().ok().and_then(|origin| own.strip_prefix(origin));
+            rest.is_none_or(|rest| !rest.starts_with('/'))
+        })
     }
 
     /// The one `Authorization` header. Two could be read differently by whatever stands in front.

@@ -168,11 +168,7 @@ fn request(body: &[u8], login: &Login) -> Result<TokenRequest, Error> {
         },
         (Some(_), Some(_)) => return refuse("`expired_at` and `expires_in` say the same thing"),
     };
-    let all = Scopes::all_but_admin();
-    let scopes = Scopes::new(
-        asked.endpoint_scopes.unwrap_or_else(|| all.endpoints().to_vec()),
-        asked.crate_scopes.unwrap_or_else(|| all.crates().to_vec()),
-    );
+    let scopes = Scopes::asked_for(asked.endpoint_scopes, asked.crate_scopes);
     Ok(TokenRequest::new(login).with_name(asked.name).with_scopes(scopes).with_expiry(expiry))
 }
 

@@ -77,14 +77,21 @@ impl Accounts {
 #[async_trait]
 impl Directory for Accounts {
     async fn account(&self, login: &Login) -> Result<Option<Account>, AuthStoreError> {
-        if let Some(file) = &self.file
-            && let Some(account) = file.account(login).await?
-        {
-            return Ok(Some(account));
-        }
-        match &self.stored {
-            Some(stored) => stored.account(login).await,
-            None => Ok(None),
-        }
+        let stored = match &self.stored {
+            Some(stored) => stored.account(login).await?,
+            None => None,
+        };
+        let in_file = match &self.file {
+            Some(file) => file.account(login).await?,
+            None => None,
+        };
+        Ok(match (in_file, stored) {
+            // Whoever is disabled in one place is disabled.
+            (Some(account), Some(stored)) => {
+                let disabled_at = account.disabled_at.or(stored.disabled_at);
+                Some(Account { disabled_at, ..account })
+            }
+            (in_file, stored) => in_file.or(stored),
+        })
     }
 }

@@ -85,7 +85,8 @@ pub(crate) struct TokenCreateArgs {
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     name: String,
     /// What it is for, once for each: read, read-all, publish-new, publish-update, yank,
-    /// change-owners, trusted-publishing or admin; default: all but admin.
+    /// change-owners, trusted-publishing or admin; default: all but admin, and with --crate but
+    /// read-all, which is for reading other crates, too.
     #[arg(long = "scope", value_name = "SCOPE")]
     scopes: Vec<EndpointScope>,
     /// Which crates it is for, once for each: a name, the beginning of one and `*`, or `*` for all,
@@ -106,10 +107,9 @@ pub(crate) struct TokenCreateArgs {
 impl TokenCreateArgs {
     /// What is asked for.
     pub(crate) fn request(&self) -> TokenRequest {
-        let all = Scopes::all_but_admin();
-        let endpoints = if self.scopes.is_empty() { all.endpoints() } else { &self.scopes };
-        let crates = if self.crates.is_empty() { all.crates() } else { &self.crates };
-        let scopes = Scopes::new(endpoints.iter().copied(), crates.iter().cloned());
+        let scopes = (!self.scopes.is_empty()).then(|| self.scopes.clone());
+        let crates = (!self.crates.is_empty()).then(|| self.crates.clone());
+        let scopes = Scopes::asked_for(scopes, crates);
         TokenRequest::new(&self.user)
             .with_name(&self.name)
             .with_scopes(scopes)
@@ -179,7 +179,7 @@ mod tests {
         let pattern = |text| CratePattern::new(text).unwrap();
         assert_eq!(
             request(&["--crate", "ui-*"]).scopes,
-            Scopes::new(Scopes::all_but_admin().endpoints().to_vec(), [pattern("ui-*")])
+            Scopes::asked_for(None, Some(vec![pattern("ui-*")]))
         );
         let arguments = ["--name", "ci", "--scope", "read-all", "--scope", "publish-update"];
         let more = ["--crate", "ui-*", "--crate", "core", "--expires-in", "12h"];

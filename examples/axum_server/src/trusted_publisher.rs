@@ -53,7 +53,8 @@ pub(crate) struct AddArgs {
     issuer: Option<String>,
     /// The number of the owner or namespace, which stays when names change hands.
     ///
-    /// `id` at https://api.github.com/users/OWNER or https://gitlab.com/api/v4/namespaces/NAMESPACE.
+    /// `id` at `https://api.github.com/users/OWNER`, or at
+    /// `https://gitlab.com/api/v4/namespaces/NAMESPACE`.
     #[arg(long, value_name = "NUMBER", conflicts_with_all = ["forgejo", "buildkite", "claims"])]
     owner_id: Option<u64>,
     /// The workflow's file: for GitHub its name in .github/workflows, for others its path.

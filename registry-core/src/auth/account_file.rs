@@ -282,14 +282,7 @@ impl Accounts {
                 at("`sha256` of a token is 64 lower-case hexadecimal digits".into())
             })?;
             let digest = TokenDigest::from_bytes(*digest.as_bytes());
-            let all = Scopes::all_but_admin();
-            let scopes = match (scopes, crates) {
-                (None, None) => all,
-                (scopes, crates) => Scopes::new(
-                    scopes.clone().unwrap_or_else(|| all.endpoints().to_vec()),
-                    crates.clone().unwrap_or_else(|| vec![CratePattern::any()]),
-                ),
-            };
+            let scopes = Scopes::asked_for(scopes.clone(), crates.clone());
             if self.tokens.insert(digest, (login.clone(), scopes)).is_some() {
                 return Err(at("this token is there twice".into()));
             }

@@ -32,13 +32,17 @@ impl ProxyUsers {
     /// The user of this login, as a member of the groups that the proxy says, too.
     ///
     /// # Errors
-    /// [`AuthError::Rejected`] for a user who is disabled or not known, and for the login of a group;
+    /// [`AuthError::Rejected`] for a user who is disabled or not known, and for a login with `:` in it;
     /// [`AuthError::Backend`] if that cannot be found out now.
     pub async fn principal(
         &self,
         login: &Login,
         groups: &Groups,
     ) -> Result<Arc<Principal>, AuthError> {
+        // Such are the logins of users of identity providers, of trusted publishers and of groups.
+        if login.as_str().contains(':') {
+            return Err(AuthError::Rejected);
+        }
         let account = self.account(login).await?.ok_or(AuthError::Rejected)?;
         let principal = account.principal(CredentialId::Proxy, Scopes::all())?;
         let groups = principal.groups.and(groups);

@@ -227,6 +227,22 @@ impl Scopes {
         Self::new(endpoints, [CratePattern::any()])
     }
 
+    /// What is asked for, where something may be left unsaid: then it is all but the rights of an
+    /// administrator, and all crates. Of a credential for some crates, `read-all` has to be said.
+    pub fn asked_for(
+        endpoints: Option<Vec<EndpointScope>>,
+        crates: Option<Vec<CratePattern>>,
+    ) -> Self {
+        let unsaid = |endpoint: &EndpointScope| match endpoint {
+            EndpointScope::Admin => false,
+            EndpointScope::ReadAll => crates.is_none(),
+            _ => true,
+        };
+        let endpoints =
+            endpoints.unwrap_or_else(|| EndpointScope::ALL.into_iter().filter(unsaid).collect());
+        Self::new(endpoints, crates.unwrap_or_else(|| vec![CratePattern::any()]))
+    }
+
     /// Reading, and nothing else.
     pub fn read_only() -> Self {
         Self::new([EndpointScope::Read], [CratePattern::any()])
@@ -384,6 +400,28 @@ mod tests {
             };
             assert_eq!(scopes("b*").check(&action, creates), elsewhere);
         }
+    }
+
+    #[test]
+    fn what_is_not_asked_for_is_all_short_of_other_crates_and_of_administration() {
+        use EndpointScope as E;
+        let ui = || vec![CratePattern::new("ui-*").unwrap()];
+        assert_eq!(Scopes::asked_for(None, None), Scopes::all_but_admin());
+        let most = [
+            E::Read,
+            E::PublishNew,
+            E::PublishUpdate,
+            E::Yank,
+            E::ChangeOwners,
+            E::TrustedPublishing,
+        ];
+        assert_eq!(Scopes::asked_for(None, Some(ui())), Scopes::new(most, ui()));
+        let said = vec![E::ReadAll, E::Yank];
+        let of_ui = Scopes::new([E::ReadAll, E::Yank], ui());
+        assert_eq!(Scopes::asked_for(Some(said.clone()), Some(ui())), of_ui);
+        let of_all = Scopes::new([E::ReadAll, E::Yank], [CratePattern::any()]);
+        assert_eq!(Scopes::asked_for(Some(said), None), of_all);
+        assert_eq!(Scopes::asked_for(Some(vec![]), None).endpoints(), []);
     }
 
     #[test]

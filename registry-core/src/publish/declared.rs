@@ -85,15 +85,22 @@ impl Declared {
     }
 
     /// Writes dependencies on this very registry as the index does: without a registry.
-    pub(super) fn with_own_registry(mut self, config: &RegistryConfig) -> Self {
+    ///
+    /// A URL with a token in it is refused: it is in the crate file, for all who download it.
+    pub(super) fn with_own_registry(mut self, config: &RegistryConfig) -> Result<Self, Invalid> {
         for dependency in &mut self.dependencies {
+            let registry = dependency.registry.as_ref();
+            if registry.is_some_and(|url| config.is_own_index_with_token(url)) {
+                let dependency = dependency.name.to_string();
+                return Err(Invalid::TokenInIndexUrl { dependency });
+            }
             if dependency.registry.as_ref().is_some_and(|url| config.is_own_index(url)) {
                 dependency.registry = None;
             }
         }
         // The order goes by the registry, too.
         self.dependencies.sort_by_cached_key(sort_key);
-        self
+        Ok(self)
     }
 
     /// Compares the metadata with the manifest, whose `declared` is the argument.

@@ -78,7 +78,17 @@ fn a_listed_proxy_says_who_the_user_is() {
     ] {
         assert_eq!(client.get_with(&path, headers).status, 400, "{headers:?}");
     }
-    assert_eq!(client.get_with(&path, &[("x-forwarded-user", "group:ui")]).status, 401);
+    // As users of identity providers and groups are called, nobody is at a proxy.
+    for login in ["group:ui", "corp:alice"] {
+        assert_eq!(client.get_with(&path, &[("x-forwarded-user", login)]).status, 401, "{login}");
+    }
+    // A page of somebody else's, in the browser of who is logged in there, changes nothing.
+    let own = format!("http://{}", server.address());
+    for (origin, status) in [("https://evil.example", 403), ("null", 403), (&*own, 200)] {
+        let headers = [USER, ("origin", origin)];
+        assert_eq!(client.send("PUT", owners, &headers, add).status, status, "{origin}");
+        assert_eq!(client.get_with(&path, &headers).status, 200, "{origin}");
+    }
     // A credential counts, and nothing else, so that a narrow or bad one gets no further.
     assert_eq!(client.with_token("nonsense").get_with(&path, &[USER]).status, 401);
     let mallory = server.client_of("mallory");

@@ -289,12 +289,12 @@ fn a_token_for_some_crates_is_for_no_others() {
     cargo.publish_library("ui-button", "1.0.0");
     let refused = cargo.publish(&cargo.library("hello", "1.1.0")).failure();
     assert!(refused.contains("it is not for the crate `hello`"), "{refused}");
-    // It reads everything, as builds need it to, unless it is for `read` alone: then there is nothing
-    // else to it.
+    // To read what a build needs beside them has to be said.
     let hello = CrateFile::library("hello", "1.0.0", b"").index_path();
     let status = |flags: &[&str]| {
         server.client().with_token(&token(&server, "alice", flags)).get(&hello).status
     };
-    assert_eq!(status(&["--crate", "ui-*"]), 200);
+    assert_eq!(status(&["--crate", "ui-*"]), 404);
     assert_eq!(status(&["--crate", "ui-*", "--scope", "read"]), 404);
+    assert_eq!(status(&["--crate", "ui-*", "--scope", "read-all"]), 200);
 }
