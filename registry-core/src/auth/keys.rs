@@ -92,8 +92,10 @@ impl Keys {
         Ok(self.0.list(login).await?)
     }
 
-    /// Revokes a key, and tells it; `None` if there is none of this name. When this returns, no token
-    /// that is signed with it counts, in any process.
+    /// Revokes a key, and tells it; `None` if there is none of this name. From when this returns on, no
+    /// process that asks the store counts a token that is signed with it; a
+    /// [`CachedAuthenticator`](super::CachedAuthenticator) asks again within
+    /// [its age](super::CachedAuthenticator::MAX_AGE).
     ///
     /// # Errors
     /// [`KeyError::Store`] if the store fails.

@@ -3,7 +3,7 @@ use std::{fmt, sync::Arc};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::{Scopes, TokenDigest, TokenId};
+use super::{Scopes, TokenDigest, TokenHash, TokenId};
 use crate::{
     BoxError,
     owner::{Login, Owner},
@@ -35,6 +35,21 @@ pub struct TokenRecord {
 }
 
 impl TokenRecord {
+    /// What is known of a new token that is stored as `hash`.
+    pub fn new(hash: &TokenHash, user: Owner, new: &NewToken) -> Self {
+        Self {
+            id: TokenId::of(hash),
+            user,
+            name: new.name.clone(),
+            kind: new.kind,
+            scopes: new.scopes.clone(),
+            created_at: new.created_at,
+            expires_at: new.expires_at,
+            last_used_at: None,
+            revoked_at: None,
+        }
+    }
+
     /// Whether the token stands for its user at this time: neither revoked nor expired.
     pub fn counts_at(&self, now: Timestamp) -> bool {
         self.revoked_at.is_none() && self.expires_at.is_none_or(|expires_at| now < expires_at)

@@ -64,17 +64,7 @@ impl TokenTable {
             Some(user) => user.clone(),
             None => self.add_user(&new.login)?,
         };
-        let token = TokenRecord {
-            id,
-            user,
-            name: new.name.clone(),
-            kind: new.kind,
-            scopes: new.scopes.clone(),
-            created_at: new.created_at,
-            expires_at: new.expires_at,
-            last_used_at: None,
-            revoked_at: None,
-        };
+        let token = TokenRecord::new(&hash, user, new);
         self.tokens.insert(hash, token.clone());
         Ok(token)
     }

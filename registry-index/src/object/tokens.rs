@@ -107,17 +107,7 @@ impl ObjectTokens {
         }
         let keys = self.keys_with(&users.keys()).ok_or("there is no key for tokens")?;
         let hash = keys.hash(&new.digest);
-        let token = TokenRecord {
-            id: TokenId::of(&hash),
-            user,
-            name: new.name.clone(),
-            kind: new.kind,
-            scopes: new.scopes.clone(),
-            created_at: new.created_at,
-            expires_at: new.expires_at,
-            last_used_at: None,
-            revoked_at: None,
-        };
+        let token = TokenRecord::new(&hash, user, new);
         self.put(&hash, &token).await?.ok_or_else(|| TokenRefusal::Taken.into())
     }
 

@@ -187,17 +187,7 @@ impl PostgresTokens {
         let counted = counted.first().ok_or("a count is one row")?.try_get::<_, i64>(0)?;
         TokenRefusal::check_number(new, counted.try_into()?)?;
         let hash = self.keys(self.stored_keys().await?)?.hash(&new.digest);
-        let token = TokenRecord {
-            id: TokenId::of(&hash),
-            user,
-            name: new.name.clone(),
-            kind: new.kind,
-            scopes: new.scopes.clone(),
-            created_at: new.created_at,
-            expires_at: new.expires_at,
-            last_used_at: None,
-            revoked_at: None,
-        };
+        let token = TokenRecord::new(&hash, user, new);
         self.write_token(include_str!("sql/insert_token.sql"), &hash, &token).await?;
         let made = self.find_hashes(&[hash]).await?.pop();
         of_login(made.ok_or("the id of the token is that of another one")?, &new.login)

@@ -173,17 +173,7 @@ fn create(
     let counting: u32 = count.query_one((user.id, seconds(new.created_at)?), |row| row.get(0))?;
     TokenRefusal::check_number(new, counting.try_into()?)?;
     let hash = keys.hash(&new.digest);
-    let token = TokenRecord {
-        id: TokenId::of(&hash),
-        user,
-        name: new.name.clone(),
-        kind: new.kind,
-        scopes: new.scopes.clone(),
-        created_at: new.created_at,
-        expires_at: new.expires_at,
-        last_used_at: None,
-        revoked_at: None,
-    };
+    let token = TokenRecord::new(&hash, user, new);
     insert_token(transaction, &hash, &token)?;
     Ok(token)
 }
