@@ -26,7 +26,7 @@ mod verify;
 mod write;
 mod yank;
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{borrow::Cow, net::IpAddr, sync::Arc, time::Duration};
 
 use self::{
     audit::Trail, budget::Budget, clock::Clock, hidden::Decoys, limit::Limiter, queue::WriteQueues,
@@ -135,15 +135,36 @@ impl Registry {
     /// out now.
     pub async fn caller(
         &self,
-        credential: Option<&Credential>,
+        credential: Option<Credential>,
         request: Option<String>,
         address: Option<IpAddr>,
     ) -> Result<Caller, AuthError> {
-        let principal = match credential {
+        let principal = match &credential {
             Some(credential) => Some(self.authenticate(credential, address).await?),
             None => None,
         };
-        Ok(Caller { principal, request, address })
+        Ok(Caller { principal, credential, request, address })
+    }
+
+    /// The caller, if their credential counts at this moment, by what it is for at this moment.
+    ///
+    /// Much may have happened since they were found out: what said so may have been remembered, and
+    /// a body may have taken its time. The registry asks before each write, and so does a service
+    /// around it that gives or takes access by itself.
+    ///
+    /// # Errors
+    /// [`AuthError::Rejected`] if it does not count any more, [`AuthError::Backend`] if that cannot
+    /// be found out now.
+    pub async fn confirmed<'a>(&self, caller: &'a Caller) -> Result<Cow<'a, Caller>, AuthError> {
+        let (Some(then), Some(credential)) = (&caller.principal, &caller.credential) else {
+            return Ok(Cow::Borrowed(caller));
+        };
+        let now = self.parts.authenticator.authenticate_anew(credential).await?;
+        // What was said in the name of one is not done in that of another.
+        if now.user.login != then.user.login {
+            return Err(AuthError::Rejected);
+        }
+        Ok(Cow::Owned(Caller { principal: Some(now), ..caller.clone() }))
     }
 
     /// Succeeds if index and crate store can be read and written.

@@ -83,7 +83,7 @@ impl Signer {
     }
 
     async fn caller(&self, credential: &Credential) -> Result<Caller, AuthError> {
-        self.registry.caller(Some(credential), None, None).await
+        self.registry.caller(Some(credential.clone()), None, None).await
     }
 
     async fn publish(&self, credential: &Credential, body: &[u8]) -> Result<(), PublishError> {

@@ -84,7 +84,8 @@ where
         subject: Option<String>,
     }
 
-    let keys = own(registry, caller)?;
+    // Before the body is read: who may make none is not told what is wrong with it.
+    own(registry, caller)?;
     let body = request_body::read(headers, body, MAX_BODY_BYTES).await?;
     // Without what was sent: people paste secret keys.
     let request: Request = serde_json::from_slice(&body)
@@ -92,7 +93,8 @@ where
     let NewKey { public_key, name, subject } = request.key;
     let key = PublicKey::new(&public_key)
         .map_err(|error| Error::BadRequest { detail: error.to_string() })?;
-    let key = keys.register(&KeyRequest { key, name, subject }).await?;
+    let caller = &*registry.confirmed(caller).await?;
+    let key = own(registry, caller)?.register(&KeyRequest { key, name, subject }).await?;
     let detail = format!("key {}", key.id);
     registry.audit(AuditEntry::done(caller, AuditAction::ADD_KEY, &detail)).await;
     Ok(respond::json(&One { key: key.into() }))
@@ -104,6 +106,8 @@ pub(crate) async fn revoke(
     caller: &Caller,
     id: &KeyId,
 ) -> Result<Response<Body>, Error> {
+    own(registry, caller)?;
+    let caller = &*registry.confirmed(caller).await?;
     let revoked = own(registry, caller)?.revoke(id).await?;
     let key = revoked.ok_or_else(|| Error::UnknownKey { id: id.clone() })?;
     let detail = format!("key {id}");

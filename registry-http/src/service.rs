@@ -191,9 +191,8 @@ impl RegistryService {
     where
         B: HttpBody<Data: Send, Error: Into<BoxError>> + Send,
     {
-        let address = parts.extensions.get().map(|PeerAddress(it)| it.to_canonical());
         let caller = match route.needs() {
-            Needs::Nothing => Caller { principal: None, request: Some(id.to_owned()), address },
+            Needs::Nothing => nobody(parts, id),
             needs => match self.caller(needs, token, parts, id).await {
                 Ok(caller) => caller,
                 Err(error) => {
@@ -312,10 +311,9 @@ impl RegistryService {
         parts: &Parts,
         id: &str,
     ) -> Result<Caller, Error> {
-        let in_header = self.credential(&parts.headers)?;
-        let credential = match (token, &in_header) {
+        let credential = match (token, self.credential(&parts.headers)?) {
             (Some(_), Some(_)) => return Err(Error::CredentialInPath),
-            (token, in_header) => token.or(in_header.as_ref()),
+            (token, in_header) => in_header.or_else(|| token.cloned()),
         };
         let open = !needs.is_personal() && !self.registry.auth_required();
         let nobody = nobody(parts, id);
@@ -385,7 +383,7 @@ struct Target<'a> {
 /// The caller at this request, without a credential.
 fn nobody(parts: &Parts, id: &str) -> Caller {
     let address = parts.extensions.get().map(|PeerAddress(address)| address.to_canonical());
-    Caller { principal: None, request: Some(id.to_owned()), address }
+    Caller { request: Some(id.to_owned()), address, ..Caller::anonymous() }
 }
 
 /// A bug in one request must not end the connection, let alone the server.

@@ -127,6 +127,8 @@ where
     request_body::refuse_encoding(headers)?;
     let body = request_body::read(headers, body, MAX_BYTES).await?;
     let request = request(&body, &principal.user.login)?;
+    let caller = &*registry.confirmed(caller).await?;
+    let principal = caller.principal()?;
     let issued = tokens.issue(TokenCaller::Principal(principal), &request).await?;
     let detail = format!("token {}", issued.record.id);
     registry.audit(AuditEntry::done(caller, AuditAction::CREATE_TOKEN, &detail)).await;
@@ -181,9 +183,11 @@ pub(crate) async fn revoke(
     #[derive(Serialize)]
     struct Done {}
 
+    let tokens = tokens(registry)?;
+    let caller = &*registry.confirmed(caller).await?;
     let principal = caller.principal()?;
     let caller_of_tokens = TokenCaller::Principal(principal);
-    let revoked = tokens(registry)?.revoke(caller_of_tokens, &id.into()).await?;
+    let revoked = tokens.revoke(caller_of_tokens, &id.into()).await?;
     registry
         .audit(match revoked.is_empty() {
             false => revocation(caller, id),
@@ -201,7 +205,9 @@ pub(crate) async fn revoke_current(
     registry: &Registry,
     caller: &Caller,
 ) -> Result<Response<Body>, Error> {
-    let revoked = tokens(registry)?.revoke_current(caller.principal()?).await?;
+    let tokens = tokens(registry)?;
+    let caller = &*registry.confirmed(caller).await?;
+    let revoked = tokens.revoke_current(caller.principal()?).await?;
     // The wording is that of crates.io.
     let no_token = || Error::BadRequest { detail: "token not provided".into() };
     registry.audit(revocation(caller, revoked.ok_or_else(no_token)?.id)).await;

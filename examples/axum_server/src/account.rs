@@ -26,7 +26,8 @@ pub(crate) enum UserCommand {
     Add(UserAddArgs),
     /// List users and service accounts with their groups.
     List(IndexArgs),
-    /// Let no credential of a user count any more, on every server within half a second.
+    /// Let no credential of a user count any more: on every server, for writes at once, for reads
+    /// within half a second.
     ///
     /// The crates of the user stay theirs: let other owners be added, or enable the user again.
     Disable(UserArgs),

@@ -26,7 +26,8 @@ pub(crate) enum TokenCommand {
     /// expires and was last used, scopes, crates, and name. What is not there is `-`; times are those of
     /// UTC.
     List(TokenListArgs),
-    /// Revoke tokens: from now on, no server takes them for more than half a second.
+    /// Revoke tokens: from now on no server takes them for a write, and for a read none for more than
+    /// half a second.
     ///
     /// Prints what `list` prints of them. They stay in the list.
     Revoke(TokenRevokeArgs),

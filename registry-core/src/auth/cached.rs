@@ -19,9 +19,10 @@ use crate::{
 ///
 /// A principal is given to every request with the same credential (and user name, if there is one)
 /// that arrives within [`CachedAuthenticator::MAX_AGE`] of the moment before it was asked for. So
-/// what was revoked, disabled or has expired elsewhere still counts for as long, and no longer. By
-/// [`CachedAuthenticator::forget`], what was changed here does not count at all from then on; as an
-/// [`Observer`] of its registry, it forgets by itself what is changed there.
+/// what was revoked, disabled or has expired elsewhere still reads for as long, and no longer; it
+/// writes nothing, because [`Authenticator::authenticate_anew`] goes by nothing that is remembered.
+/// By [`CachedAuthenticator::forget`], what was changed here does not count at all from then on; as
+/// an [`Observer`] of its registry, it forgets by itself what is changed there.
 ///
 /// Of many who bring one credential at a time, one asks. Refusals and failures are not kept, nor
 /// principals with a [claim](Principal::claim), whose credentials may count only once: then each
@@ -48,6 +49,13 @@ struct State {
 struct Kept {
     principal: Arc<Principal>,
     asked_at: Instant,
+}
+
+/// When somebody asked.
+#[derive(Clone, Copy)]
+struct Asked {
+    at: Instant,
+    epoch: u64,
 }
 
 /// SHA-256 of a credential, with its user name.
@@ -92,12 +100,9 @@ impl<A> CachedAuthenticator<A> {
 
 impl<A: Authenticator> CachedAuthenticator<A> {
     async fn ask(&self, credential: &Credential, key: Key) -> Result<Arc<Principal>, AuthError> {
-        let (asked_at, epoch) = ((self.now)(), self.cache.lock().epoch);
+        let asked = self.cache.asked((self.now)());
         let principal = self.inner.authenticate(credential).await?;
-        if principal.claim.is_none() {
-            let kept = Kept { principal: principal.clone(), asked_at };
-            self.cache.lock().keep(key, kept, epoch);
-        }
+        self.cache.lock().keep(key, &principal, asked);
         Ok(principal)
     }
 }
@@ -128,6 +133,20 @@ impl<A: Authenticator> Authenticator for CachedAuthenticator<A> {
             // Not one after the other: of what is not kept, no answer helps the next.
             None => self.ask(credential, key).await,
         }
+    }
+
+    async fn authenticate_anew(
+        &self,
+        credential: &Credential,
+    ) -> Result<Arc<Principal>, AuthError> {
+        let (key, asked) = (Key::of(credential), self.cache.asked((self.now)()));
+        let answer = self.inner.authenticate_anew(credential).await;
+        match &answer {
+            Ok(principal) => self.cache.lock().keep(key, principal, asked),
+            Err(AuthError::Rejected) => self.cache.lock().drop_kept(&key),
+            Err(_) => {}
+        }
+        answer
     }
 
     async fn find_user(&self, login: &Login) -> Result<Option<Owner>, AuthError> {
@@ -183,6 +202,10 @@ impl Cache {
         Found::Turn(Turn { cache: self, key, lock, _guard: guard })
     }
 
+    fn asked(&self, at: Instant) -> Asked {
+        Asked { at, epoch: self.lock().epoch }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().expect("nobody panics while holding it")
     }
@@ -193,18 +216,25 @@ impl State {
         self.kept.get(key).filter(|kept| kept.is_fresh(now)).map(|kept| kept.principal.clone())
     }
 
-    fn keep(&mut self, key: Key, kept: Kept, epoch: u64) {
-        if self.epoch != epoch {
+    /// Keeps an answer, unless all was forgotten since that was asked, or it may count only once.
+    fn keep(&mut self, key: Key, principal: &Arc<Principal>, asked: Asked) {
+        let Asked { at: now, epoch } = asked;
+        if self.epoch != epoch || principal.claim.is_some() {
             return;
         }
-        let now = kept.asked_at;
         if self.swept_at.is_none_or(|at| now - at >= MAX_AGE) {
             self.kept.retain(|_, kept| kept.is_fresh(now));
             self.swept_at = Some(now);
         }
         if self.kept.len() < MAX_PRINCIPALS {
-            self.kept.insert(key, kept);
+            self.kept.insert(key, Kept { principal: principal.clone(), asked_at: now });
         }
+    }
+
+    /// Forgets one. What somebody is just being told, maybe of the same, is not kept.
+    fn drop_kept(&mut self, key: &Key) {
+        self.kept.remove(key);
+        self.epoch += 1;
     }
 }
 

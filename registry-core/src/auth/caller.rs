@@ -1,6 +1,6 @@
 use std::{net::IpAddr, sync::Arc};
 
-use super::{AuthError, Principal};
+use super::{AuthError, Credential, Principal};
 use crate::record::{Origin, Stamp, Timestamp};
 
 /// Who is asking, at one request.
@@ -8,6 +8,9 @@ use crate::record::{Origin, Stamp, Timestamp};
 pub struct Caller {
     /// Whose credential came with the request; nobody's if there was none.
     pub principal: Option<Arc<Principal>>,
+    /// That credential, by which each write finds out whether it still counts. None if the host or a
+    /// proxy says who is asking: there is nobody to ask.
+    pub credential: Option<Credential>,
     /// The id under which the request is logged.
     pub request: Option<String>,
     /// From where it came, if the service knows.
@@ -17,7 +20,7 @@ pub struct Caller {
 impl Caller {
     /// A caller without a credential.
     pub const fn anonymous() -> Self {
-        Self { principal: None, request: None, address: None }
+        Self { principal: None, credential: None, request: None, address: None }
     }
 
     /// The principal, for what only somebody may do.
@@ -40,7 +43,8 @@ impl Caller {
 
     /// The same request, without its credential.
     pub(crate) fn as_nobody(&self) -> Self {
-        Self { principal: None, ..self.clone() }
+        let (request, address) = (self.request.clone(), self.address);
+        Self { principal: None, credential: None, request, address }
     }
 
     /// Where a write of this caller comes from.

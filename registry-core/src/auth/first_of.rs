@@ -33,12 +33,26 @@ impl FirstOf {
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl Authenticator for FirstOf {
     /// Ends with the first that does not reject the credential, be it because it cannot answer now:
     /// who rejects at once what is not of its form leaves the credential to those after it.
     async fn authenticate(&self, credential: &Credential) -> Result<Arc<Principal>, AuthError> {
         for authenticator in &self.0 {
             match authenticator.authenticate(credential).await {
+                Err(AuthError::Rejected) => {}
+                known => return known,
+            }
+        }
+        Err(AuthError::Rejected)
+    }
+
+    async fn authenticate_anew(
+        &self,
+        credential: &Credential,
+    ) -> Result<Arc<Principal>, AuthError> {
+        for authenticator in &self.0 {
+            match authenticator.authenticate_anew(credential).await {
                 Err(AuthError::Rejected) => {}
                 known => return known,
             }
@@ -62,6 +76,13 @@ impl Authenticator for FirstOf {
 impl<A: Authenticator + ?Sized> Authenticator for Arc<A> {
     async fn authenticate(&self, credential: &Credential) -> Result<Arc<Principal>, AuthError> {
         (**self).authenticate(credential).await
+    }
+
+    async fn authenticate_anew(
+        &self,
+        credential: &Credential,
+    ) -> Result<Arc<Principal>, AuthError> {
+        (**self).authenticate_anew(credential).await
     }
 
     async fn find_user(&self, login: &Login) -> Result<Option<Owner>, AuthError> {

@@ -92,9 +92,9 @@ impl Keys {
         Ok(self.0.list(login).await?)
     }
 
-    /// Revokes a key, and tells it; `None` if there is none of this name. From when this returns on, no
-    /// process that asks the store counts a token that is signed with it; a
-    /// [`CachedAuthenticator`](super::CachedAuthenticator) asks again within
+    /// Revokes a key, and tells it; `None` if there is none of this name. From when this returns on,
+    /// no process that asks the store counts a token that is signed with it, and before each write
+    /// it is asked. For reads, a [`CachedAuthenticator`](super::CachedAuthenticator) asks again within
     /// [its age](super::CachedAuthenticator::MAX_AGE).
     ///
     /// # Errors

@@ -127,6 +127,18 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     /// malformed alike), [`AuthError::Backend`] if that cannot be found out now.
     async fn authenticate(&self, credential: &Credential) -> Result<Arc<Principal>, AuthError>;
 
+    /// The same, for a write that is about to take place: whoever keeps answers, or hands the
+    /// question on, overrides it, so that nothing but what counts at this moment is answered.
+    ///
+    /// # Errors
+    /// As [`Authenticator::authenticate`].
+    async fn authenticate_anew(
+        &self,
+        credential: &Credential,
+    ) -> Result<Arc<Principal>, AuthError> {
+        self.authenticate(credential).await
+    }
+
     /// The user or group of this login, as an owner of crates; `None` if there is none.
     ///
     /// # Errors

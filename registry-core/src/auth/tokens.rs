@@ -231,9 +231,10 @@ impl Tokens {
         Ok(self.store.list(login).await?)
     }
 
-    /// Revokes one token, or all of a user, and tells them. From when this returns on, no process that
-    /// asks the store counts them; a [`CachedAuthenticator`](super::CachedAuthenticator) asks it again
-    /// within [its age](super::CachedAuthenticator::MAX_AGE). The token of another user is none to a
+    /// Revokes one token, or all of a user, and tells them. From when this returns on, no process
+    /// that asks the store counts them, and before each write it is asked. For reads, a
+    /// [`CachedAuthenticator`](super::CachedAuthenticator) asks it again within
+    /// [its age](super::CachedAuthenticator::MAX_AGE). The token of another user is none to a
     /// principal.
     ///
     /// # Errors

@@ -20,13 +20,9 @@ impl WithAccounts {
     pub fn new(inner: impl Authenticator, directory: impl Directory) -> Self {
         Self { inner: Arc::new(inner), directory: Arc::new(directory) }
     }
-}
 
-#[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl Authenticator for WithAccounts {
-    async fn authenticate(&self, credential: &Credential) -> Result<Arc<Principal>, AuthError> {
-        let principal = self.inner.authenticate(credential).await?;
+    /// What the account of the user makes of a principal.
+    async fn held_against(&self, principal: Arc<Principal>) -> Result<Arc<Principal>, AuthError> {
         let Some(account) = self.directory.account(&principal.user.login).await? else {
             return Ok(principal);
         };
@@ -37,6 +33,21 @@ impl Authenticator for WithAccounts {
         }
         let groups = principal.groups.and(&account.groups);
         Ok(Arc::new(Principal { groups, ..Principal::clone(&principal) }))
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl Authenticator for WithAccounts {
+    async fn authenticate(&self, credential: &Credential) -> Result<Arc<Principal>, AuthError> {
+        self.held_against(self.inner.authenticate(credential).await?).await
+    }
+
+    async fn authenticate_anew(
+        &self,
+        credential: &Credential,
+    ) -> Result<Arc<Principal>, AuthError> {
+        self.held_against(self.inner.authenticate_anew(credential).await?).await
     }
 
     /// None of whoever is disabled: they are not to become the owner of anything.

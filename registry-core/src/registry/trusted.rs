@@ -32,8 +32,9 @@ impl Registry {
         &self,
         caller: &Caller,
     ) -> Result<(), TrustedPublishingError> {
-        let (trusted, principal) = (self.offered()?, caller.principal()?);
-        match trusted.revoke(principal, SystemTime::now().into()).await? {
+        let trusted = self.offered()?;
+        let caller = self.confirmed(caller).await?;
+        match trusted.revoke(caller.principal()?, SystemTime::now().into()).await? {
             true => Ok(()),
             false => {
                 let reason = "only a trusted publishing token can be revoked here".into();
@@ -69,6 +70,7 @@ impl Registry {
     ) -> Result<TrustedPublisherRecord, TrustedPublishingError> {
         let trusted = self.offered()?;
         self.check_writable()?;
+        let caller = &*self.confirmed(caller).await?;
         self.may_configure(caller, name).await?;
         if trusted.publishers().list(Some(name)).await?.len() >= TrustedPublishing::MAX_PUBLISHERS {
             return Err(TrustedPublishingError::TooMany);
@@ -91,6 +93,7 @@ impl Registry {
     ) -> Result<TrustedPublisherRecord, TrustedPublishingError> {
         let trusted = self.offered()?;
         self.check_writable()?;
+        let caller = &*self.confirmed(caller).await?;
         caller.principal()?;
         let unknown = TrustedPublishingError::Unknown { id };
         let Some(record) = trusted.publishers().get(id).await? else { return Err(unknown) };

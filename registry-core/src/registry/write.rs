@@ -19,8 +19,9 @@ impl Registry {
     /// gives the next one, or `None` if it is already as wished.
     ///
     /// Authorization and decision are made on the very record that the commit replaces; the
-    /// commit is the moment at which the change becomes real. `files` are those that the next
-    /// record names and this one did not.
+    /// commit is the moment at which the change becomes real. Just before that it is found out
+    /// whether the caller's credential still counts. `files` are those that the next record names
+    /// and this one did not.
     pub(super) async fn transition(
         &self,
         right: Right<'_>,
@@ -30,6 +31,14 @@ impl Registry {
     ) -> Result<Option<Change>, WriteError> {
         self.check_writable()?;
         let _turn = self.parts.writers.enter(name).await;
+        let confirmed;
+        let right = match right {
+            Right::Of(caller, action) => {
+                confirmed = self.confirmed(caller).await?;
+                Right::Of(&confirmed, action)
+            }
+            Right::Administrator => right,
+        };
         let mut unknown: Option<(Change, IndexError)> = None;
         let mut is_claimed = false;
         for _ in 0..Self::ROUNDS {

@@ -120,6 +120,11 @@ fn is_refused_within_a_second(place: &Place, revoke: impl Fn(&Server, &Value) ->
     let record = &listed(&server, &[])[0];
     Outcome::of(&mut revoke(&server, record)).success();
     let revoked = Instant::now();
+    // Of writes, none any more.
+    for client in &clients {
+        let refused = client.put("/main/api/v1/crates/foo/1.0.0/unyank", b"").error();
+        assert_eq!(refused, (401, "authentication failed".into()));
+    }
     for number in [0, 1] {
         wait_for("the token to be refused", || (status(number) == 401).then_some(()));
     }

@@ -216,6 +216,26 @@ async fn what_was_forgotten_is_asked_for_also_if_it_was_being_asked_for() {
 }
 
 #[tokio::test]
+async fn what_is_asked_anew_goes_by_nothing_remembered_and_is_remembered() {
+    let setting = Setting::new();
+    let credential = Credential::from_header(b"a", CredentialForms::default()).unwrap();
+    let anew = async || {
+        let principal = setting.cached.authenticate_anew(&credential).await;
+        principal.map(|it| it.user.login.to_string()).map_err(|error| error.to_string())
+    };
+    assert_eq!((setting.bring("a").await, setting.asked()), (is("no.a"), 1));
+    pass(400);
+    assert_eq!((anew().await, setting.asked()), (is("no.a"), 1));
+    pass(400);
+    assert_eq!((setting.bring("a").await, setting.asked()), (is("no.a"), 0));
+    // Whoever is found to count no more does not read any more either.
+    setting.slow.rejects.store(true, SeqCst);
+    assert_eq!((setting.bring("a").await, setting.asked()), (is("no.a"), 0));
+    assert_eq!((anew().await, setting.asked()), (Err(REJECTED.into()), 1));
+    assert_eq!((setting.bring("a").await, setting.asked()), (Err(REJECTED.into()), 1));
+}
+
+#[tokio::test]
 async fn there_are_never_too_many_and_none_longer_than_needed() {
     let setting = Setting::new();
     let kept = || setting.cached.cache.lock().kept.len();

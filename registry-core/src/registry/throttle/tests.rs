@@ -83,7 +83,7 @@ impl Setting {
         let credential =
             Credential::from_header(header.as_bytes(), CredentialForms::default()).unwrap();
         let address = address.map(|address| address.parse().unwrap());
-        match self.registry.caller(Some(&credential), None, address).await {
+        match self.registry.caller(Some(credential), None, address).await {
             Ok(caller) => {
                 assert_eq!(caller.principal().unwrap().user.login.as_str(), "ann");
                 Outcome::Known
