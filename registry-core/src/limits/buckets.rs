@@ -1,5 +1,8 @@
 use std::{
-    collections::{HashMap, hash_map::RandomState},
+    collections::{
+        HashMap,
+        hash_map::{Entry, RandomState},
+    },
     hash::{BuildHasher, Hash},
     sync::{
         Mutex, MutexGuard,
@@ -51,10 +54,23 @@ impl Buckets {
         Ok(())
     }
 
-    /// Takes one even if there is none: it takes that much longer until there is one again.
-    pub(crate) fn owe(&self, key: &impl Hash, rate: Rate, now: Instant) {
+    /// Gives back one that was taken.
+    pub(crate) fn give_back(&self, key: &impl Hash, rate: Rate, now: Instant) {
         let key = self.hasher.hash_one(key);
-        self.put(&mut self.lock(), key, rate.interval, now);
+        if let Entry::Occupied(mut full_at) = self.lock().full_at.entry(key) {
+            match full_at.get().checked_sub(rate.interval).filter(|at| *at > now) {
+                Some(at) => *full_at.get_mut() = at,
+                None => drop(full_at.remove()),
+            }
+        }
+    }
+
+    /// Takes all that there is, or would be: it takes as long as it can until all is there again.
+    pub(crate) fn take_all(&self, key: &impl Hash, rate: Rate, now: Instant) {
+        let key = self.hasher.hash_one(key);
+        let mut state = self.lock();
+        state.full_at.remove(&key);
+        self.put(&mut state, key, rate.refill(), now);
     }
 
     /// How long it takes until there is one to take; zero if there is.
@@ -148,15 +164,33 @@ mod tests {
     }
 
     #[test]
-    fn what_is_owed_is_waited_for() {
+    fn what_is_given_back_is_there_again() {
+        let (buckets, start) = (Buckets::default(), Instant::now());
+        let rate = rate(2, 10 * SECOND);
+        let take = |seconds| buckets.take(&1, rate, start + seconds * SECOND);
+        assert_eq!([take(0), take(0)], [Ok(()); 2]);
+        buckets.give_back(&1, rate, start);
+        assert_eq!([take(0), take(0)], [Ok(()), Err(10 * SECOND)]);
+        // Not more than there may be, however late.
+        buckets.give_back(&1, rate, start + 19 * SECOND);
+        buckets.give_back(&1, rate, start + 19 * SECOND);
+        assert!(buckets.lock().full_at.is_empty());
+        assert_eq!([take(19), take(19), take(19)], [Ok(()), Ok(()), Err(10 * SECOND)]);
+    }
+
+    #[test]
+    fn all_that_there_is_is_taken_at_once() {
         let (buckets, start) = (Buckets::default(), Instant::now());
         let rate = rate(2, SECOND);
         assert_eq!(buckets.wait(&1, rate, start), Duration::ZERO);
-        for wait in [0, 1, 2, 3] {
-            buckets.owe(&1, rate, start);
-            assert_eq!(buckets.wait(&1, rate, start), wait * SECOND);
+        for seconds in [0, 1] {
+            let now = start + seconds * SECOND;
+            for _ in 0..3 {
+                buckets.take_all(&1, rate, now);
+                assert_eq!(buckets.wait(&1, rate, now), SECOND);
+            }
         }
-        assert_eq!(buckets.wait(&1, rate, start + 3 * SECOND), Duration::ZERO);
+        assert_eq!(buckets.wait(&1, rate, start + 2 * SECOND), Duration::ZERO);
         assert_eq!(buckets.wait(&2, rate, start), Duration::ZERO);
     }
 
@@ -175,9 +209,8 @@ mod tests {
     #[test]
     fn there_are_never_too_many_and_the_emptiest_stay() {
         let (buckets, start) = (Buckets::default(), Instant::now());
+        buckets.take_all(&"emptiest", rate(2, SECOND), start);
         let rate = rate(1, SECOND);
-        buckets.owe(&"emptiest", rate, start);
-        buckets.owe(&"emptiest", rate, start);
         for key in 0..3 * Buckets::MOST {
             assert_eq!(buckets.take(&key, rate, start), Ok(()));
             assert!(buckets.lock().full_at.len() <= Buckets::MOST);

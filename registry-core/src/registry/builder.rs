@@ -173,11 +173,12 @@ impl RegistryBuilder {
     /// those of further versions. Reads are counted by what serves them: see [`Registry::admit`].
     ///
     /// Credentials that do not count are counted by the address, an IPv6 address by its first 64
-    /// bits, and nothing is looked at for as long as too many came from there, but for tokens of this
-    /// registry that have counted within the last hour: guessing does not find those, and whoever
-    /// shares the address works on. A credential that fails again within a minute is not counted
-    /// again, unless it is a password: those are counted by the name of the user, too. What is not
-    /// known of a caller is not counted. Source: ours.
+    /// bits, and nothing is looked at for as long as too many came from there, or are being looked
+    /// at, but for tokens of 32 bytes or more that have counted within the last hour: guessing does
+    /// not find those, and whoever shares the address works on. A credential that fails again within
+    /// a minute is not counted again, unless it is a password: those are counted by the name of the
+    /// user, too, where the user has not logged in from the same address within the last hour. What
+    /// is not known of a caller is not counted. Source: ours.
     #[must_use]
     pub fn rate_limits(mut self, limits: RateLimits) -> Self {
         self.0.limiter.limits = limits;

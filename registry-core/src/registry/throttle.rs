@@ -1,30 +1,42 @@
+mod turns;
+
 use std::{
+    hash::Hash,
     net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use self::turns::Turns;
 use super::{
     Registry,
     limit::{network, too_many},
 };
 use crate::{
-    auth::{AuthError, Credential, Principal, Token},
+    auth::{AuthError, Credential, CredentialId, Principal},
     limits::{Buckets, Rate},
 };
 
 /// Remembers from where credentials came that do not count.
 ///
+/// Each credential is counted before it is looked at, and given back if it is right: of so many
+/// guesses at one time, no more are looked at than may fail. The same ones wait for each other, so
+/// that the many requests of one client count once.
+///
 /// Many people share one address. So a token that fails again within a minute is not counted again:
-/// a job with an old token takes nothing from its neighbours. And a token of this registry that has
-/// counted within the last hour is looked at even while its address has to wait: nobody guesses 256
-/// bits. A password may be guessed: each one that fails is counted, for its user as well, who may be
-/// tried from many addresses, and all have to wait.
+/// a job with an old token takes nothing from its neighbours. And a token that has counted within
+/// the last hour is looked at even while its address has to wait: nobody guesses 256 bits.
+///
+/// A password may be guessed, so each one that fails is counted: by its address, and by its user,
+/// who may be tried from many addresses. Users are held up by the latter only where they have not
+/// logged in within the last hour.
 #[derive(Debug, Default)]
 pub(super) struct Throttle {
     failures: Buckets,
     failed_tokens: Buckets,
     accepted_tokens: Buckets,
+    accepted_users: Buckets,
+    turns: Turns,
 }
 
 impl Registry {
@@ -34,25 +46,26 @@ impl Registry {
         credential: &Credential,
         address: Option<IpAddr>,
     ) -> Result<Arc<Principal>, AuthError> {
+        let authenticator = &self.parts.authenticator;
         let rate = self.parts.limiter.limits.failed_credentials();
         let attempt = rate.and_then(|rate| Attempt::new(credential, address, rate));
         let Some(attempt) = attempt else {
-            return self.parts.authenticator.authenticate(credential).await;
+            return authenticator.authenticate(credential).await;
         };
-        let throttle = &self.parts.throttle;
-        let now = self.parts.clock.now();
-        let wait = throttle.wait(&attempt, now.monotonic);
-        if !wait.is_zero() {
-            return Err(too_many("Too many credentials were tried", wait, now.wall));
+        let (throttle, clock) = (&self.parts.throttle, &self.parts.clock);
+        if throttle.was_accepted(&attempt, clock.now().monotonic) {
+            let principal = authenticator.authenticate(credential).await;
+            throttle.heard_again(&attempt, &principal, clock.now().monotonic);
+            return principal;
         }
-        let principal = self.parts.authenticator.authenticate(credential).await;
-        match &principal {
-            Ok(_) => throttle.accepted(&attempt, now.monotonic),
-            Err(AuthError::Rejected) => {
-                throttle.rejected(&attempt, self.parts.clock.now().monotonic);
-            }
-            Err(_) => {}
-        }
+        let _turn = throttle.turns.enter(&attempt.key()).await;
+        let now = clock.now();
+        let taken = throttle.take(&attempt, now.monotonic);
+        let taken =
+            taken.map_err(|wait| too_many("Too many credentials were tried", wait, now.wall))?;
+        // What is broken off here stays counted: it may have cost as much as any other.
+        let principal = authenticator.authenticate(credential).await;
+        throttle.heard(&attempt, &taken, &principal, clock.now().monotonic);
         principal
     }
 }
@@ -60,9 +73,9 @@ impl Registry {
 /// A credential that somebody brings.
 struct Attempt<'a> {
     secret: &'a str,
-    network: Option<Suspect<'a>>,
+    network: Option<IpAddr>,
     /// Whose password it is, if it is one.
-    user: Option<Suspect<'a>>,
+    user: Option<&'a str>,
     rate: Rate,
 }
 
@@ -74,17 +87,28 @@ enum Suspect<'a> {
 }
 
 impl<'a> Attempt<'a> {
+    /// From so many bytes on, a secret is guessed by nobody: it is a token of this registry or of an
+    /// identity provider, or a signed one, whatever is written in front of it. Source: ours; so long
+    /// are the shortest tokens that somebody may choose, those of an account file.
+    const UNGUESSED_BYTES: usize = 32;
+
     /// `None` if there is nothing to count it by.
     fn new(credential: &'a Credential, address: Option<IpAddr>, rate: Rate) -> Option<Self> {
         let secret = credential.expose();
-        let user = credential.user().filter(|_| !Token::is_well_formed(secret));
-        let (network, user) = (address.map(network).map(Suspect::Network), user.map(Suspect::User));
+        let user = credential.user().filter(|_| secret.len() < Self::UNGUESSED_BYTES);
+        let network = address.map(network);
         let is_counted = network.is_some() || user.is_some();
         is_counted.then_some(Self { secret, network, user, rate })
     }
 
-    fn suspects(&self) -> impl Iterator<Item = &Suspect<'a>> {
-        self.network.iter().chain(&self.user)
+    /// What the same attempt has once more.
+    fn key(&self) -> impl Hash + use<'a> {
+        (self.secret, self.network, self.user)
+    }
+
+    /// The user at the place from where they come.
+    fn user_here(&self) -> Option<(IpAddr, &'a str)> {
+        self.network.zip(self.user)
     }
 }
 
@@ -92,32 +116,85 @@ impl Throttle {
     const FAILED_AGAIN: Rate = Rate::of(1, 60);
     const ACCEPTED: Rate = Rate::of(1, 60 * 60);
 
-    /// For how long the credential is not looked at.
-    fn wait(&self, attempt: &Attempt<'_>, now: Instant) -> Duration {
-        let wait = |suspect| self.failures.wait(suspect, attempt.rate, now);
-        let wait = attempt.suspects().map(wait).max().unwrap_or_default();
-        match !wait.is_zero() && self.was_accepted(attempt, now) {
-            true => Duration::ZERO,
-            false => wait,
+    /// Counts an attempt, and says by what.
+    ///
+    /// # Errors
+    /// For how long the credential is not looked at, if too many have failed or are being tried.
+    fn take<'a>(&self, attempt: &Attempt<'a>, now: Instant) -> Result<Vec<Suspect<'a>>, Duration> {
+        if self.was_accepted(attempt, now) {
+            return Ok(Vec::new());
         }
+        let is_known_here = attempt
+            .user_here()
+            .is_some_and(|user| !self.accepted_users.wait(&user, Self::ACCEPTED, now).is_zero());
+        let user = attempt.user.filter(|_| !is_known_here).map(Suspect::User);
+        let mut taken = Vec::with_capacity(2);
+        for suspect in attempt.network.map(Suspect::Network).into_iter().chain(user) {
+            if let Err(wait) = self.failures.take(&suspect, attempt.rate, now) {
+                self.give_back(attempt, &taken, now);
+                return Err(wait);
+            }
+            taken.push(suspect);
+        }
+        Ok(taken)
+    }
+
+    fn give_back(&self, attempt: &Attempt<'_>, taken: &[Suspect<'_>], now: Instant) {
+        taken.iter().for_each(|suspect| self.failures.give_back(suspect, attempt.rate, now));
     }
 
     fn was_accepted(&self, attempt: &Attempt<'_>, now: Instant) -> bool {
         !self.accepted_tokens.wait(&attempt.secret, Self::ACCEPTED, now).is_zero()
     }
 
-    fn accepted(&self, attempt: &Attempt<'_>, now: Instant) {
-        if !self.was_accepted(attempt, now) && Token::is_well_formed(attempt.secret) {
-            self.accepted_tokens.owe(&attempt.secret, Self::ACCEPTED, now);
+    /// What came of an attempt that was counted.
+    fn heard(
+        &self,
+        attempt: &Attempt<'_>,
+        taken: &[Suspect<'_>],
+        answer: &Result<Arc<Principal>, AuthError>,
+        now: Instant,
+    ) {
+        let counts = match answer {
+            Ok(principal) => {
+                self.accepted(attempt, principal, now);
+                false
+            }
+            Err(AuthError::Rejected) => {
+                attempt.user.is_some()
+                    || self.failed_tokens.take(&attempt.secret, Self::FAILED_AGAIN, now).is_ok()
+            }
+            Err(_) => false,
+        };
+        if !counts {
+            self.give_back(attempt, taken, now);
         }
     }
 
-    fn rejected(&self, attempt: &Attempt<'_>, now: Instant) {
-        let is_counted = attempt.user.is_some()
-            || self.failed_tokens.take(&attempt.secret, Self::FAILED_AGAIN, now).is_ok();
-        if is_counted {
-            // Also if there is none left: those who were let in at one time are all counted.
-            attempt.suspects().for_each(|suspect| self.failures.owe(suspect, attempt.rate, now));
+    /// What came of one that has counted within the last hour.
+    fn heard_again(
+        &self,
+        attempt: &Attempt<'_>,
+        answer: &Result<Arc<Principal>, AuthError>,
+        now: Instant,
+    ) {
+        match answer {
+            Ok(principal) => self.accepted(attempt, principal, now),
+            Err(AuthError::Rejected) => {
+                self.accepted_tokens.give_back(&attempt.secret, Self::ACCEPTED, now);
+            }
+            Err(_) => {}
+        }
+    }
+
+    fn accepted(&self, attempt: &Attempt<'_>, principal: &Principal, now: Instant) {
+        // A password is chosen by a person, however long.
+        let is_token = principal.credential != CredentialId::Password;
+        if is_token && attempt.secret.len() >= Attempt::UNGUESSED_BYTES {
+            self.accepted_tokens.take_all(&attempt.secret, Self::ACCEPTED, now);
+        }
+        if let Some(user) = attempt.user_here() {
+            self.accepted_users.take_all(&user, Self::ACCEPTED, now);
         }
     }
 }

@@ -2,17 +2,18 @@ use std::{
     collections::BTreeSet,
     sync::{
         Mutex,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::SystemTime,
 };
 
 use async_trait::async_trait;
+use futures_util::future::join_all;
 
 use super::*;
 use crate::{
     Login, Owner, RegistryConfig,
-    auth::{Authenticator, CredentialForms},
+    auth::{Authenticator, CredentialForms, Token},
     limits::RateLimits,
     memory::{MemoryCrateStore, MemoryIndex},
     registry::clock::{Clock, Moment},
@@ -27,6 +28,8 @@ fn ann() -> Owner {
 struct Known {
     credentials: Mutex<BTreeSet<String>>,
     lookups: AtomicU64,
+    is_password: AtomicBool,
+    is_down: AtomicBool,
     seconds: AtomicU64,
 }
 
@@ -34,9 +37,18 @@ struct Known {
 impl Authenticator for Arc<Known> {
     async fn authenticate(&self, credential: &Credential) -> Result<Arc<Principal>, AuthError> {
         self.lookups.fetch_add(1, Relaxed);
+        // So that many are asked about at a time.
+        tokio::task::yield_now().await;
+        if self.is_down.load(Relaxed) {
+            return Err(AuthError::Backend("is down".into()));
+        }
         let is_known = self.credentials.lock().unwrap().contains(credential.expose());
+        let credential = match self.is_password.load(Relaxed) {
+            true => CredentialId::Password,
+            false => CredentialId::Host,
+        };
         match is_known {
-            true => Ok(Arc::new(ann().into())),
+            true => Ok(Arc::new(Principal { credential, ..ann().into() })),
             false => Err(AuthError::Rejected),
         }
     }
@@ -92,6 +104,7 @@ impl Setting {
             Err(AuthError::TooMany { reason, retry_after }) => {
                 Outcome::TooMany(reason, retry_after)
             }
+            Err(AuthError::Backend(_)) => Outcome::Failed,
             Err(error) => panic!("{error}"),
         }
     }
@@ -108,6 +121,7 @@ impl Setting {
 enum Outcome {
     Known,
     Rejected,
+    Failed,
     TooMany(String, u32),
 }
 
@@ -235,4 +249,128 @@ async fn without_an_address_or_a_limit_nothing_is_counted() {
     for guess in 0..20 {
         assert_eq!(setting.bring(&guess.to_string(), Some(HERE)).await, Outcome::Rejected);
     }
+}
+
+const IN_A_MINUTE: &str = "Thu, 01 Jan 2026 00:01:00 GMT";
+
+#[tokio::test]
+async fn of_many_guesses_at_one_time_no_more_are_looked_at_than_may_fail() {
+    let setting = Setting::new(RateLimits::default().failed_credentials());
+    setting.accept("right");
+    let guesses = (0..10_000)
+        .map(async |guess| setting.bring(&basic(&format!("ann:{guess}")), Some(HERE)).await);
+    let outcomes = join_all(guesses).await;
+    assert_eq!(setting.known.lookups.load(Relaxed), 10);
+    let rejected = outcomes.iter().filter(|outcome| **outcome == Outcome::Rejected).count();
+    let refused = outcomes.iter().filter(|outcome| **outcome == too_many(IN_SIX, 6)).count();
+    assert_eq!((rejected, refused), (10, 9990));
+    // However many there were, nobody waits for longer than if there had been ten.
+    setting.pass(6);
+    assert_eq!(setting.lookups(&basic("ann:right"), HERE).await, (Outcome::Known, 1));
+    setting.pass(54);
+    for guess in 0..10 {
+        let guess = basic(&format!("ann:{guess}"));
+        assert_eq!(setting.lookups(&guess, HERE).await, (Outcome::Rejected, 1));
+    }
+    let later = too_many("Thu, 01 Jan 2026 00:01:06 GMT", 6);
+    assert_eq!(setting.lookups(&basic("ann:right"), HERE).await, (later, 0));
+}
+
+#[tokio::test]
+async fn what_is_right_or_cannot_be_looked_at_is_given_back() {
+    let setting = Setting::new(Some(Rate::of(2, 6)));
+    let right = basic("ann:right");
+    setting.accept("right");
+    for _ in 0..20 {
+        assert_eq!(setting.bring(&right, Some(HERE)).await, Outcome::Known);
+    }
+    setting.known.is_down.store(true, Relaxed);
+    for guess in 0..20 {
+        let guess = basic(&format!("ann:{guess}"));
+        assert_eq!(setting.bring(&guess, Some(HERE)).await, Outcome::Failed);
+    }
+    setting.known.is_down.store(false, Relaxed);
+    for outcome in [Outcome::Rejected, Outcome::Rejected, too_many(IN_SIX, 6)] {
+        assert_eq!(setting.bring(&basic("ann:wrong"), Some(HERE)).await, outcome);
+    }
+}
+
+#[tokio::test]
+async fn the_many_requests_of_one_client_do_not_refuse_each_other() {
+    let setting = Setting::new(Some(Rate::of(1, 6)));
+    setting.accept("right");
+    let token = Token::generate().unwrap();
+    setting.accept(token.expose());
+    for credential in [&basic("ann:right"), "right", token.expose()] {
+        let outcomes = join_all((0..50).map(|_| setting.bring(credential, Some(HERE)))).await;
+        assert!(outcomes.iter().all(|outcome| *outcome == Outcome::Known), "{outcomes:?}");
+    }
+    // The same wrong password in many requests is tried no more often than in one after another.
+    setting.known.lookups.store(0, Relaxed);
+    let wrong = basic("ann:wrong");
+    let outcomes = join_all((0..50).map(|_| setting.bring(&wrong, Some(HERE)))).await;
+    assert_eq!(setting.known.lookups.load(Relaxed), 1);
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == Outcome::Rejected).count(), 1);
+}
+
+#[tokio::test]
+async fn whoever_is_guessed_at_elsewhere_logs_in_where_they_have_before() {
+    let setting = Setting::new(Some(Rate::of(2, 60)));
+    setting.accept("right");
+    setting.known.is_password.store(true, Relaxed);
+    let right = basic("ann:right");
+    let guess = async || {
+        for number in 0..4 {
+            let guess = basic(&format!("ann:{number}"));
+            let outcome = setting.bring(&guess, Some(&format!("198.51.100.{number}"))).await;
+            assert_ne!(outcome, Outcome::Known);
+        }
+    };
+    assert_eq!(setting.bring(&right, Some(HERE)).await, Outcome::Known);
+    guess().await;
+    assert_eq!(setting.bring(&right, Some(HERE)).await, Outcome::Known);
+    let elsewhere = setting.bring(&right, Some("192.0.2.2")).await;
+    assert_eq!(elsewhere, too_many(IN_A_MINUTE, 60));
+    // An hour after the last time, not any more. Here nobody guesses faster than from anywhere.
+    setting.pass(3599);
+    assert_eq!(setting.bring(&right, Some(HERE)).await, Outcome::Known);
+    setting.pass(3599);
+    for outcome in [true, true, false] {
+        let guess = setting.bring(&basic("ann:wrong"), Some(HERE)).await;
+        assert_eq!(guess == Outcome::Rejected, outcome, "{guess:?}");
+    }
+    setting.pass(120);
+    guess().await;
+    let waits = setting.bring(&right, Some(HERE)).await;
+    assert!(matches!(waits, Outcome::TooMany(..)), "{waits:?}");
+}
+
+#[tokio::test]
+async fn any_long_secret_but_a_password_is_looked_at_once_it_has_counted() {
+    let long = "x".repeat(32);
+    for (secret, is_password, is_looked_at) in
+        [(&long, false, true), (&long, true, false), (&long[..31].to_owned(), false, false)]
+    {
+        let setting = Setting::new(Some(Rate::of(1, 600)));
+        setting.accept(secret);
+        setting.known.is_password.store(is_password, Relaxed);
+        for header in [secret.clone(), basic(&format!("token:{secret}"))] {
+            assert_eq!(setting.bring(&header, Some(HERE)).await, Outcome::Known);
+        }
+        assert_eq!(setting.bring("wrong", Some(HERE)).await, Outcome::Rejected);
+        let outcome = setting.bring(secret, Some(HERE)).await;
+        assert_eq!(outcome == Outcome::Known, is_looked_at, "{outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn wrong_tokens_beside_a_user_name_are_none_of_that_user() {
+    let setting = Setting::new(Some(Rate::of(1, 600)));
+    setting.accept("right");
+    for number in 0..20 {
+        let guess = basic(&format!("token:{number:032}"));
+        let outcome = setting.bring(&guess, Some(&format!("198.51.100.{number}"))).await;
+        assert_eq!(outcome, Outcome::Rejected);
+    }
+    assert_eq!(setting.bring(&basic("token:right"), Some(HERE)).await, Outcome::Known);
 }
