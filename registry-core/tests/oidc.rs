@@ -7,6 +7,7 @@ use std::sync::{
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use registry_core::{
     BoxError, Login,
     auth::{
@@ -249,6 +250,7 @@ struct Reached {
     discovery: Mutex<Option<Value>>,
     fetches: AtomicUsize,
     is_down: AtomicBool,
+    stalls: AtomicBool,
 }
 
 #[derive(Clone, Debug)]
@@ -262,6 +264,7 @@ impl Source {
             discovery: Mutex::default(),
             fetches: AtomicUsize::new(0),
             is_down: AtomicBool::new(false),
+            stalls: AtomicBool::new(false),
         }))
     }
 
@@ -285,6 +288,10 @@ impl Source {
 #[async_trait::async_trait]
 impl KeySource for Source {
     async fn fetch(&self, url: &str) -> Result<Bytes, BoxError> {
+        if self.0.stalls.load(Relaxed) {
+            self.0.fetches.fetch_add(1, Relaxed);
+            std::future::pending::<()>().await;
+        }
         let provider = self.0.provider.lock().unwrap();
         let found = match url.strip_prefix(URL) {
             Some("/.well-known/openid-configuration") => {
@@ -378,6 +385,26 @@ fn keys_of_an_issuer_that_is_down_count_for_a_day() {
 }
 
 #[test]
+fn a_client_that_goes_away_keeps_no_keys_from_being_fetched() {
+    run(async {
+        let source = Source::new();
+        let verifier = Verifier::new([issuer()], source.clone());
+        // While there are no keys, and when they have changed.
+        for now in [NOW, NOW + 60] {
+            source.0.provider.lock().unwrap().rotate();
+            let token = source.token(now);
+            source.0.stalls.store(true, Relaxed);
+            for _ in 0..3 {
+                assert_eq!(check(&verifier, &token, now).now_or_never(), None);
+                assert_eq!(source.fetches(), 1);
+            }
+            source.0.stalls.store(false, Relaxed);
+            assert_eq!((check(&verifier, &token, now).await, source.fetches()), (Ok(()), 1));
+        }
+    });
+}
+
+#[test]
 fn an_issuer_speaks_for_itself_alone() {
     run(async {
         for discovery in [
@@ -443,6 +470,29 @@ fn a_token_of_an_issuer_makes_a_principal_of_that_issuer() {
         let principal = by_subject.authenticate(&credential(&token)).await.unwrap();
         assert_eq!(principal.user.login, login("corp:5f0c"));
         assert_eq!(principal.groups, Groups::default());
+    });
+}
+
+#[test]
+fn a_display_name_deceives_nobody_on_a_terminal() {
+    run(async {
+        let source = Source::new();
+        let corp = LoginIssuer::new(issuer(), "corp:").unwrap();
+        let authenticator = OidcAuthenticator::new(vec![corp], source.clone()).unwrap();
+        let long = "é".repeat(101);
+        for (name, shown) in [
+            ("Zoë \u{1F980} van Dijk", Some("Zoë \u{1F980} van Dijk")),
+            (" a\u{1b}[2J\u{202e}b\r\n\u{2066}c\u{9b}\0d ", Some("a[2Jbcd")),
+            (&long, Some(&long[..200])),
+            ("\u{202e} \n", None),
+            ("", None),
+        ] {
+            let mut claims = login_claims("alice");
+            claims["name"] = json!(name);
+            let token = credential(&source.sign(&claims));
+            let principal = authenticator.authenticate(&token).await.unwrap();
+            assert_eq!(principal.user.name.as_deref(), shown, "{name:?}");
+        }
     });
 }
 

@@ -44,7 +44,7 @@ use std::{fmt, num::NonZeroUsize, sync::Arc};
 
 use async_trait::async_trait;
 
-pub(crate) use self::entry::logins;
+pub(crate) use self::{entry::logins, text::is_plain};
 pub use self::{
     entry::{AuditAction, AuditActionError, AuditEntry, AuditOutcome, AuditOutcomeError},
     text::AuditText,

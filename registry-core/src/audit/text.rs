@@ -37,7 +37,7 @@ impl AuditText {
 }
 
 /// Whether a character neither ends a line nor speaks to a terminal, nor deceives who reads it.
-fn is_plain(char: char) -> bool {
+pub(crate) fn is_plain(char: char) -> bool {
     let misleads = matches!(
         char,
         '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 
 use super::{Claims, Issuer, Jwt, KeySource, Verified, Verifier, VerifyError, VerifyIdentity as _};
 use crate::{
+    audit::is_plain,
     auth::{
         AuthError, Authenticator, Credential, CredentialId, Groups, Identity, Principal, Scopes,
     },
@@ -73,7 +74,7 @@ impl LoginIssuer {
         let identity =
             Identity { issuer: self.issuer.url().into(), subject: claims.text("sub")?.into() };
         Some(Principal {
-            user: owner(login, claims.text("name").map(ToOwned::to_owned)),
+            user: owner(login, claims.text("name").and_then(display_name)),
             identity: Some(identity),
             groups,
             credential: CredentialId::IdentityToken,
@@ -87,6 +88,15 @@ impl LoginIssuer {
         let name = login.as_str();
         name.strip_prefix("group:").unwrap_or(name).starts_with(&*self.prefix)
     }
+}
+
+/// A name as users may give it to themselves, without what could deceive others, on whose terminals
+/// it is shown as that of an owner.
+fn display_name(name: &str) -> Option<String> {
+    /// Source: ours.
+    const MAX_CHARS: usize = 100;
+    let name: String = name.chars().filter(|c| is_plain(*c)).take(MAX_CHARS).collect();
+    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
 }
 
 /// A user or group of an issuer, as an owner. The ids of users that are kept here are small; that

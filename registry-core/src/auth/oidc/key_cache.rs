@@ -92,17 +92,15 @@ impl KeyCache {
             (None, None) => self.fetching.lock().await,
         };
         let may_fetch = {
-            let mut state = self.state();
+            let state = self.state();
             let is_needed = !state.is_fresh(now) || state.keys(now).is_none_or(|it| !it.has(id));
-            let may_fetch = is_needed && state.may_fetch(now);
-            if may_fetch {
-                state.attempt = Some(now);
-            }
-            may_fetch
+            is_needed && state.may_fetch(now)
         };
         if may_fetch {
             let fetched = fetch(issuer, source).await;
             let mut state = self.state();
+            // Only now: an attempt that is broken off, as any client can by going away, is none.
+            state.attempt = Some(now);
             match fetched {
                 Ok(keys) => {
                     state.keys = Some((Arc::new(keys), now));
@@ -113,7 +111,7 @@ impl KeyCache {
         }
         let state = self.state();
         state.keys(now).cloned().ok_or_else(|| {
-            let failure = state.failure.as_deref().unwrap_or("an attempt was broken off");
+            let failure = state.failure.as_deref().unwrap_or("they were not fetched");
             failure.to_owned().into()
         })
     }
