@@ -10,10 +10,11 @@
 //! full disk nothing is committed either. Access is given and taken before that is noted: if the
 //! process dies in between, the entry is missing.
 //!
-//! Whoever is nobody may be refused as often as they like, and must not fill the disk by it. Of such
-//! refusals a [`Registry`](crate::Registry) appends 60 at once and one more every six seconds, which
-//! is some 4 MiB a day at most. The first one appended after others were left out says how many those
-//! were; observers are told of each.
+//! Whoever is refused as often as they like must not fill the disk by it. Of the refusals of one user
+//! a [`Registry`](crate::Registry) appends 60 at once and one more every six seconds, which is some
+//! 4 MiB a day at most, and as many of all who are nobody together, but of one address (of IPv6, its
+//! first 64 bits) only a third of that. The first one appended after others were left out says how
+//! many those were, of the same user or of those who are nobody; observers are told of each.
 //!
 //! ```
 //! use registry_core::{

@@ -1,12 +1,13 @@
 use std::{
+    collections::HashMap,
     fmt::Display,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{Mutex, PoisonError},
     time::Instant,
 };
 
 use semver::Version;
 
-use super::{PublishError, Registry, WriteError};
+use super::{PublishError, Registry, WriteError, limit::network};
 use crate::{
     audit::{AuditAction, AuditEntry, AuditLog, AuditOutcome, AuditText, logins},
     auth::{AuthError, Caller},
@@ -20,43 +21,58 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Trail {
     log: Box<dyn AuditLog>,
-    strangers: Strangers,
+    refusals: Refusals,
 }
 
 impl Trail {
     pub(super) fn new(log: impl AuditLog) -> Self {
-        Self { log: Box::new(log), strangers: Strangers::default() }
+        Self { log: Box::new(log), refusals: Refusals::default() }
     }
 }
 
-/// Counts the refusals of those who are nobody, all of them together: of addresses they may have as
-/// many as they like.
+/// Counts refusals: those of each user, and those of all who are nobody together. Of addresses the
+/// latter may have as many as they like; but of one network there are never so many that there is
+/// no room for others.
 #[derive(Debug, Default)]
-struct Strangers {
-    appended: Buckets,
-    left_out: AtomicU64,
+struct Refusals {
+    of_user: Buckets,
+    of_network: Buckets,
+    of_nobody: Buckets,
+    /// How many were left out since the last entry.
+    left_out: Mutex<HashMap<Option<Login>, u64>>,
 }
 
-impl Strangers {
+impl Refusals {
     /// Source: ours.
     const RATE: Rate = Rate::of(60, 6);
+    /// A third of that. Source: ours.
+    const OF_NETWORK: Rate = Rate::of(20, 18);
 
     /// Whether an entry is to be appended. If others were left out before it, it says so.
     fn admit(&self, entry: &mut AuditEntry, now: Instant) -> bool {
-        if entry.login.is_some() || entry.outcome == AuditOutcome::Done {
+        if entry.outcome == AuditOutcome::Done {
             return true;
         }
-        if self.appended.take(&(), Self::RATE, now).is_err() {
-            self.left_out.fetch_add(1, Ordering::Relaxed);
-            return false;
-        }
-        let left_out = self.left_out.swap(0, Ordering::Relaxed);
-        if left_out > 0 {
+        let has_room = self.has_room(entry, now);
+        // Nothing panics while it is held.
+        let mut left_out = self.left_out.lock().unwrap_or_else(PoisonError::into_inner);
+        if !has_room {
+            *left_out.entry(entry.login.clone()).or_default() += 1;
+        } else if let Some(left_out) = left_out.remove(&entry.login) {
             let detail = entry.detail.as_ref().map_or("", AuditText::as_str);
             let detail = format!("[{left_out} refusals before this one are left out] {detail}");
             entry.detail = Some(AuditText::new(&detail));
         }
-        true
+        has_room
+    }
+
+    fn has_room(&self, entry: &AuditEntry, now: Instant) -> bool {
+        if let Some(login) = &entry.login {
+            return self.of_user.take(login, Self::RATE, now).is_ok();
+        }
+        let network = entry.address.map(network);
+        let take = |network| self.of_network.take(network, Self::OF_NETWORK, now).is_ok();
+        network.as_ref().is_none_or(take) && self.of_nobody.take(&(), Self::RATE, now).is_ok()
     }
 }
 
@@ -71,8 +87,8 @@ impl Registry {
             AuditOutcome::Done => Event::Administered(&entry),
             AuditOutcome::Refused => Event::Refused(&entry),
         });
-        let Some(Trail { log, strangers }) = &self.parts.audit else { return };
-        if !strangers.admit(&mut entry, self.parts.clock.now().monotonic) {
+        let Some(Trail { log, refusals }) = &self.parts.audit else { return };
+        if !refusals.admit(&mut entry, self.parts.clock.now().monotonic) {
             return;
         }
         if let Err(error) = log.append(&entry).await {
@@ -154,86 +170,4 @@ impl Refuses for PublishError {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::{sync::Arc, time::Duration};
-
-    use super::*;
-    use crate::{
-        RegistryConfig,
-        audit::{AuditQuery, AuditRecord},
-        auth::Principal,
-        conformance::record_fixture::owner,
-        memory::{MemoryAudit, MemoryCrateStore, MemoryIndex},
-        observer::Observer,
-        registry::clock::{Clock, Moment},
-    };
-
-    /// Counts what it is told was refused.
-    #[derive(Clone, Debug, Default)]
-    struct Refusals(Arc<AtomicU64>);
-
-    impl Observer for Refusals {
-        fn observe(&self, event: &Event<'_>) {
-            if let Event::Refused(_) = event {
-                self.0.fetch_add(1, Ordering::Relaxed);
-            }
-        }
-    }
-
-    #[tokio::test]
-    async fn what_is_refused_to_nobody_fills_no_trail() {
-        let (seconds, start) = (Arc::new(AtomicU64::new(0)), std::time::Instant::now());
-        let passed = seconds.clone();
-        let clock = Clock::new(move || {
-            let passed = Duration::from_secs(passed.load(Ordering::Relaxed));
-            Moment { wall: std::time::SystemTime::UNIX_EPOCH, monotonic: start + passed }
-        });
-        let (trail, told) = (MemoryAudit::new(), Refusals::default());
-        let config = RegistryConfig::new("https://crates.example.com").unwrap();
-        let registry = Registry::builder(config, MemoryIndex::new(), MemoryCrateStore::new())
-            .audit(trail.clone())
-            .observer(told.clone())
-            .clock(clock)
-            .build();
-        let refuse = async |caller: &Caller| {
-            registry.audit(AuditEntry::refused(caller, AuditAction::YANK, "no")).await;
-        };
-        let details = async || -> Vec<String> {
-            let query = AuditQuery { limit: AuditQuery::LIMIT, ..AuditQuery::default() };
-            let found = trail.query(&query).await.unwrap();
-            let detail = |AuditRecord { entry, .. }: AuditRecord| entry.detail.unwrap();
-            found.into_iter().map(|record| detail(record).as_str().to_owned()).collect()
-        };
-        // From many addresses, which are no reason for more.
-        for last in 0..100 {
-            let address = Some([192, 0, 2, last].into());
-            refuse(&Caller { address, ..Caller::anonymous() }).await;
-        }
-        assert_eq!(details().await, ["no"; 60]);
-        assert_eq!(told.0.load(Ordering::Relaxed), 100);
-
-        // Those who are known, and what is done, are noted all the same.
-        let alice = Caller::from(Principal::from(owner(1, "alice")));
-        for _ in 0..100 {
-            refuse(&alice).await;
-        }
-        let done = AuditEntry::done(&Caller::anonymous(), AuditAction::CREATE_TOKEN, "no");
-        registry.audit(done).await;
-        assert_eq!(details().await.len(), 161);
-
-        seconds.store(6, Ordering::Relaxed);
-        for _ in 0..3 {
-            refuse(&Caller::anonymous()).await;
-        }
-        seconds.store(12, Ordering::Relaxed);
-        refuse(&Caller::anonymous()).await;
-        let found = details().await;
-        assert_eq!(
-            found[161..],
-            [
-                "[40 refusals before this one are left out] no",
-                "[2 refusals before this one are left out] no"
-            ]
-        );
-    }
-}
+mod tests;

@@ -107,8 +107,8 @@ impl RegistryBuilder {
         self
     }
 
-    /// Where refusals, and access given and taken, are noted. Default: nowhere. Of refusals of those
-    /// who are nobody, [so many](crate::audit) are.
+    /// Where refusals, and access given and taken, are noted. Default: nowhere. Of the refusals of
+    /// one user, and of all who are nobody, [so many](crate::audit) are.
     ///
     /// Changes of crates are the index's to note, in what commits them: name the trail of the same
     /// database here, as `database.audit("main")` for `database.index("main")`.
