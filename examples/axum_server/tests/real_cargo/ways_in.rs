@@ -1,6 +1,11 @@
 //! The ways in which a credential gets from a user to the server.
 
-use std::{fs, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 
@@ -227,44 +232,58 @@ fn a_read_only_token_fetches_and_is_told_which_scope_it_lacks_to_publish() {
     assert!(refused.contains(&lacks("yank")), "{refused}");
 }
 
-/// Makes a token of two seconds, and prints it. Its arguments are a URL and a header.
+/// Makes a token of two seconds, prints it and keeps it behind those before. Its arguments are a URL
+/// and two files: what `Authorization` is to say, and the tokens.
 const TOKEN_OF_TWO_SECONDS: &str = "
 import json, sys, urllib.request
 asked = {'api_token': {'name': 'fetch', 'expires_in': '2s'}}
 request = urllib.request.Request(sys.argv[1], json.dumps(asked).encode(), method='PUT')
-request.add_header('Authorization', sys.argv[2])
-print(json.load(urllib.request.urlopen(request))['api_token']['token'])
+request.add_header('Authorization', open(sys.argv[2]).read())
+token = json.load(urllib.request.urlopen(request))['api_token']['token']
+print(token)
+open(sys.argv[3], 'a').write(token + '\\n')
 ";
 
 #[test]
-fn ten_fetches_pass_with_tokens_of_two_seconds_that_a_command_makes_anew() {
+fn ten_fetches_in_ten_seconds_pass_with_tokens_of_two_that_a_command_makes_anew() {
     let server = Server::start_with(&["--private"]);
     Cargo::of(&server, "alice").publish_library("hello", "1.0.0");
     add_user(&server, "ci");
     let cargo = Cargo::bare();
-    let script = cargo.folder().join("provider.py");
+    let [script, password, made] =
+        ["provider.py", "password", "made"].map(|name| cargo.folder().join(name));
     fs::write(&script, TOKEN_OF_TWO_SECONDS).unwrap();
+    let packed = BASE64_STANDARD.encode(format!("ci:{PASSWORD}"));
+    fs::write(&password, format!("Basic {packed}")).unwrap();
     let url = format!("{}/api/v1/me/tokens", server.url());
-    let password = format!("Basic {}", BASE64_STANDARD.encode(format!("ci:{PASSWORD}")));
-    let provider =
-        ["cargo:token-from-stdout", "python3", script.to_str().unwrap(), &url, &password];
+    let [script, password, tokens] = [&script, &password, &made].map(|it| it.to_str().unwrap());
+    let provider = ["cargo:token-from-stdout", "python3", script, &url, password, tokens];
     cargo.configure(&format!(
         "[registries.main]\nindex = \"{}\"\ncredential-provider = {provider:?}",
         server.index_url()
     ));
     let app = user_of_hello(&cargo);
-    for _ in 0..5 {
+    let is_refused = |token: &str| {
+        let client = server.client().with_token(token);
+        client.get("/main/index/config.json").status == 401
+    };
+    let made = || {
+        let made = fs::read_to_string(made.as_path()).unwrap();
+        made.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let started = Instant::now();
+    for _ in 0..10 {
         cargo.run_in(&app, ["fetch"]).success();
         cargo.forget_downloads();
-        // Made later than that of the fetch: when it has expired, none of those before counts.
-        let last = make_token(&server, "ci", "\"expires_in\":\"2s\"");
-        let client = server.client().with_token(&last);
-        wait_for("a token to expire", || {
-            (client.get("/main/index/config.json").status == 401).then_some(())
-        });
-        cargo.run_in(&app, ["fetch"]).success();
-        cargo.forget_downloads();
+        let last = made().pop().unwrap();
+        wait_for("a token to expire", || is_refused(&last).then_some(()));
     }
+    // Times are in seconds, so that each token counted for more than one and less than two.
+    assert!(started.elapsed() > Duration::from_secs(10), "{:?}", started.elapsed());
+    let made = made();
+    let different: BTreeSet<_> = made.iter().collect();
+    assert!(different.len() >= 10, "{made:?}");
+    assert!(is_refused(&made[0]));
 }
 
 /// All that is in the files of the server's data folder.
