@@ -11,6 +11,9 @@ fn administer(server: &Server, command: &[&str]) -> Outcome {
 
 /// Runs a command that reads `input` from stdin.
 pub(crate) fn administer_with_input(server: &Server, command: &[&str], input: &str) -> Outcome {
+    if command.iter().any(|word| word.contains("password")) {
+        server.keep_secret(input.trim_end());
+    }
     let mut command = server.command(command.iter().copied());
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut process = command.spawn().unwrap();

@@ -20,6 +20,7 @@ fn signing(server: &Server) -> Cargo {
 }
 
 fn with_key(server: &Server) -> Cargo {
+    server.keep_secret(SECRET);
     signing(server).with("CARGO_REGISTRIES_MAIN_SECRET_KEY", SECRET)
 }
 

@@ -17,7 +17,9 @@ fn create(server: &Server, user: &str, flags: &[&str]) -> Outcome {
 }
 
 fn token(server: &Server, user: &str, flags: &[&str]) -> String {
-    create(server, user, flags).success().trim_end().to_owned()
+    let token = create(server, user, flags).success().trim_end().to_owned();
+    server.keep_secret(&token);
+    token
 }
 
 fn cargo_with(server: &Server, token: &str) -> Cargo {
@@ -216,10 +218,12 @@ fn a_token_under_a_key_from_a_file_counts_only_with_that_file() {
     let folder = TempDir::new().unwrap();
     let place = Place::sqlite(&folder);
     let file = folder.path().join("token.key");
-    fs::write(&file, "07".repeat(32) + "\n").unwrap();
+    let key = "07".repeat(32);
+    fs::write(&file, format!("{key}\n")).unwrap();
     let flags = ["--private", "--token-key-file", file.to_str().unwrap()];
     let with = Server::start_at_with(&place, &flags);
     let without = Server::start_at_with(&place, &["--private"]);
+    with.keep_secret(&key);
     let (plain, keyed) = (token(&with, "alice", &[]), token(&with, "alice", &flags[1..]));
     let status = |server: &Server, token: &str| {
         server.client().with_token(token).get("/main/index/config.json").status

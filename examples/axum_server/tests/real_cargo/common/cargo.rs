@@ -8,12 +8,13 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::{Package, Server};
+use super::{Package, Secrets, Server};
 
 /// The installed cargo with a home, a target folder and a working folder of its own.
 pub(crate) struct Cargo {
     root: TempDir,
     variables: Vec<(String, String)>,
+    secrets: Secrets,
 }
 
 impl Cargo {
@@ -21,7 +22,7 @@ impl Cargo {
     pub(crate) fn bare() -> Self {
         let root = TempDir::new().unwrap();
         fs::create_dir(root.path().join("home")).unwrap();
-        Self { root, variables: Vec::new() }
+        Self { root, variables: Vec::new(), secrets: Secrets::default() }
     }
 
     /// A cargo that knows the registry `main` of `server`, and has no token.
@@ -32,7 +33,7 @@ impl Cargo {
              [registries.main]\nindex = \"{}\"\n",
             server.index_url()
         ));
-        cargo
+        Self { secrets: server.secrets().clone(), ..cargo }
     }
 
     /// A cargo that knows the registry `main` of `server`, and has a token of `user`.
@@ -42,6 +43,9 @@ impl Cargo {
 
     /// Sets an environment variable.
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        if name.ends_with("_TOKEN") {
+            self.secrets.add_header(value);
+        }
         self.variables.push((name.into(), value.into()));
         self
     }

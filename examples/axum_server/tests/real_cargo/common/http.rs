@@ -4,22 +4,29 @@ use std::{
     time::Duration,
 };
 
-use super::CrateFile;
+use super::{CrateFile, Secrets};
 
 /// A client that sends exactly what a test says, one request a connection.
 #[derive(Clone)]
 pub(crate) struct Client {
     address: String,
     token: Option<String>,
+    secrets: Secrets,
 }
 
 impl Client {
     pub(crate) fn new(address: &str) -> Self {
-        Self { address: address.into(), token: None }
+        Self { address: address.into(), token: None, secrets: Secrets::default() }
+    }
+
+    /// Takes note there of what is sent and given.
+    pub(crate) fn noting(self, secrets: &Secrets) -> Self {
+        Self { secrets: secrets.clone(), ..self }
     }
 
     /// Sends `token` as the whole `Authorization` header.
     pub(crate) fn with_token(mut self, token: &str) -> Self {
+        self.secrets.add_header(token);
         self.token = Some(token.into());
         self
     }
@@ -79,9 +86,16 @@ impl Client {
             all.push(("content-length", &length));
         }
         let mut stream = self.try_begin(method, path, &all).ok()?;
+        self.secrets.add_body(body);
         // A server that refuses the body may close before it has all of it.
         let _ = stream.write_all(body);
-        Answer::try_read(stream)
+        let answer = Answer::try_read(stream)?;
+        self.secrets.add_body(&answer.body);
+        if answer.status >= 400 {
+            let told = self.secrets.found_in(&answer.bytes());
+            assert!(told.is_empty(), "{told:?} in the answer to {method} {path}: {answer:?}");
+        }
+        Some(answer)
     }
 
     /// Sends the head of a request, and leaves body and answer to the caller.
@@ -139,6 +153,11 @@ impl Answer {
         assert_eq!(answer.header("transfer-encoding"), None, "every length is known");
         let length = answer.header("content-length").map(|length| length.parse::<usize>().unwrap());
         (answer.body.len() >= length.unwrap_or_default()).then_some(answer)
+    }
+
+    /// All of it.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        [format!("{:?}", self.headers).as_bytes(), &self.body].concat()
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {

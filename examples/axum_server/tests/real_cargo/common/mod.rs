@@ -1,6 +1,7 @@
 //! A server process, cargo processes beside it, and what they work on.
 
 mod archive;
+mod arguments;
 mod cargo;
 mod crates_io;
 mod http;
@@ -9,11 +10,13 @@ mod object_server;
 mod old_registry;
 mod package;
 mod place;
+mod secrets;
 mod server;
 mod static_server;
 
 pub(crate) use self::{
     archive::{CrateFile, checksum, frame, index_path, noise},
+    arguments::{seen_arguments, watch_arguments},
     cargo::{Cargo, Outcome},
     crates_io::local_crates_io,
     http::{Answer, Client},
@@ -22,6 +25,7 @@ pub(crate) use self::{
     old_registry::{Import, OldRegistry, index_line},
     package::Package,
     place::Place,
+    secrets::Secrets,
     server::{Server, axum_server, under},
     static_server::StaticServer,
 };

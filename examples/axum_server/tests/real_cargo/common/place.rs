@@ -1,5 +1,5 @@
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     process::{self, Command},
     sync::atomic::{AtomicUsize, Ordering},
     time::SystemTime,
@@ -71,6 +71,11 @@ impl Place {
     /// As `--index` has it.
     pub(crate) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The file, if it is a SQLite database.
+    pub(crate) fn sqlite_file(&self) -> Option<PathBuf> {
+        self.url.strip_prefix("sqlite:").map(PathBuf::from)
     }
 
     /// Sets what else a program needs to know to get there.

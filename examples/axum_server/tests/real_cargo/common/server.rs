@@ -6,9 +6,10 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::{Client, Place, wait_for};
+use super::{Client, Place, Secrets, seen_arguments, wait_for, watch_arguments};
 
-/// A running `axum_server` with a data folder of its own. Killed when dropped.
+/// A running `axum_server` with a data folder of its own, which logs all there is. Killed when
+/// dropped; no secret of its users may be in what is left of it.
 pub(crate) struct Server {
     folder: TempDir,
     place: Option<Place>,
@@ -18,6 +19,7 @@ pub(crate) struct Server {
     process: Child,
     address: String,
     starts: usize,
+    secrets: Secrets,
 }
 
 impl Server {
@@ -46,12 +48,14 @@ impl Server {
     }
 
     fn start_as(place: Option<Place>, under: &[&str], flags: &[&str]) -> Self {
+        watch_arguments();
         let folder = TempDir::new().unwrap();
         let [under, flags] =
             [under, flags].map(|words| words.iter().map(|&it| it.into()).collect::<Vec<String>>());
         let process = spawn(folder.path(), place.as_ref(), &under, &flags, 0);
         let address = String::new();
-        let mut server = Self { folder, place, flags, under, process, address, starts: 0 };
+        let (starts, secrets) = (0, Secrets::default());
+        let mut server = Self { folder, place, flags, under, process, address, starts, secrets };
         server.await_address();
         server
     }
@@ -88,7 +92,7 @@ impl Server {
 
     /// A client for single requests, without a token.
     pub(crate) fn client(&self) -> Client {
-        Client::new(&self.address)
+        Client::new(&self.address).noting(&self.secrets)
     }
 
     /// A client that brings a new token of `user`.
@@ -111,7 +115,38 @@ impl Server {
         let output = self.token_command(user).output().unwrap();
         assert!(output.status.success(), "{output:?}");
         let line = String::from_utf8(output.stdout).unwrap();
-        line.strip_suffix('\n').expect("a line").to_owned()
+        let token = line.strip_suffix('\n').expect("a line");
+        self.keep_secret(token);
+        token.to_owned()
+    }
+
+    /// What is to be nowhere but with whom it belongs to: what comes from [`Server::token`], what a
+    /// [`Client`] sends or is given, and what a cargo has as its token.
+    pub(crate) fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
+    /// Adds a text to the secrets.
+    pub(crate) fn keep_secret(&self, text: &str) {
+        self.secrets.add(text);
+    }
+
+    /// Which secrets are where they are not to be: in the log, in the arguments of some process, or in
+    /// the SQLite database.
+    fn leaks(&self) -> Vec<String> {
+        let mut places =
+            vec![("log", self.log().into_bytes()), ("arguments", seen_arguments().join(&b'\n'))];
+        let database = self.place.as_ref().and_then(Place::sqlite_file);
+        let database = database.unwrap_or_else(|| self.data().join("index.sqlite"));
+        for suffix in ["", "-wal", "-shm"] {
+            let path = format!("{}{suffix}", database.display());
+            places.push(("database", fs::read(path).unwrap_or_default()));
+        }
+        let found = places.iter().flat_map(|(place, content)| {
+            let found = self.secrets.found_in(content).into_iter();
+            found.map(move |secret| format!("`{secret}` is in the {place}"))
+        });
+        found.collect()
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -169,6 +204,9 @@ impl Drop for Server {
         // Fails if it has ended already.
         let _ = self.process.kill();
         let _ = self.process.wait();
+        if !std::thread::panicking() {
+            assert_eq!(self.leaks(), [] as [String; 0]);
+        }
     }
 }
 
@@ -192,7 +230,8 @@ fn on_data<'a>(
     let mut command = axum_server();
     command.args(arguments).arg("--data").arg(folder.join("data"));
     if let Some(place) = place {
-        place.prepare(&mut command).args(["--index", place.url()]);
+        // Not as an argument, for there may be a password in it.
+        place.prepare(&mut command).env("REGISTRY_INDEX", place.url());
     }
     command
 }
@@ -206,7 +245,7 @@ fn spawn(
 ) -> Child {
     let output = |name| File::create_new(output_file(folder, start, name)).unwrap();
     let mut command = on_data(folder, place, ["serve", "--listen", "127.0.0.1:0"]);
-    command.args(flags);
+    command.args(flags).env("REGISTRY_LOG", "trace");
     if let [program, arguments @ ..] = under {
         let mut outer = Command::new(program);
         outer.args(arguments).arg(command.get_program()).args(command.get_args());
@@ -275,4 +314,22 @@ impl LoggedRequest {
     pub(crate) fn is_index_file(&self) -> bool {
         self.path.starts_with("/main/index/") && self.path != "/main/index/config.json"
     }
+}
+
+#[test]
+#[should_panic = "`a-crate-that-nobody-knows` is in the log"]
+fn a_secret_in_the_log_is_noticed() {
+    let server = Server::start();
+    server.keep_secret("a-crate-that-nobody-knows");
+    // Which does not know that it is one.
+    let client = Client::new(server.address());
+    client.get("/main/api/v1/crates/a-crate-that-nobody-knows/owners");
+}
+
+#[test]
+#[should_panic = "`a-user-whom-nobody-knows` is in the arguments\", \"`a-user-whom-nobody-knows` is in the database"]
+fn a_secret_in_an_argument_and_in_the_database_is_noticed() {
+    let server = Server::start();
+    server.keep_secret("a-user-whom-nobody-knows");
+    server.token("a-user-whom-nobody-knows");
 }
