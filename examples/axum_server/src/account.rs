@@ -16,7 +16,7 @@ use registry_core::{
     owner::{Login, LoginError},
 };
 
-use crate::{audit, cli::IndexArgs, error::Error};
+use crate::{audit, backends::OpenIndex, cli::IndexArgs, error::Error};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum UserCommand {
@@ -122,6 +122,12 @@ pub(crate) struct MemberArgs {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct GroupName(Login);
 
+impl From<GroupName> for Login {
+    fn from(group: GroupName) -> Self {
+        group.0
+    }
+}
+
 impl FromStr for GroupName {
     type Err = LoginError;
 
@@ -165,7 +171,7 @@ pub(crate) async fn user(command: UserCommand) -> Result<(), Error> {
 pub(crate) async fn group(command: GroupCommand) -> Result<(), Error> {
     match command {
         GroupCommand::Create(GroupCreateArgs { group, name, index }) => {
-            let accounts = Accounts::open(&index).await?;
+            let accounts = Accounts::open_or_make(&index).await?;
             accounts.create(&group.0, name.as_deref(), AccountKind::Group).await
         }
         GroupCommand::List(index) => {
@@ -197,8 +203,17 @@ struct Accounts {
 }
 
 impl Accounts {
+    /// Those that are there.
     async fn open(index: &IndexArgs) -> Result<Self, Error> {
-        let opened = index.open().await?;
+        Self::of(&index.open_there().await?)
+    }
+
+    /// To add one, perhaps the first.
+    async fn open_or_make(index: &IndexArgs) -> Result<Self, Error> {
+        Self::of(&index.open_or_make().await?)
+    }
+
+    fn of(opened: &OpenIndex) -> Result<Self, Error> {
         Ok(Self { store: opened.accounts().ok_or(Error::NoAccounts)?, trail: opened.audit() })
     }
 
@@ -235,7 +250,7 @@ async fn add(args: UserAddArgs) -> Result<(), Error> {
         true => Some(read_password(args.password_file)?),
         false => None,
     };
-    let accounts = Accounts::open(&args.index).await?;
+    let accounts = Accounts::open_or_make(&args.index).await?;
     accounts.create(&args.login, args.name.as_deref(), kind).await?;
     if password.is_some() {
         accounts.set_password(&args.login, password.as_ref()).await?;

@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    io::Write as _,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -63,6 +64,23 @@ impl IndexArgs {
     /// nobody else on it looks in.
     pub(crate) async fn open(&self) -> Result<OpenIndex, Error> {
         open_index(&self.url()?, &self.data.folder).await
+    }
+
+    /// Opens the index; one that is not there, as by a slip in the path, is not made.
+    pub(crate) async fn open_there(&self) -> Result<OpenIndex, Error> {
+        self.url()?.must_be_there()?;
+        self.open().await
+    }
+
+    /// Opens the index, and says so if it makes a new one: that may be on purpose, before the first
+    /// start of a server, or by a slip in the path.
+    pub(crate) async fn open_or_make(&self) -> Result<OpenIndex, Error> {
+        if self.is_there()? == Some(false) {
+            let place = self.url()?;
+            // Nobody may be listening, which is no reason to make none.
+            let _ = writeln!(std::io::stderr(), "no registry at `{place}`: a new one is made");
+        }
+        self.open().await
     }
 
     /// Opens the indexes of all registries over the same crate files; one that is not there is not

@@ -5,7 +5,7 @@ use std::{io, path::PathBuf};
 use registry_core::{
     BoxError, Causes, CrateName, IndexError, StoreError,
     auth::{
-        AccountError, AccountFileError, AuthStoreError, KeyError, KeyId, KeyParseError,
+        AccountError, AccountFileError, AuthError, AuthStoreError, KeyError, KeyId, KeyParseError,
         PasswordError, PolicyError, TokenError, TokenId, TokenKeyParseError,
     },
     config::{ConfigError, DlError},
@@ -145,6 +145,8 @@ pub(crate) enum Error {
     OidcFile { path: PathBuf, reason: String },
     #[error("cannot look after trusted publishers: {}", causes(.0))]
     TrustedPublisher(#[source] AuthStoreError),
+    #[error("there is no crate `{name}`")]
+    NoCrate { name: CrateName },
     #[error("there is no trusted publisher `{id}`")]
     NoTrustedPublisher { id: u64 },
     #[error("{reason}")]
@@ -190,6 +192,8 @@ pub(crate) enum Error {
     Invalid { path: PathBuf, source: Invalid },
     #[error("`{}`: {source}", path.display())]
     Policy { path: PathBuf, source: PolicyError },
+    #[error("cannot tell: {}", causes(.0))]
+    Explain(#[source] AuthError),
     #[error("cannot use the approved names: {}", causes(.0))]
     ApprovedNames(#[source] AuthStoreError),
     #[error("`{place}` keeps no approved names: a database does")]

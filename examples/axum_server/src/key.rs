@@ -53,8 +53,7 @@ impl KeyStores {
     }
 
     async fn open(index: &IndexArgs) -> Result<Self, Error> {
-        index.url()?.must_be_there()?;
-        Self::of(&index.open().await?).ok_or(Error::NoKeys)
+        Self::of(&index.open_there().await?).ok_or(Error::NoKeys)
     }
 
     /// Knows who signs with the keys.

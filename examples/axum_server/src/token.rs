@@ -25,14 +25,8 @@ pub(crate) async fn run(command: TokenCommand) -> Result<(), Error> {
 
 /// Makes a token and prints it alone on a line, as `cargo:token-from-stdout` wants it.
 async fn create(args: TokenCreateArgs) -> Result<(), Error> {
-    if args.index.is_there()? == Some(false) {
-        // On purpose before the first start of a server, or by a slip in the path.
-        let place = args.index.url()?;
-        // Nobody may be listening, which is no reason to make no token.
-        let _ = writeln!(std::io::stderr(), "no registry at `{place}`: a new one is made");
-    }
     let key = args.key.read()?;
-    let opened = args.index.open().await?;
+    let opened = args.index.open_or_make().await?;
     let tokens = Tokens::new(opened.tokens(key.as_ref())).with_rules(args.lifetimes.rules());
     // Stored before it is shown: a token that was printed works.
     let issued = tokens.issue(TokenCaller::Operator, &args.request()).await;
@@ -44,8 +38,7 @@ async fn create(args: TokenCreateArgs) -> Result<(), Error> {
 }
 
 async fn list(args: TokenListArgs) -> Result<(), Error> {
-    args.index.url()?.must_be_there()?;
-    let tokens = Tokens::new(args.index.open().await?.tokens(None));
+    let tokens = Tokens::new(args.index.open_there().await?.tokens(None));
     let listed = tokens.list(TokenCaller::Operator, args.user.as_ref()).await;
     let (listed, now) = (listed.map_err(Error::Tokens)?, SystemTime::now().into());
     if !args.json {
@@ -57,8 +50,7 @@ async fn list(args: TokenListArgs) -> Result<(), Error> {
 }
 
 async fn revoke(args: TokenRevokeArgs) -> Result<(), Error> {
-    args.index.url()?.must_be_there()?;
-    let opened = args.index.open().await?;
+    let opened = args.index.open_there().await?;
     let revocation = args.revocation();
     let revoked = Tokens::new(opened.tokens(None)).revoke(TokenCaller::Operator, &revocation).await;
     let revoked = revoked.map_err(Error::Tokens)?;

@@ -6,7 +6,7 @@ use clap::{ArgGroup, Args, Subcommand};
 use registry_core::{
     CrateName, Login,
     audit::{AuditAction, AuditEntry},
-    auth::trusted::{TrustedPublisher, TrustedPublisherRecord},
+    auth::trusted::{TrustedPublisher, TrustedPublisherRecord, TrustedPublishing},
 };
 
 use crate::{audit, backends::OpenIndex, cli::IndexArgs, error::Error};
@@ -89,13 +89,13 @@ pub(crate) async fn run(command: TrustedPublisherCommand) -> Result<(), Error> {
     match command {
         TrustedPublisherCommand::Add(args) => add(*args).await,
         TrustedPublisherCommand::List(args) => {
-            let publishers = args.index.open().await?.trusted_publishers()?;
+            let publishers = args.index.open_there().await?.trusted_publishers()?;
             let name = args.name.map(|name| name.canonical());
             let found = publishers.list(name.as_ref()).await.map_err(Error::TrustedPublisher)?;
             found.iter().try_for_each(print)
         }
         TrustedPublisherCommand::Remove(args) => {
-            let opened = args.index.open().await?;
+            let opened = args.index.open_there().await?;
             let publishers = opened.trusted_publishers()?;
             let removed = publishers.remove(args.id).await.map_err(Error::TrustedPublisher)?;
             match removed {
@@ -109,8 +109,17 @@ pub(crate) async fn run(command: TrustedPublisherCommand) -> Result<(), Error> {
 async fn add(args: AddArgs) -> Result<(), Error> {
     let name = args.name.canonical();
     let publisher = args.publisher()?.checked().map_err(|it| usage(it.to_string()))?;
-    let opened = args.index.open().await?;
+    let opened = args.index.open_there().await?;
     let publishers = opened.trusted_publishers()?;
+    // A publisher of a name that is free would be one of whoever takes it.
+    if opened.index().load(&name, None).await?.found().is_none() {
+        return Err(Error::NoCrate { name: args.name });
+    }
+    let there = publishers.list(Some(&name)).await.map_err(Error::TrustedPublisher)?;
+    if there.len() >= TrustedPublishing::MAX_PUBLISHERS {
+        let most = TrustedPublishing::MAX_PUBLISHERS;
+        return Err(usage(format!("a crate has at most {most} trusted publishers")));
+    }
     let by = Login::new("operator").expect("a word");
     let now = SystemTime::now().into();
     let added = publishers.add(&name, &publisher, now, &by).await;

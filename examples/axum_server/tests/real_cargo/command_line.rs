@@ -6,7 +6,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::common::{Client, Server, axum_server, wait_for};
+use crate::common::{Client, CrateFile, Server, axum_server, wait_for};
 
 fn run(command: &mut Command) -> Output {
     command.output().unwrap()
@@ -248,4 +248,64 @@ fn the_public_url_is_what_clients_are_told() {
         [("x-forwarded-host", "evil.example.com"), ("forwarded", "host=evil.example.com")];
     let answer = server.client().get_with("/main/index/config.json", &headers);
     assert_eq!(answer.json(), config);
+}
+
+#[test]
+fn a_command_on_a_mistyped_path_makes_no_registry() {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path().join("mistyped");
+    let run = |words: &[&str]| {
+        let output = run(axum_server().args(words).arg("--data").arg(&data).stdin(Stdio::null()));
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let place = format!("sqlite:{}/index.sqlite", data.display());
+    let github = ["--github", "a/b", "--owner-id", "1", "--workflow", "c.yml"];
+    for words in [
+        &["user", "list"][..],
+        &["user", "disable", "alice"],
+        &["user", "enable", "alice"],
+        &["user", "password", "alice", "--remove"],
+        &["group", "list"],
+        &["group", "add", "ui", "alice"],
+        &["group", "remove", "ui", "alice"],
+        &["key", "list"],
+        &["name", "list"],
+        &["audit"],
+        &["token", "list"],
+        &["token", "revoke", "--user", "alice"],
+        &["trusted-publisher", "list"],
+        &["trusted-publisher", "remove", "1"],
+        &[&["trusted-publisher", "add", "--crate", "hello"], &github[..]].concat(),
+    ] {
+        let refused = format!("error: there is no index at `{place}`\n");
+        assert_eq!(run(words), (Some(1), String::new(), refused), "{words:?}");
+        assert!(!data.exists(), "{words:?}");
+    }
+    // What may be the first thing that is done says that it is.
+    for words in [&["user", "add", "alice"][..], &["group", "create", "ui"]] {
+        let note = format!("no registry at `{place}`: a new one is made\n");
+        assert_eq!(run(words), (Some(0), String::new(), note), "{words:?}");
+        assert_eq!(run(&["user", "list"]).0, Some(0));
+        fs::remove_dir_all(&data).unwrap();
+    }
+}
+
+#[test]
+fn only_a_crate_that_is_there_has_trusted_publishers() {
+    let server = Server::start();
+    let add = |name: &str, number: usize| {
+        let pipeline = format!("acme/app-{number}");
+        let words = ["trusted-publisher", "add", "--crate", name, "--buildkite", &pipeline];
+        let output = run(&mut server.command(words));
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    assert_eq!(add("hello", 0), (Some(1), "error: there is no crate `hello`\n".into()));
+    let file = CrateFile::library("hello", "1.0.0", b"");
+    assert_eq!(server.client_of("alice").publish(&file.frame()).status, 200);
+    for number in 0..20 {
+        assert_eq!(add("Hello", number), (Some(0), String::new()));
+    }
+    let refused = "error: a crate has at most 20 trusted publishers\n".to_owned();
+    assert_eq!(add("hello", 20), (Some(1), refused));
 }
