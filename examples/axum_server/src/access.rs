@@ -15,7 +15,6 @@ use registry_core::{
 };
 
 use crate::{
-    backends::OpenIndex,
     error::{Error, causes},
     key::KeyStores,
     runtime::TokioRuntime,
@@ -29,7 +28,10 @@ pub(crate) struct Accounts {
 }
 
 impl Accounts {
-    pub(crate) fn open(file: Option<PathBuf>, opened: &OpenIndex) -> Result<Self, Error> {
+    pub(crate) fn open(
+        file: Option<PathBuf>,
+        stored: Option<Arc<dyn AccountStore>>,
+    ) -> Result<Self, Error> {
         let open = |path: PathBuf| -> Result<_, Error> {
             let file = AccountFile::open(path).map_err(Error::AccountFile)?;
             let file = file.on_error(|error| {
@@ -37,7 +39,7 @@ impl Accounts {
             });
             Ok(Arc::new(file))
         };
-        Ok(Self { file: file.map(open).transpose()?, stored: opened.accounts() })
+        Ok(Self { file: file.map(open).transpose()?, stored })
     }
 
     /// Asks all who may know a credential, and holds the accounts against each answer.

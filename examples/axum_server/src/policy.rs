@@ -11,13 +11,17 @@ use clap::Args;
 use registry_core::{
     CanonicalName, CrateName, Login, Owner, Owners,
     auth::{
-        Authorizer, LivePolicy, NameRules, NewNames, OwnersMayWrite, PolicyAction, PolicyError,
-        Principal, RolePolicy, Scopes,
+        Action, AllowAll, AuthError, Authorizer, Caller, Directory as _, Identity, LivePolicy,
+        NameRules, NewNames, OwnersMayWrite, PolicyAction, PolicyError, Principal, RolePolicy,
+        Scopes,
     },
 };
+use semver::Version;
 use tokio::time::MissedTickBehavior;
 
-use crate::{backends::OpenIndex, cli::IndexArgs, error::Error};
+use crate::{
+    access::Accounts, account::GroupName, backends::OpenIndex, cli::IndexArgs, error::Error,
+};
 
 /// How often a file is looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -134,19 +138,32 @@ impl RuleFile {
 
 /// Say whether somebody may do something, and by which rule of a policy.
 ///
-/// Ends with status 3 if not. Looks up the groups of the user, and the owners of the crate, if the
-/// index is there.
+/// Ends with status 3 if not. Looks up the groups of the user, whether they are disabled, and the
+/// owners of the crate, if the index is there. What a token is for is not looked at, but for --admin.
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
     /// The file of rules, as --policy of `serve`.
     #[arg(long, value_name = "FILE", env = "REGISTRY_POLICY")]
     policy: PathBuf,
+    /// The file of rules for new names, as --new-names of `serve`: they are asked at publish-new.
+    #[arg(long, value_name = "FILE", env = "REGISTRY_NEW_NAMES")]
+    new_names: Option<PathBuf>,
+    /// The file of accounts, as --accounts of `serve`.
+    #[arg(long, value_name = "FILE", env = "REGISTRY_ACCOUNTS")]
+    accounts: Option<PathBuf>,
     /// Who would do it; nobody in particular, if this is not given.
     #[arg(long, value_name = "NAME")]
     user: Option<Login>,
-    /// A group that they are in, besides those in the index; once for each.
+    /// A group that they are in, besides those that are known; once for each. `group:` in front of
+    /// it may be left out.
     #[arg(long, value_name = "GROUP", requires = "user")]
-    group: Vec<Login>,
+    group: Vec<GroupName>,
+    /// The identity provider that vouches for them, `iss` of their tokens.
+    #[arg(long, value_name = "URL", requires_all = ["user", "subject"])]
+    issuer: Option<String>,
+    /// What that provider calls them, `sub` of their tokens.
+    #[arg(long, value_name = "TEXT", requires = "issuer")]
+    subject: Option<String>,
     /// The crate; if this is not given, what belongs to none, such as a search.
     #[arg(long = "crate", value_name = "CRATE", value_parser = CrateName::new)]
     name: Option<CrateName>,
@@ -167,28 +184,75 @@ pub(crate) async fn explain(args: ExplainArgs) -> Result<bool, Error> {
     let name = args.name.as_ref().map(CrateName::canonical);
     let opened = match args.index.is_there()? {
         Some(false) => None,
-        _ => Some(args.index.open().await?),
+        _ => Some(args.index.open_there().await?),
     };
-    let mut groups = args.group;
-    let mut owners = Owners::default();
-    if let Some(opened) = &opened {
-        if let (Some(user), Some(accounts)) = (&args.user, opened.accounts()) {
-            let account = accounts.account(user).await.map_err(Error::Accounts)?;
-            groups.extend(account.iter().flat_map(|account| account.groups.iter()).cloned());
-        }
-        if let Some(name) = &name {
-            owners = owners_of(opened, name).await?;
-        }
+    let stored = opened.as_ref().and_then(OpenIndex::accounts);
+    let accounts = Accounts::open(args.accounts, stored)?;
+    let account = match &args.user {
+        Some(user) => accounts.account(user).await.map_err(Error::Accounts)?,
+        None => None,
+    };
+    if let Some(account) = account.as_ref().filter(|account| account.may_log_in().is_err()) {
+        let login = &account.owner.login;
+        let why = if login.is_group() { "a group, which nobody logs in as" } else { "disabled" };
+        return say(false, &format!("denied: `{login}` is {why}"));
     }
+    let owners = match (&opened, &name) {
+        (Some(opened), Some(name)) => owners_of(opened, name).await?,
+        _ => Owners::default(),
+    };
+    let said = args.group.into_iter().map(Login::from);
+    let known = account.iter().flat_map(|account| account.groups.iter()).cloned();
+    let groups = said.chain(known).collect();
+    let identity = args.issuer.zip(args.subject);
     let who = args.user.map(|login| Principal {
-        groups: groups.into_iter().collect(),
+        identity: identity
+            .map(|(issuer, subject)| Identity { issuer: issuer.into(), subject: subject.into() }),
+        groups,
         scopes: if args.admin { Scopes::all() } else { Scopes::all_but_admin() },
         ..Owner { id: 0, login, name: None }.into()
     });
     let decision = policy.decide(who.as_ref(), args.action, name.as_ref(), &owners);
-    let file = args.policy.display();
-    writeln!(std::io::stdout(), "{decision}\nin {file}").map_err(Error::Print)?;
-    Ok(decision.allowed)
+    let decided = format!("{decision}\nin {}", args.policy.display());
+    match (args.new_names, name) {
+        (Some(file), Some(name)) if decision.allowed && args.action == PolicyAction::PublishNew => {
+            let refusal = refusal_of_name(&file, opened.as_ref(), who, &name).await?;
+            let file = file.display();
+            match refusal {
+                None => say(true, &format!("{decided}\nand by the rules in {file}")),
+                Some(reason) => say(false, &format!("denied: {reason}\nin {file}")),
+            }
+        }
+        _ => say(decision.allowed, &decided),
+    }
+}
+
+fn say(is_allowed: bool, text: &str) -> Result<bool, Error> {
+    writeln!(std::io::stdout(), "{text}").map_err(Error::Print)?;
+    Ok(is_allowed)
+}
+
+/// What the rules in a file have against this new name, as the server would say it.
+async fn refusal_of_name(
+    file: &Path,
+    opened: Option<&OpenIndex>,
+    who: Option<Principal>,
+    name: &CanonicalName,
+) -> Result<Option<String>, Error> {
+    let (_, rules) = RuleFile::open(file, read_names)?;
+    let mut names = NewNames::new(AllowAll, rules);
+    if let Some(approved) = opened.and_then(OpenIndex::approved_names) {
+        names = names.with_approvals(approved);
+    }
+    let caller = Caller { principal: who.map(Arc::new), ..Caller::anonymous() };
+    // Of which version does not matter.
+    let version = Version::new(1, 0, 0);
+    let publish = Action::Publish(name, &version, None);
+    match names.authorize(&caller, &publish, &Owners::default()).await {
+        Ok(()) => Ok(None),
+        Err(error @ AuthError::Backend(_)) => Err(Error::Explain(error)),
+        Err(error) => Ok(Some(error.to_string())),
+    }
 }
 
 async fn owners_of(opened: &OpenIndex, name: &CanonicalName) -> Result<Owners, Error> {

@@ -121,7 +121,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
         },
         ..Uploads::default()
     };
-    let accounts = Accounts::open(args.accounts, &opened)?;
+    let accounts = Accounts::open(args.accounts, opened.accounts())?;
     let proxy_users = args.proxy.user_headers(&accounts)?;
     let served = opened.cached(Duration::from_secs(args.max_staleness));
     let keys = KeyStores::of(&opened);

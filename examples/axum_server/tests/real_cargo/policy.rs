@@ -195,3 +195,141 @@ fn new_names_are_reserved_and_approved() {
     let (status, _, error) = name(&["revoke", "tool"]);
     assert_eq!((status, &*error), (Some(1), "error: the name `tool` was not approved\n"));
 }
+
+const EXPLAINED: &str = r#"
+[[rules]]
+name = "the UI team"
+allow = ["read", "publish-new"]
+to = ["group:ui"]
+crates = ["ui-*"]
+
+[[rules]]
+deny = ["publish-new"]
+to = ["group:guests"]
+crates = ["*"]
+
+[[rules]]
+allow = ["read"]
+to = [{ issuer = "https://sso.example.com", subject = "7" }]
+crates = ["*"]
+"#;
+
+const ACCOUNTS: &str = r#"
+[users.fay]
+groups = ["guests", "ui"]
+
+[users.gus]
+disabled = true
+
+[groups.ui]
+[groups.guests]
+"#;
+
+#[test]
+fn an_explanation_looks_at_all_that_a_server_does() {
+    let folder = TempDir::new().unwrap();
+    let file = |name: &str, text: &str| {
+        let file = folder.path().join(name);
+        fs::write(&file, text).unwrap();
+        file.display().to_string()
+    };
+    let policy = file("rules.toml", EXPLAINED);
+    let names = file("names.toml", "approval = true\n");
+    let accounts = file("accounts.toml", ACCOUNTS);
+    let data = folder.path().join("data");
+    let command = |words: &[&str]| run(axum_server().args(words).arg("--data").arg(&data));
+    for words in [
+        &["user", "add", "dora"][..],
+        &["user", "disable", "dora"],
+        &["group", "create", "ui"],
+        &["name", "approve", "ui-kit", "--for", "group:ui"],
+    ] {
+        assert_eq!(command(words).0, Some(0), "{words:?}");
+    }
+    let explain = |words: &[&str]| {
+        let (status, said, error) =
+            command(&[&["policy", "explain", "--policy", &policy], words].concat());
+        (status, said + &error)
+    };
+    let ui = "allowed by rule 1 (line 2), \"the UI team\": allow read, publish-new to group:ui on \
+              ui-*";
+    let guests = "denied by rule 2 (line 8): deny publish-new to group:guests on *";
+    let sso = "allowed by rule 3 (line 13): allow read to 7 of issuer https://sso.example.com on *";
+    let new = |words: &[&'static str]| {
+        [&["--action", "publish-new", "--new-names", &names], words].concat().join(" ")
+    };
+    for (words, status, said) in [
+        // A group by both its spellings.
+        (
+            "--action read --crate ui-x --user eve --group ui".into(),
+            0,
+            format!("{ui}\nin {policy}\n"),
+        ),
+        (
+            "--action read --crate ui-x --user eve --group group:ui".into(),
+            0,
+            format!("{ui}\nin {policy}\n"),
+        ),
+        (
+            "--action publish-new --crate ui-x --user eve --group ui --group guests".into(),
+            3,
+            format!("{guests}\nin {policy}\n"),
+        ),
+        // New names.
+        (
+            new(&["--user", "eve", "--group", "ui", "--crate", "ui-kit"]),
+            0,
+            format!("{ui}\nin {policy}\nand by the rules in {names}\n"),
+        ),
+        (
+            new(&["--user", "eve", "--group", "ui", "--crate", "ui-x"]),
+            3,
+            format!(
+                "denied: the crate name `ui_x` is new: an administrator of this registry has to \
+                 approve it first\nin {names}\n"
+            ),
+        ),
+        (
+            new(&["--user", "eve", "--crate", "ui-kit"]),
+            3,
+            format!("denied: the crate may not be read\nin {policy}\n"),
+        ),
+        // Accounts, of the index and of a file.
+        (
+            "--action read --crate ui-x --user dora --group ui".into(),
+            3,
+            "denied: `dora` is disabled\n".into(),
+        ),
+        (
+            format!("--action publish-new --crate ui-x --user fay --accounts {accounts}"),
+            3,
+            format!("{guests}\nin {policy}\n"),
+        ),
+        (
+            format!("--action read --crate ui-x --user fay --accounts {accounts}"),
+            0,
+            format!("{ui}\nin {policy}\n"),
+        ),
+        (
+            format!("--action read --crate ui-x --user gus --accounts {accounts}"),
+            3,
+            "denied: `gus` is disabled\n".into(),
+        ),
+        // Identities.
+        (
+            "--action read --crate a --user corp:7 --issuer https://sso.example.com --subject 7"
+                .into(),
+            0,
+            format!("{sso}\nin {policy}\n"),
+        ),
+        (
+            "--action read --crate a --user corp:8 --issuer https://sso.example.com --subject 8"
+                .into(),
+            3,
+            format!("denied: no rule allows it\nin {policy}\n"),
+        ),
+    ] {
+        let words: Vec<_> = words.split(' ').collect();
+        assert_eq!(explain(&words), (Some(status), said), "{words:?}");
+    }
+}
