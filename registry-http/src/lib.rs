@@ -56,6 +56,7 @@
 //! | `GET /api/v1/me` | whose credential it is |
 //! | `GET`, `PUT /api/v1/me/tokens` | the tokens one has; a new one |
 //! | `GET`, `DELETE /api/v1/me/tokens/{id}` | one of them; revokes it |
+//! | `GET`, `PUT /api/v1/me/keys`, `DELETE …/{id}` | the keys one signs tokens with; a new one; revokes one |
 //! | `DELETE /api/v1/tokens/current` | revokes the token that the request came with |
 //! | `POST`, `PUT`, `DELETE /api/v1/trusted_publishing/tokens` | a CI run exchanges its identity token, and gives the token back |
 //! | `GET`, `POST /api/v1/trusted_publishing/github_configs`, `DELETE …/{id}` | whose runs are trusted; the same for `gitlab_configs` |

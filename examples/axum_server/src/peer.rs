@@ -12,7 +12,8 @@ pub(crate) struct ProxyArgs {
     /// the client is what they say it is.
     ///
     /// Give one flag for each, or several with commas between them. Whoever can send requests from
-    /// there can pass for any address.
+    /// there can pass for any address, and with --proxy-user-header for any user: then name single
+    /// addresses.
     #[arg(long = "trusted-proxy", value_name = "NET", env = "REGISTRY_TRUSTED_PROXY")]
     #[arg(value_delimiter = ',')]
     networks: Vec<Network>,
