@@ -5,7 +5,7 @@ use std::{
     num::NonZeroUsize,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering, Ordering::SeqCst},
     },
 };
 
@@ -25,6 +25,7 @@ use registry_core::{
     policy::{PublishPolicy, Rejection, Warning},
     record::{Change, Origin, Refusal, ReleaseState, Stamp, Timestamp},
     registry::{PublishError, Published, ReadError, WriteError},
+    search::{FoundCrate, Search, SearchPage, SearchQuery},
     store::CrateStore,
 };
 use semver::Version;
@@ -312,6 +313,71 @@ async fn a_crate_that_may_not_be_seen_is_a_crate_that_does_not_exist() {
         let yanked = registry.set_yanked(&caller("bob"), &name.canonical(), &version, true).await;
         assert_eq!(yanked.unwrap_err().to_string(), format!("crate `{name}` does not exist"));
     }
+}
+
+/// Finds more than anybody can look through.
+#[derive(Clone, Debug, Default)]
+struct Endless(Arc<AtomicUsize>);
+
+#[async_trait]
+impl Search for Endless {
+    async fn search(&self, query: &SearchQuery) -> Result<SearchPage, IndexError> {
+        self.0.fetch_add(1, SeqCst);
+        let numbers = query.offset()..query.offset() + query.limit().get();
+        let found = numbers.map(|number| FoundCrate {
+            name: CrateName::new(&format!("c{number}")).unwrap(),
+            max_version: Version::new(1, 0, 0),
+            description: None,
+        });
+        Ok(SearchPage { crates: found.collect(), total: SearchPage::MAX_TOTAL })
+    }
+}
+
+/// Crates whose names end in 7 are there for all, and no others.
+#[derive(Debug)]
+struct Sevens;
+
+#[async_trait]
+impl Authorizer for Sevens {
+    async fn authorize(
+        &self,
+        _: &Caller,
+        action: &Action<'_>,
+        _: &Owners,
+    ) -> Result<(), AuthError> {
+        match action.crate_name() {
+            Some(name) if !name.as_str().ends_with('7') => {
+                Err(AuthError::Forbidden { reason: "a secret".into() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn hides_crates(&self) -> bool {
+        true
+    }
+
+    fn needs_credential(&self) -> bool {
+        false
+    }
+}
+
+#[tokio::test]
+async fn a_search_where_some_is_hidden_comes_to_an_end() {
+    let search = Endless::default();
+    let registry = Registry::builder(config(), MemoryIndex::new(), MemoryCrateStore::new())
+        .search(search.clone())
+        .authorizer(Sevens)
+        .build();
+    let page = async |offset| {
+        let query = SearchQuery::new("c", offset, NonZeroUsize::new(2).unwrap()).unwrap();
+        let page = registry.search(&Caller::anonymous(), &query).await.unwrap();
+        let names: Vec<_> = page.crates.iter().map(|found| found.name.to_string()).collect();
+        (names.join(" "), page.total, search.0.swap(0, SeqCst))
+    };
+    assert_eq!(page(0).await, ("c7 c17".into(), 500, 50));
+    assert_eq!(page(499).await, ("c4997".into(), 500, 50));
+    assert_eq!(page(500).await, (String::new(), 500, 50));
 }
 
 #[tokio::test]

@@ -13,7 +13,10 @@ use http::{Method, StatusCode};
 use registry_core::{
     Checksum, Owners,
     auth::{Action, AuthError, Authorizer, Caller},
-    conformance::fixture::{crate_file, publish_body},
+    conformance::{
+        faulty::{Faults, FaultyCrateStore, FaultyIndex},
+        fixture::{crate_file, publish_body},
+    },
 };
 
 /// Nobody but alice sees crates whose names begin with `secret`, until they are made public; the
@@ -151,6 +154,43 @@ async fn hidden_and_absent_are_one_to_the_byte() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn hidden_and_absent_take_the_same_work() {
+    let (in_index, in_store) = (Faults::none(), Faults::none());
+    let registry = Fixture::over_both(
+        |config| config,
+        |builder| builder.authorizer(Secrets::default()),
+        |index| FaultyIndex::new(index, in_index.clone()),
+        |crates| FaultyCrateStore::new(crates, in_store.clone()),
+    )
+    .await;
+    registry.publish("secret1", "1.0.0").await.assert_ok(PUBLISHED);
+    let work = async |token: Option<&str>, asked: Asked| {
+        in_index.lift();
+        in_store.lift();
+        let answer = send(&registry, token, asked).await;
+        (answer.status.as_u16(), in_index.calls(), in_store.calls())
+    };
+    let mut calls = 0;
+    for token in [None, Some(&*registry.bob)] {
+        // Of the second name, anybody might see the crate.
+        for (absent, is_free) in [("secret2", false), ("opener1", true)] {
+            for (hidden, absent) in requests("secret1").into_iter().zip(requests(absent)) {
+                let what = format!("{} {} {:?}", absent.0, absent.1, absent.2);
+                // A crate that anybody may create is created.
+                if is_free && absent.1 == "/api/v1/crates/new" {
+                    continue;
+                }
+                let of_hidden = work(token, hidden).await;
+                assert_eq!(of_hidden, work(token, absent).await, "{what}");
+                calls += of_hidden.1;
+            }
+        }
+    }
+    // It is counted at all.
+    assert!(calls > 100, "{calls}");
 }
 
 #[tokio::test]

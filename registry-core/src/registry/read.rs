@@ -12,6 +12,10 @@ use crate::{
     store::{CrateKey, StoreError},
 };
 
+/// Most crates that one search goes through where some are hidden, so that a word in every crate
+/// does not keep the database busy for anybody who asks. Source: ours.
+const MOST_PASSED: usize = 5_000;
+
 impl Registry {
     /// The document at the index root, `config.json`.
     ///
@@ -70,8 +74,10 @@ impl Registry {
 
     /// Finds crates by words. What the caller may not see is neither shown nor counted.
     ///
-    /// If there may be such crates, all that are found are gone through, in pages of
-    /// [`SearchQuery::MAX_LIMIT`], as far as a search counts.
+    /// If there may be such crates, what is found is gone through in pages of
+    /// [`SearchQuery::MAX_LIMIT`], each with a question to the search, and with one to the authorizer
+    /// for each crate: the first 5,000, as the search ranks them. What comes behind them is neither
+    /// shown nor counted either, so a page may begin no further on; an exact name comes first.
     ///
     /// # Errors
     /// [`ReadError::Auth`] if the caller may not read here, [`ReadError::Index`] if the search
@@ -88,7 +94,7 @@ impl Registry {
         }
         let mut seen = SearchPage::default();
         let mut passed = 0;
-        while passed <= SearchQuery::MAX_OFFSET {
+        while passed < MOST_PASSED {
             let page = search.search(&query.with_offset(passed)).await?;
             if page.crates.is_empty() {
                 break;

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use registry_core::{
-    CrateStore, Login, Registry, RegistryConfig,
+    CrateStore, Index, Login, Registry, RegistryConfig,
     auth::{NewToken, Token, TokenAuthenticator, TokenStore as _},
     conformance::fixture,
     memory::{MemoryCrateStore, MemoryIndex, MemoryTokens},
@@ -53,12 +53,23 @@ impl Fixture {
         build: impl FnOnce(RegistryBuilder) -> RegistryBuilder,
         layer: impl FnOnce(MemoryCrateStore) -> S,
     ) -> Self {
+        Self::over_both(configure, build, |index| index, layer).await
+    }
+
+    /// With a layer over the index and one over the crate store.
+    pub async fn over_both<I: Index, S: CrateStore>(
+        configure: impl FnOnce(RegistryConfig) -> RegistryConfig,
+        build: impl FnOnce(RegistryBuilder) -> RegistryBuilder,
+        over_index: impl FnOnce(MemoryIndex) -> I,
+        layer: impl FnOnce(MemoryCrateStore) -> S,
+    ) -> Self {
         let (index, crates) = (MemoryIndex::new(), MemoryCrateStore::new());
         let tokens = MemoryTokens::new();
         let alice = token(&tokens, "alice").await;
         let bob = token(&tokens, "bob").await;
         let config = configure(RegistryConfig::new(BASE).unwrap());
-        let builder = Registry::builder(config, index.clone(), layer(crates.clone()))
+        let (over_index, over_crates) = (over_index(index.clone()), layer(crates.clone()));
+        let builder = Registry::builder(config, over_index, over_crates)
             .authenticator(TokenAuthenticator::new(tokens));
         let service = RegistryService::new(build(builder).build());
         Self { service, index, crates, alice, bob }
