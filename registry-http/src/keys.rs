@@ -86,6 +86,7 @@ where
 
     // Before the body is read: who may make none is not told what is wrong with it.
     own(registry, caller)?;
+    request_body::refuse_encoding(headers)?;
     let body = request_body::read(headers, body, MAX_BODY_BYTES).await?;
     // Without what was sent: people paste secret keys.
     let request: Request = serde_json::from_slice(&body)

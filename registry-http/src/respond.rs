@@ -379,6 +379,21 @@ impl From<PublishError> for Error {
     }
 }
 
+/// What is wrong with a body, without a word of it that came from outside: people paste secrets into
+/// the wrong place, and the answer goes into logs.
+pub(crate) fn invalid_json(what: &str, error: &serde_json::Error) -> Error {
+    let text = error.to_string();
+    let detail = match text.starts_with("missing field `") {
+        true => format!("{what}: {text}"),
+        false => {
+            let (line, column) = (error.line(), error.column());
+            let wrong = if error.is_data() { "a wrong value" } else { "not JSON" };
+            format!("{what}: {wrong} at line {line} column {column}")
+        }
+    };
+    Error::BadRequest { detail }
+}
+
 /// A refusal of something that a request contains, with a piece of it.
 pub(crate) fn bad_request(what: &str, piece: &str) -> Error {
     Error::BadRequest { detail: format!("{what}: {}", Echo(piece)) }

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     body::Body,
     request_body,
-    respond::{self, Error, bad_request},
+    respond::{self, Error, invalid_json},
     route::NoRoute,
 };
 
@@ -156,7 +156,7 @@ fn request(body: &[u8], login: &Login) -> Result<TokenRequest, Error> {
 
     let refuse = |detail: &str| Err(Error::BadRequest { detail: detail.into() });
     let Request { api_token: asked } = serde_json::from_slice(body)
-        .map_err(|error| bad_request("invalid new token request", &error.to_string()))?;
+        .map_err(|error| invalid_json("invalid new token request", &error))?;
     // The wording is that of crates.io.
     if asked.name.is_empty() {
         return refuse("name must have a value");
@@ -166,7 +166,7 @@ fn request(body: &[u8], login: &Login) -> Result<TokenRequest, Error> {
         (None, Some(lifetime)) => TokenExpiry::After(lifetime),
         (Some(text), None) => match Timestamp::from_rfc3339(text) {
             Some(at) => TokenExpiry::At(at),
-            None => return Err(bad_request("`expired_at` is not a time of RFC 3339", text)),
+            None => return refuse("`expired_at` is not a time of RFC 3339"),
         },
         (Some(_), Some(_)) => return refuse("`expired_at` and `expires_in` say the same thing"),
     };

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use crate::{
     body::Body,
     query, request_body,
-    respond::{self, Error, bad_request},
+    respond::{self, Error, invalid_json},
     route::PublisherKind,
 };
 
@@ -99,9 +99,8 @@ where
     offered(registry)?;
     request_body::refuse_encoding(headers)?;
     let body = request_body::read(headers, body, MAX_BYTES).await?;
-    let invalid = |error: serde_json::Error| {
-        bad_request("invalid trusted publishing request", &error.to_string())
-    };
+    let invalid =
+        |error: serde_json::Error| invalid_json("invalid trusted publishing request", &error);
     let (name, publisher) = match kind {
         PublisherKind::GitHub => {
             #[derive(Deserialize)]
@@ -120,8 +119,9 @@ where
             request.gitlab_config.publisher()?
         }
     };
-    let publisher =
-        publisher.checked().map_err(|error| Error::BadRequest { detail: error.to_string() })?;
+    let publisher = publisher.checked().map_err(|error| Error::BadRequest {
+        detail: format!("`{}` is not that of a trusted publisher", error.field),
+    })?;
     let record = registry.add_trusted_publisher(caller, &name.canonical(), &publisher).await?;
     registry.audit(configured(caller, "added", &record)).await;
     Ok(respond::json(&json!({ kind.field(): kind.show(&record) })))
@@ -266,7 +266,8 @@ impl PublisherKind {
 }
 
 fn crate_name(text: &str) -> Result<CrateName, Error> {
-    CrateName::new(text).map_err(|error| Error::BadRequest { detail: error.to_string() })
+    let invalid = |_| Error::BadRequest { detail: "`crate` is not the name of a crate".into() };
+    CrateName::new(text).map_err(invalid)
 }
 
 /// Before anything is read: where nothing is exchanged, there is nothing to be wrong about.

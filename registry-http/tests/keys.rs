@@ -111,6 +111,8 @@ async fn what_cannot_be_a_key_is_refused_and_not_repeated() {
     ] {
         register(&registry, &request).await.assert_refused(400, detail);
     }
+    let packed = register(&registry, &key("", None)).header("content-encoding", "gzip").await;
+    packed.assert_refused(415, "Content-Encoding is not supported");
     let longest = key(&"ä".repeat(100), Some(&"x".repeat(256)));
     assert_eq!(register(&registry, &longest).await.status, StatusCode::OK);
 }

@@ -207,10 +207,7 @@ async fn a_token_expires_as_it_was_asked_to_and_as_the_rules_allow() {
             json!({"expired_at": "2026-01-01T00:00:01Z", "expires_in": "1h"}),
             "`expired_at` and `expires_in` say the same thing".into(),
         ),
-        (
-            json!({"expired_at": "tomorrow"}),
-            "`expired_at` is not a time of RFC 3339: tomorrow".into(),
-        ),
+        (json!({"expired_at": "tomorrow"}), "`expired_at` is not a time of RFC 3339".into()),
     ] {
         put(&registry, &carol, &asked(expiry)).await.assert_refused(400, &detail);
     }
@@ -262,8 +259,7 @@ async fn what_is_no_request_for_a_token_is_told_what_is_wrong() {
         ),
         (
             json!({"api_token": {"name": "ci", "crate_scopes": ["a*b"]}}),
-            "invalid new token request: `a*b` is not a crate pattern: use a name, the beginning of \
-             one and `*`, or `*` at line 1 column 36",
+            "invalid new token request: a wrong value at line 1 column 36",
         ),
     ] {
         put(&registry, &carol, &body).await.assert_refused(400, detail);

@@ -53,7 +53,12 @@ pub(crate) fn error(status: StatusCode, detail: &str) -> Response {
     let body = serde_json::json!({ "errors": [{ "detail": detail }] });
     let mut response = Response::new(Body::from(body.to_string()));
     *response.status_mut() = status;
-    let json = HeaderValue::from_static("application/json");
-    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    for (name, value) in [
+        (header::CONTENT_TYPE, "application/json"),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ] {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
     response
 }

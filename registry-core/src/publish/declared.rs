@@ -111,7 +111,7 @@ impl Declared {
             |dependency: &IndexDependency| IndexDependency { public: None, ..dependency.clone() };
         if !self.dependencies.iter().map(sent).eq(manifest.dependencies.iter().map(sent)) {
             return match self.unknown_own_index(manifest) {
-                Some(registry) => Err(Invalid::UnknownIndex { registry }),
+                Some(url) => Err(Invalid::UnknownIndex { registry: without_secrets(&url) }),
                 None => differs("dependencies"),
             };
         }
@@ -144,6 +144,23 @@ impl Declared {
                 self.dependencies.iter().find(as_own).map(|_| registry.clone())
             })
     }
+}
+
+/// The URL without what may be a secret in it: user and password, a token behind `/t/`, and a query.
+/// It goes into an answer and a log.
+fn without_secrets(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let rest = rest.split(['?', '#']).next().unwrap_or_default();
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    let mut shown = if scheme.is_empty() { host.to_owned() } else { format!("{scheme}://{host}") };
+    let mut before = None;
+    for segment in path.split('/').skip(1) {
+        shown.push('/');
+        shown.push_str(if before == Some("t") { "…" } else { segment });
+        before = Some(segment);
+    }
+    shown
 }
 
 fn sort_key(dependency: &IndexDependency) -> impl Ord + use<> {
@@ -243,7 +260,8 @@ fn check_target(target: &str) -> Result<String, String> {
 }
 
 fn check_registry(registry: &str, rules: &ValidationRules) -> Result<(), String> {
-    let invalid = |reason| Err(format!("`{}` is not a registry: {reason}", Echo(registry)));
+    let shown = without_secrets(registry);
+    let invalid = |reason| Err(format!("`{}` is not a registry: {reason}", Echo(&shown)));
     if registry.len() > rules.max_url_chars || !registry.bytes().all(|byte| byte.is_ascii_graphic())
     {
         return invalid("expected a URL");

@@ -106,6 +106,28 @@ fn a_manifest_that_says_something_else_is_refused() {
         "metadata does not match Cargo.toml: dependencies \
          (`sparse+http://localhost/` is not an index of this registry)"
     );
+    // Nobody else is told how somebody gets in there.
+    let dependency = |url| {
+        let manifest =
+            format!("[dependencies]\nb = {{ version = \"1\", registry-index = \"{url}\" }}");
+        refusal(json!({"deps": [{"name": "b", "version_req": "^1"}]}), &manifest)
+    };
+    for (url, shown) in [
+        ("sparse+http://other/index/?key=1#x", "sparse+http://other/index/"),
+        ("sparse+http://other/t/crg_secret/index/", "sparse+http://other/t/…/index/"),
+    ] {
+        let unknown = format!("(`{shown}` is not an index of this registry)");
+        let expected = format!("metadata does not match Cargo.toml: dependencies {unknown}");
+        assert_eq!(dependency(url), expected);
+    }
+    for (url, shown, held) in [
+        ("sparse+http://ann:pass@other/index/?key=1", "sparse+http://other/index/", "a password"),
+        ("http://ann:pa@ss@other", "http://other", "a password"),
+        ("https://crg_secret@other/", "https://other/", "a user name"),
+    ] {
+        let expected = format!("dependency `b`: `{shown}` is not a registry: it holds {held}");
+        assert_eq!(dependency(url), expected);
+    }
     // Cargo before 1.71 does not send it.
     let unsent = entry(json!({}), "rust-version = \"1.71\"").unwrap();
     assert_eq!(unsent.rust_version.as_deref(), Some("1.71"));
