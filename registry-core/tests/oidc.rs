@@ -12,7 +12,7 @@ use registry_core::{
     BoxError, Login,
     auth::{
         AuthError, Authenticator as _, Credential, CredentialForms, CredentialId, Groups, Identity,
-        Scopes,
+        Scopes, Vouched,
         oidc::{
             Algorithm, ClaimFault, Issuer, Jwt, JwtError, KeySet, KeySource, LoginIssuer,
             OidcAuthenticator, Verified, Verifier, VerifyError, VerifyIdentity as _,
@@ -450,10 +450,12 @@ fn a_token_of_an_issuer_makes_a_principal_of_that_issuer() {
         assert_eq!(principal.user.login, login("corp:alice"));
         assert_eq!(principal.user.name.as_deref(), Some("Alice A."));
         let (issuer, subject) = (URL.into(), "5f0c".into());
-        assert_eq!(principal.identity, Some(Identity { issuer, subject }));
+        let identity = Some(Identity { issuer, subject });
         let groups: Groups =
             [login("group:corp:ui"), login("group:corp:group:x")].into_iter().collect();
-        assert_eq!(principal.groups, groups);
+        assert_eq!(principal.vouched, Vouched { identity, groups });
+        assert_eq!(principal.groups, Groups::default());
+        assert!(principal.is(&login("group:corp:ui")) && !principal.is(&login("group:ui")));
         assert_eq!(principal.credential, CredentialId::IdentityToken);
         assert!(principal.credential.is_person());
         assert_eq!((&principal.scopes, &principal.claim), (&Scopes::all(), &None));
@@ -469,7 +471,7 @@ fn a_token_of_an_issuer_makes_a_principal_of_that_issuer() {
         let by_subject = OidcAuthenticator::new(vec![corp], source.clone()).unwrap();
         let principal = by_subject.authenticate(&credential(&token)).await.unwrap();
         assert_eq!(principal.user.login, login("corp:5f0c"));
-        assert_eq!(principal.groups, Groups::default());
+        assert_eq!(principal.vouched.groups, Groups::default());
     });
 }
 

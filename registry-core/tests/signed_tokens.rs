@@ -13,7 +13,7 @@ use registry_core::{
     CanonicalName, Checksum, Login, Registry, RegistryConfig,
     auth::{
         AccountKind, AccountStore, AuthError, Caller, Credential, CredentialForms, CredentialId,
-        Groups, KeyRecord, KeyStore, OwnersMayWrite, Principal, PublicKey, Scopes,
+        Groups, KeyRecord, KeyStore, OwnersMayWrite, Principal, PublicKey, Scopes, Vouched,
         paseto::KeyAuthenticator,
     },
     conformance::fixture::publish_body,
@@ -55,6 +55,7 @@ impl Signer {
             user: account.owner,
             name: "laptop".into(),
             subject: None,
+            vouched: Vouched::default(),
             created_at: Timestamp(0),
             revoked_at: None,
         };
@@ -139,7 +140,7 @@ async fn a_token_without_a_mutation_reads_and_writes_nothing() {
         let caller = signer.caller(&read).await.unwrap();
         let expected = Principal {
             user: signer.key.user.clone(),
-            identity: None,
+            vouched: Vouched::default(),
             groups: Groups::from_iter([login("group:ui")]),
             credential: CredentialId::Key(signer.key.id.clone().into()),
             scopes: Scopes::read_only(),

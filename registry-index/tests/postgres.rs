@@ -14,7 +14,7 @@ use registry_core::{
     CrateRecord, Index, IndexError, IndexLine, Login, Registry, RegistryConfig,
     auth::{
         AllowAll, Caller, NewToken, Principal, Scopes, TokenDigest, TokenKind, TokenRecord,
-        TokenStore,
+        TokenStore, Vouched,
     },
     conformance::{
         fixture::publish_body,
@@ -112,6 +112,7 @@ fn every_earlier_schema_is_brought_up_to_date() {
                 name: String::new(),
                 kind: TokenKind::User,
                 scopes: Scopes::all_but_admin(),
+                vouched: Vouched::default(),
                 created_at: Timestamp(1_709_208_000),
                 expires_at: None,
                 last_used_at: None,

@@ -10,7 +10,7 @@ use std::{
 
 use registry_core::{
     Index as _, Login, Owner,
-    auth::{Scopes, TokenDigest, TokenKind, TokenRecord, TokenStore as _},
+    auth::{Scopes, TokenDigest, TokenKind, TokenRecord, TokenStore as _, Vouched},
     conformance::record_fixture::{
         add_owner, alice, canonical, first, name, owner, publish, release, set_yanked, stamp,
     },
@@ -99,6 +99,7 @@ async fn a_file_of_schema_1_is_whole_and_its_crates_are_found_by_their_words() {
             name: String::new(),
             kind: TokenKind::User,
             scopes: Scopes::all_but_admin(),
+            vouched: Vouched::default(),
             created_at: Timestamp(TOKENS_MADE_AT),
             expires_at: None,
             last_used_at: None,

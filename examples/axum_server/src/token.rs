@@ -131,7 +131,7 @@ impl<'a> Shown<'a> {
 #[cfg(test)]
 mod tests {
     use registry_core::{
-        auth::{Scopes, TokenKind},
+        auth::{Scopes, TokenKind, Vouched},
         owner::Owner,
     };
 
@@ -145,6 +145,7 @@ mod tests {
             name: String::new(),
             kind: TokenKind::User,
             scopes: Scopes::read_only(),
+            vouched: Vouched::default(),
             created_at: Timestamp(0),
             expires_at: Some(Timestamp(60)),
             last_used_at: None,

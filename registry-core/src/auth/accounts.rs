@@ -4,7 +4,9 @@ use std::{fmt, str::FromStr, sync::Arc};
 
 use async_trait::async_trait;
 
-use super::{AuthError, AuthStoreError, CredentialId, Groups, PasswordHash, Principal, Scopes};
+use super::{
+    AuthError, AuthStoreError, CredentialId, Groups, PasswordHash, Principal, Scopes, Vouched,
+};
 use crate::{
     owner::{Login, Owner},
     record::Timestamp,
@@ -37,7 +39,7 @@ impl Account {
     ) -> Result<Principal, AuthError> {
         self.may_log_in()?;
         let (user, groups) = (self.owner, self.groups);
-        Ok(Principal { user, identity: None, groups, credential, scopes, claim: None })
+        Ok(Principal { user, vouched: Vouched::default(), groups, credential, scopes, claim: None })
     }
 
     /// Whether anybody may come as this account: not as a group, and not while it is disabled.

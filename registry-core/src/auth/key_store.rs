@@ -2,7 +2,7 @@ use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 
-use super::{AuthStoreError, KeyId, PublicKey};
+use super::{AuthStoreError, KeyId, PublicKey, Vouched};
 use crate::{
     owner::{Login, Owner},
     record::Timestamp,
@@ -21,6 +21,8 @@ pub struct KeyRecord {
     pub name: String,
     /// What tokens have to name as their subject; `None`: none. Source: RFC 3231.
     pub subject: Option<String>,
+    /// What others said of the user when they registered it.
+    pub vouched: Vouched,
     /// When it was registered.
     pub created_at: Timestamp,
     /// When it was revoked. Such keys are kept, so that the audit trail can be understood.

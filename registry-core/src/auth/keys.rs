@@ -1,6 +1,8 @@
 use std::{sync::Arc, time::SystemTime};
 
-use super::{AuthStoreError, KeyId, KeyRecord, KeyRefusal, KeyStore, Principal, PublicKey};
+use super::{
+    AuthStoreError, KeyId, KeyRecord, KeyRefusal, KeyStore, Principal, PublicKey, Vouched,
+};
 use crate::{
     owner::{Login, Owner},
     record::Timestamp,
@@ -36,18 +38,27 @@ impl Keys {
     /// when the token is revoked.
     pub fn of<'a>(&'a self, principal: &'a Principal) -> Result<OwnKeys<'a>, KeyError> {
         match principal.credential.is_person() && principal.claim.is_none() {
-            true => Ok(OwnKeys { keys: self, user: &principal.user }),
+            true => Ok(OwnKeys { keys: self, principal }),
             false => Err(KeyError::NoPerson),
         }
     }
 
-    /// Registers a key of a user. It counts when this returns.
+    /// Registers a key of a user, for an operator. It counts when this returns.
     ///
     /// # Errors
     /// [`KeyError::Refused`] says why there may be no such key.
     pub async fn register(
         &self,
         user: &Owner,
+        request: &KeyRequest,
+    ) -> Result<KeyRecord, KeyError> {
+        self.add(user, Vouched::default(), request).await
+    }
+
+    async fn add(
+        &self,
+        user: &Owner,
+        vouched: Vouched,
         request: &KeyRequest,
     ) -> Result<KeyRecord, KeyError> {
         let KeyRequest { key, name, subject } = request;
@@ -73,6 +84,7 @@ impl Keys {
             user: user.clone(),
             name: name.clone(),
             subject: subject.clone(),
+            vouched,
             created_at: SystemTime::now().into(),
             revoked_at: None,
         };
@@ -108,16 +120,17 @@ impl Keys {
 #[derive(Clone, Copy, Debug)]
 pub struct OwnKeys<'a> {
     keys: &'a Keys,
-    user: &'a Owner,
+    principal: &'a Principal,
 }
 
 impl OwnKeys<'_> {
-    /// As [`Keys::register`].
+    /// As [`Keys::register`], with what others say of the user.
     ///
     /// # Errors
     /// The same.
     pub async fn register(&self, request: &KeyRequest) -> Result<KeyRecord, KeyError> {
-        self.keys.register(self.user, request).await
+        let Principal { user, vouched, .. } = self.principal;
+        self.keys.add(user, vouched.clone(), request).await
     }
 
     /// As [`Keys::list`].
@@ -125,7 +138,7 @@ impl OwnKeys<'_> {
     /// # Errors
     /// The same.
     pub async fn list(&self) -> Result<Vec<KeyRecord>, KeyError> {
-        self.keys.list(Some(&self.user.login)).await
+        self.keys.list(Some(&self.principal.user.login)).await
     }
 
     /// As [`Keys::revoke`].

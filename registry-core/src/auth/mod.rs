@@ -38,6 +38,7 @@ mod token_table;
 mod tokens;
 mod transfer;
 pub mod trusted;
+mod vouched;
 mod with_accounts;
 
 use std::{fmt, sync::Arc};
@@ -64,7 +65,7 @@ pub use self::{
     policy::{
         By, Decision, Effect, LivePolicy, Place, PolicyAction, PolicyError, RolePolicy, Rule, Who,
     },
-    principal::{CredentialId, Groups, Identity, Principal},
+    principal::{CredentialId, Groups, Principal},
     proxy_users::ProxyUsers,
     scope::{CratePattern, EndpointScope, OutOfScope, ScopeParseError, Scopes},
     single_use::{SINGLE_USE_MARGIN, SingleUse},
@@ -80,6 +81,7 @@ pub use self::{
         TokenRules, Tokens,
     },
     transfer::{AdoptionError, StoredToken, TokenTransfer, UserTokens},
+    vouched::{Identity, Vouched},
     with_accounts::WithAccounts,
 };
 #[cfg(feature = "passwords")]

@@ -1,6 +1,8 @@
 use std::{fmt, sync::Arc};
 
-use super::{Action, AuthError, Claim, Scopes, TokenId};
+use serde::{Deserialize, Serialize};
+
+use super::{Action, AuthError, Claim, Scopes, TokenId, Vouched};
 use crate::owner::{Login, Owner};
 
 /// Somebody whose credential counts.
@@ -8,9 +10,10 @@ use crate::owner::{Login, Owner};
 pub struct Principal {
     /// The user.
     pub user: Owner,
-    /// Who vouches for the user, if not this registry.
-    pub identity: Option<Identity>,
-    /// The groups that the user is in.
+    /// What others than this registry say of the user.
+    pub vouched: Vouched,
+    /// The groups of this registry that the user is in. [`Principal::is`] asks for those that others
+    /// vouch for, too.
     pub groups: Groups,
     /// By which credential they came.
     pub credential: CredentialId,
@@ -44,7 +47,7 @@ impl Principal {
     /// Whether the principal is this user or in this group.
     pub fn is(&self, login: &Login) -> bool {
         match login.is_group() {
-            true => self.groups.contains(login),
+            true => self.groups.contains(login) || self.vouched.groups.contains(login),
             false => self.user.login == *login,
         }
     }
@@ -55,7 +58,7 @@ impl From<Owner> for Principal {
     fn from(user: Owner) -> Self {
         Self {
             user,
-            identity: None,
+            vouched: Vouched::default(),
             groups: Groups::default(),
             credential: CredentialId::Host,
             scopes: Scopes::all(),
@@ -65,10 +68,16 @@ impl From<Owner> for Principal {
 }
 
 /// The groups that a user is in. Clones are cheap.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Vec<Login>")]
 pub struct Groups(Arc<[Login]>);
 
 impl Groups {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether this group is among them.
     pub fn contains(&self, group: &Login) -> bool {
         self.0.contains(group)
@@ -93,13 +102,10 @@ impl FromIterator<Login> for Groups {
     }
 }
 
-/// Somebody as another authority knows them: two issuers may know two people by one name.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Identity {
-    /// The authority. Source: OpenID Connect, `iss`.
-    pub issuer: Arc<str>,
-    /// Its name for them, which stays when their other names change. Source: the same, `sub`.
-    pub subject: Arc<str>,
+impl From<Vec<Login>> for Groups {
+    fn from(groups: Vec<Login>) -> Self {
+        groups.into_iter().collect()
+    }
 }
 
 /// By which credential somebody came: for the audit trail, which holds no secret.

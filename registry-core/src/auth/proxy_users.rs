@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::{
     Account, AccountError, AccountKind, AccountStore, AuthError, CredentialId, Directory, Groups,
-    Principal, Scopes,
+    Principal, Scopes, Vouched,
 };
 use crate::owner::Login;
 
@@ -45,8 +45,8 @@ impl ProxyUsers {
         }
         let account = self.account(login).await?.ok_or(AuthError::Rejected)?;
         let principal = account.principal(CredentialId::Proxy, Scopes::all())?;
-        let groups = principal.groups.and(groups);
-        Ok(Arc::new(Principal { groups, ..principal }))
+        let vouched = Vouched { groups: groups.clone(), ..principal.vouched };
+        Ok(Arc::new(Principal { vouched, ..principal }))
     }
 
     async fn account(&self, login: &Login) -> Result<Option<Account>, AuthError> {
@@ -100,8 +100,12 @@ mod tests {
             accounts.create_account(&ui, None, AccountKind::Group).await.unwrap();
             accounts.add_member(&ui, &alice).await.unwrap();
             let told = groups(&["group:ops", "group:ui"]);
-            let all = groups(&["group:ui", "group:ops"]);
-            assert_eq!(made.principal(&alice, &told).await.unwrap().groups, all);
+            let expected = Principal {
+                vouched: Vouched { groups: told.clone(), ..Vouched::default() },
+                groups: groups(&["group:ui"]),
+                ..expected
+            };
+            assert_eq!(*made.principal(&alice, &told).await.unwrap(), expected);
         });
     }
 

@@ -113,12 +113,13 @@ impl Authenticator for TokenAuthenticator {
     }
 }
 
-/// The user of a token that counts, with the rights of that token, and in no group.
+/// The user of a token that counts, with the rights of that token and what others said of them when
+/// they made it, and in no group of the registry.
 impl From<TokenRecord> for Principal {
     fn from(token: TokenRecord) -> Self {
         Self {
             user: token.user,
-            identity: None,
+            vouched: token.vouched,
             groups: Groups::default(),
             credential: match token.kind {
                 TokenKind::User => CredentialId::Token(token.id),

@@ -3,7 +3,7 @@ use std::{fmt, sync::Arc};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::{Scopes, TokenDigest, TokenHash, TokenId};
+use super::{Scopes, TokenDigest, TokenHash, TokenId, Vouched};
 use crate::{
     BoxError,
     owner::{Login, Owner},
@@ -23,6 +23,9 @@ pub struct TokenRecord {
     pub kind: TokenKind,
     /// What it may be used for.
     pub scopes: Scopes,
+    /// What others said of whoever made it, at that time.
+    #[serde(skip_serializing_if = "Vouched::is_nothing", default)]
+    pub vouched: Vouched,
     /// When it was made.
     pub created_at: Timestamp,
     /// From when on it does not count; `None`: it counts until it is revoked.
@@ -43,6 +46,7 @@ impl TokenRecord {
             name: new.name.clone(),
             kind: new.kind,
             scopes: new.scopes.clone(),
+            vouched: new.vouched.clone(),
             created_at: new.created_at,
             expires_at: new.expires_at,
             last_used_at: None,
@@ -95,6 +99,8 @@ pub struct NewToken {
     pub kind: TokenKind,
     /// What it may be used for.
     pub scopes: Scopes,
+    /// What others say of whoever makes it.
+    pub vouched: Vouched,
     /// The time now.
     pub created_at: Timestamp,
     /// From when on it does not count; `None`: never.
@@ -110,6 +116,7 @@ impl NewToken {
             name: String::new(),
             kind: TokenKind::User,
             scopes: Scopes::all_but_admin(),
+            vouched: Vouched::default(),
             created_at,
             expires_at: None,
         }
@@ -281,6 +288,7 @@ mod tests {
             name: "laptop".into(),
             kind: TokenKind::User,
             scopes: Scopes::all(),
+            vouched: Vouched::default(),
             created_at: Timestamp(10),
             expires_at: None,
             last_used_at: None,

@@ -7,7 +7,7 @@ use std::{fmt, sync::Arc};
 pub use self::lifetime::{Lifetime, LifetimeError};
 use super::{
     AuthStoreError, CredentialId, NewToken, Principal, Revocation, Scopes, Token, TokenId,
-    TokenKind, TokenRecord, TokenRefusal, TokenStore, WallClock,
+    TokenKind, TokenRecord, TokenRefusal, TokenStore, Vouched, WallClock,
 };
 use crate::{BoxError, owner::Login, record::Timestamp};
 
@@ -70,6 +70,14 @@ impl TokenCaller<'_> {
                 Err(TokenError::OtherUser)
             }
             Self::Principal(_) => Ok(()),
+        }
+    }
+
+    /// What a token has to bring back of whoever makes it.
+    fn vouched(self) -> Vouched {
+        match self {
+            Self::Operator => Vouched::default(),
+            Self::Principal(principal) => principal.vouched.clone(),
         }
     }
 }
@@ -205,6 +213,7 @@ impl Tokens {
             name: request.name.clone(),
             kind: TokenKind::User,
             scopes: request.scopes.clone(),
+            vouched: caller.vouched(),
             created_at: now,
             expires_at,
         };

@@ -5,9 +5,12 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::task::JoinSet;
 
-use super::{Bench, record_fixture::login};
+use super::{
+    Bench,
+    record_fixture::{login, vouched},
+};
 use crate::{
-    auth::{AuthStoreError, KeyRecord, KeyRefusal, KeyStore, PublicKey},
+    auth::{AuthStoreError, KeyRecord, KeyRefusal, KeyStore, PublicKey, Vouched},
     owner::Owner,
     record::Timestamp,
 };
@@ -59,6 +62,7 @@ fn key(user: &str, number: u8) -> KeyRecord {
         user: Owner { id: ids[user], login: login(user), name: None },
         name: "laptop, of „Ä“".into(),
         subject: None,
+        vouched: Vouched::default(),
         created_at: Timestamp(1_700_000_000),
         revoked_at: None,
     }
@@ -71,7 +75,7 @@ fn refusal(result: Result<(), AuthStoreError>) -> KeyRefusal {
 pub async fn a_key_is_found_as_it_was_registered(bench: Bench<dyn KeyStore>) {
     let store = bench.open().await;
     let plain = key("alice", 1);
-    let subject = KeyRecord { subject: Some("team~1".into()), ..key("bob", 2) };
+    let subject = KeyRecord { subject: Some("team~1".into()), vouched: vouched(), ..key("bob", 2) };
     let revoked = KeyRecord { revoked_at: Some(Timestamp(1_700_000_001)), ..key("bob", 3) };
     for key in [&plain, &subject, &revoked] {
         store.add(key).await.unwrap();

@@ -9,6 +9,7 @@ use semver::Version;
 
 use crate::{
     Checksum,
+    auth::{Identity, Vouched},
     entry::IndexLine,
     name::{CanonicalName, CrateName},
     owner::{Login, Owner, Owners},
@@ -48,6 +49,17 @@ pub fn owner(id: u32, login: &str) -> Owner {
 /// The user who publishes everything here.
 pub fn alice() -> Owner {
     Owner { name: Some("Alice".into()), ..owner(1, "alice") }
+}
+
+/// What an identity provider says of somebody who is in two of its groups.
+pub fn vouched() -> Vouched {
+    Vouched {
+        identity: Some(Identity {
+            issuer: "https://id.example.com/\"corp\"".into(),
+            subject: "ä 17".into(),
+        }),
+        groups: ["group:corp:ui", "group:corp:guests"].into_iter().map(login).collect(),
+    }
 }
 
 /// A write of Alice's.

@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use tokio::task::JoinSet;
 
-use super::{Bench, record_fixture::login};
+use super::{
+    Bench,
+    record_fixture::{login, vouched},
+};
 use crate::{
     auth::{
         CratePattern, EndpointScope, NewToken, Revocation, Scopes, TokenDigest, TokenId, TokenKind,
@@ -241,6 +244,7 @@ fn whole_token(login: &str, token: &str, created_at: u64) -> NewToken {
         name: "Ünïcode \"quoted\"".into(),
         kind: TokenKind::TrustedPublisher,
         scopes: Scopes::new([EndpointScope::PublishUpdate, EndpointScope::Read], crates),
+        vouched: vouched(),
         created_at: Timestamp(created_at),
         expires_at: Some(Timestamp(created_at + 1800)),
         ..new_token(login, token)
@@ -255,6 +259,7 @@ fn record_of(new: &NewToken, id: TokenId, user: &Owner) -> TokenRecord {
         name: new.name.clone(),
         kind: new.kind,
         scopes: new.scopes.clone(),
+        vouched: new.vouched.clone(),
         created_at: new.created_at,
         expires_at: new.expires_at,
         last_used_at: None,

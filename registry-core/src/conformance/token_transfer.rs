@@ -4,11 +4,15 @@
 
 use std::sync::Arc;
 
-use super::{Bench, record_fixture::login};
+use super::{
+    Bench,
+    record_fixture::{login, vouched},
+};
 use crate::{
     auth::{
         AdoptionError, AuthStoreError, NewToken, Scopes, StoredToken, TokenDigest, TokenHash,
         TokenId, TokenKey, TokenKind, TokenRecord, TokenStore as _, TokenTransfer, UserTokens,
+        Vouched,
     },
     memory::MemoryTokens,
     owner::Owner,
@@ -75,6 +79,7 @@ fn record(user: &Owner, token: &str) -> TokenRecord {
         name: token.into(),
         kind: if is_second { TokenKind::TrustedPublisher } else { TokenKind::User },
         scopes: Scopes::read_only(),
+        vouched: if is_second { vouched() } else { Vouched::default() },
         created_at: Timestamp(1_709_208_000),
         expires_at: is_second.then_some(Timestamp(1_709_208_900)),
         last_used_at: is_second.then_some(Timestamp(1_709_208_060)),

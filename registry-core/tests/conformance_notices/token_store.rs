@@ -189,6 +189,7 @@ impl TokenStore for BrokenTokens {
             },
             kind: new.kind,
             scopes: new.scopes.clone(),
+            vouched: new.vouched.clone(),
             created_at: new.created_at,
             expires_at: new.expires_at.filter(|_| !self.has(TokenDefect::ForgetsExpiry)),
             last_used_at: None,

@@ -47,7 +47,7 @@ impl KeyStore for PostgresKeys {
 impl PostgresKeys {
     async fn insert(&self, key: &KeyRecord) -> Result<(), BoxError> {
         let revoked_at = key.revoked_at.map(|at| i64::try_from(at.0)).transpose()?;
-        let row: [&(dyn ToSql + Sync); 8] = [
+        let row: [&(dyn ToSql + Sync); 9] = [
             &key.id.as_str(),
             &key.key.to_string(),
             &i64::from(key.user.id),
@@ -56,6 +56,7 @@ impl PostgresKeys {
             &key.subject,
             &i64::try_from(key.created_at.0)?,
             &revoked_at,
+            &serde_json::to_string(&key.vouched)?,
         ];
         let inserted = self.database.pool.write(include_str!("sql/insert_key.sql"), &row).await;
         if !inserted.map_err(WriteError::into_source)?.is_empty() {
@@ -95,6 +96,7 @@ fn key(row: &Row) -> Result<KeyRecord, BoxError> {
         },
         name: row.try_get(4)?,
         subject: row.try_get(5)?,
+        vouched: serde_json::from_str(row.try_get(8)?)?,
         created_at: time(row.try_get(6)?)?,
         revoked_at: row.try_get::<_, Option<i64>>(7)?.map(time).transpose()?,
     })

@@ -2,7 +2,7 @@
 
 use registry_core::{
     BoxError,
-    auth::{Scopes, TokenDigest, TokenId, TokenKey, TokenKind},
+    auth::{Scopes, TokenDigest, TokenId, TokenKey, TokenKind, Vouched},
 };
 use tokio_postgres::{Client, Transaction, types::ToSql};
 
@@ -130,12 +130,13 @@ async fn key_tokens(transaction: &Transaction<'_>) -> Result<(), BoxError> {
     transaction.execute(insert_key, &[&key.expose().as_slice()]).await?;
     let plain = "SELECT digest, account, extract(epoch FROM created_at)::bigint FROM plain_token";
     let scopes = serde_json::to_string(&Scopes::all_but_admin())?;
+    let vouched = serde_json::to_string(&Vouched::default())?;
     for row in transaction.query(plain, &[]).await? {
         let digest = <[u8; 32]>::try_from(row.try_get::<_, &[u8]>(0)?)?;
         let hash = key.hash(&TokenDigest::from_bytes(digest));
         let id = i64::try_from(TokenId::of(&hash).number())?;
         let never = None::<i64>;
-        let row: [&(dyn ToSql + Sync); 10] = [
+        let row: [&(dyn ToSql + Sync); 11] = [
             &hash.as_bytes().as_slice(),
             &id,
             &row.try_get::<_, i64>(1)?,
@@ -146,6 +147,7 @@ async fn key_tokens(transaction: &Transaction<'_>) -> Result<(), BoxError> {
             &never,
             &never,
             &never,
+            &vouched,
         ];
         transaction.execute(include_str!("sql/insert_token.sql"), &row).await?;
     }

@@ -199,7 +199,7 @@ impl PostgresTokens {
         hash: &TokenHash,
         token: &TokenRecord,
     ) -> Result<(), BoxError> {
-        let row: [&(dyn ToSql + Sync); 10] = [
+        let row: [&(dyn ToSql + Sync); 11] = [
             &hash.as_bytes().as_slice(),
             &id_number(token.id),
             &i64::from(token.user.id),
@@ -210,6 +210,7 @@ impl PostgresTokens {
             &token.expires_at.map(seconds).transpose()?,
             &token.last_used_at.map(seconds).transpose()?,
             &token.revoked_at.map(seconds).transpose()?,
+            &serde_json::to_string(&token.vouched)?,
         ];
         self.write(statement, &row).await
     }
@@ -307,6 +308,7 @@ fn token(row: &Row) -> Result<TokenRecord, BoxError> {
         name: row.try_get(4)?,
         kind: TokenKind::from_text(kind).ok_or_else(|| format!("no kind of token: `{kind}`"))?,
         scopes: serde_json::from_str(row.try_get(6)?)?,
+        vouched: serde_json::from_str(row.try_get(12)?)?,
         created_at: Timestamp(row.try_get::<_, i64>(7)?.try_into()?),
         expires_at: timestamp(row.try_get(8)?)?,
         last_used_at: timestamp(row.try_get(9)?)?,

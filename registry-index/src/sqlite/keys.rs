@@ -40,6 +40,7 @@ impl KeyStore for SqliteKeys {
                 &key.subject,
                 i64::try_from(key.created_at.0)?,
                 key.revoked_at.map(|at| i64::try_from(at.0)).transpose()?,
+                serde_json::to_string(&key.vouched)?,
             ))?;
             match inserted {
                 0 => Err(KeyRefusal::UnknownUser { login: key.user.login.clone() }.into()),
@@ -90,6 +91,7 @@ fn key(row: &Row<'_>) -> Result<KeyRecord, BoxError> {
         user: Owner { id: row.get(0)?, login, name: row.get(2)? },
         name: row.get(4)?,
         subject: row.get(5)?,
+        vouched: serde_json::from_str(row.get_ref(8)?.as_str()?)?,
         created_at: Timestamp(u64::try_from(row.get::<_, i64>(6)?)?),
         revoked_at: revoked_at.map(|at| u64::try_from(at).map(Timestamp)).transpose()?,
     })

@@ -9,7 +9,7 @@ use std::{
 
 use registry_core::{
     BoxError, CanonicalName, Login, Owner,
-    auth::{Scopes, TokenDigest, TokenId, TokenKey, TokenKind, TokenRecord},
+    auth::{Scopes, TokenDigest, TokenId, TokenKey, TokenKind, TokenRecord, Vouched},
     record::Timestamp,
 };
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
@@ -215,6 +215,7 @@ fn key_tokens(transaction: &Transaction<'_>) -> Result<(), BoxError> {
             name: String::new(),
             kind: TokenKind::User,
             scopes: Scopes::all_but_admin(),
+            vouched: Vouched::default(),
             created_at: Timestamp(row.get::<_, i64>(1)?.try_into()?),
             expires_at: None,
             last_used_at: None,

@@ -220,6 +220,7 @@ pub(super) fn insert_token(
         times(token.expires_at)?,
         times(token.last_used_at)?,
         times(token.revoked_at)?,
+        serde_json::to_string(&token.vouched)?,
     ))?;
     Ok(())
 }
@@ -309,6 +310,7 @@ fn token(row: &Row<'_>) -> Result<TokenRecord, BoxError> {
         name: row.get(4)?,
         kind: TokenKind::from_text(kind).ok_or_else(|| format!("no kind of token: `{kind}`"))?,
         scopes: serde_json::from_str(row.get_ref(6)?.as_str()?)?,
+        vouched: serde_json::from_str(row.get_ref(12)?.as_str()?)?,
         created_at: Timestamp(row.get::<_, i64>(7)?.try_into()?),
         expires_at: timestamp(row.get(8)?)?,
         last_used_at: timestamp(row.get(9)?)?,

@@ -2,7 +2,7 @@
 
 use registry_core::{
     Login, Owner,
-    auth::{AccountKind, AccountStore, KeyRecord, KeyRefusal, KeyStore, PublicKey},
+    auth::{AccountKind, AccountStore, KeyRecord, KeyRefusal, KeyStore, PublicKey, Vouched},
     record::Timestamp,
 };
 
@@ -26,6 +26,7 @@ pub(crate) async fn refuses_keys_of_others(keys: impl KeyStore) {
         user: Owner { id: 1, login: login.clone(), name: None },
         name: String::new(),
         subject: None,
+        vouched: Vouched::default(),
         created_at: Timestamp(0),
         revoked_at: None,
     };

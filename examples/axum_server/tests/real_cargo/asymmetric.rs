@@ -19,7 +19,7 @@ fn signing(server: &Server) -> Cargo {
     cargo
 }
 
-fn with_key(server: &Server) -> Cargo {
+pub(crate) fn with_key(server: &Server) -> Cargo {
     server.keep_secret(SECRET);
     signing(server).with("CARGO_REGISTRIES_MAIN_SECRET_KEY", SECRET)
 }

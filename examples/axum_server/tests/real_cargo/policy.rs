@@ -1,8 +1,13 @@
 use std::{fs, path::Path, process::Command};
 
+use registry_core::auth::oidc::Algorithm;
+use serde_json::json;
 use tempfile::TempDir;
 
-use crate::common::{Cargo, Server, axum_server, wait_for};
+use crate::{
+    asymmetric::{PUBLIC, with_key},
+    common::{Cargo, Client, CrateFile, IdentityServer, Server, axum_server, wait_for},
+};
 
 /// A file of rules, and a server that follows it.
 fn served(flag: &str, rules: &str, more: &[&str]) -> (TempDir, Server) {
@@ -332,4 +337,69 @@ fn an_explanation_looks_at_all_that_a_server_does() {
         let words: Vec<_> = words.split(' ').collect();
         assert_eq!(explain(&words), (Some(status), said), "{words:?}");
     }
+}
+
+#[test]
+fn what_a_guest_may_not_read_their_tokens_and_keys_may_not_either() {
+    let id = IdentityServer::start(Algorithm::Es256);
+    let oidc = id.file("login", "prefix = \"corp:\"\ngroups-claim = \"groups\"");
+    let rules = format!(
+        r#"
+[[rules]]
+allow = ["read", "publish-new"]
+to = ["authenticated"]
+crates = ["*"]
+
+[[rules]]
+deny = ["read"]
+to = ["group:corp:guests", "group:guests"]
+crates = ["secret-*"]
+
+[[rules]]
+deny = ["read"]
+to = [{{ issuer = "{}" }}]
+crates = ["inner-*"]
+"#,
+        id.url()
+    );
+    let flags = ["--oidc", &oidc, "--trusted-proxy", "127.0.0.0/8"];
+    let headers = ["--proxy-user-header", "X-User", "--proxy-groups-header", "X-Groups"];
+    let (_folder, server) = served("--policy", &rules, &[&flags[..], &headers].concat());
+    let cargo = Cargo::of(&server, "alice");
+    let names = ["hello", "secret-plans", "inner-api"];
+    names.iter().for_each(|name| cargo.publish_library(name, "1.0.0"));
+    let read = |client: &Client| {
+        names.map(|name| client.get(&CrateFile::library(name, "1.0.0", b"").index_path()).status)
+    };
+    let with_token_of = |client: &Client, headers: &[(&str, &str)]| {
+        let asked = json!({"api_token": {"name": "laptop"}}).to_string();
+        let made = client.send("PUT", "/main/api/v1/me/tokens", headers, asked.as_bytes()).json();
+        server.client().with_token(made["api_token"]["token"].as_str().unwrap())
+    };
+
+    for (sub, groups, expected) in [
+        ("guest", json!(["guests"]), [200, 404, 404]),
+        ("member", json!(["members"]), [200, 200, 404]),
+    ] {
+        let token = id.token(&json!({"sub": sub, "groups": groups}));
+        let person = server.client().with_token(&format!("Bearer {token}"));
+        assert_eq!(read(&person), expected, "{sub}");
+        assert_eq!(read(&with_token_of(&person, &[])), expected, "by a token of {sub}");
+    }
+
+    let guest = [("x-user", "bob"), ("x-groups", "guests")];
+    assert_eq!(read(&with_token_of(&server.client(), &guest)), [200, 404, 200]);
+    let key = json!({"key": {"public_key": PUBLIC}}).to_string();
+    let added = server.client().send("PUT", "/main/api/v1/me/keys", &guest, key.as_bytes());
+    assert_eq!(added.status, 200, "{}", added.text());
+    let signing = with_key(&server);
+    let fetch = |name: &str| {
+        let app = signing.program("app", "");
+        let app = app.dependencies(&format!("{name} = {{ version = \"1\", registry = \"main\" }}"));
+        signing.run_in(&app, ["fetch"])
+    };
+    fetch("hello").success();
+    fetch("inner-api").success();
+    let refused = fetch("secret-plans").failure();
+    assert!(refused.contains("no matching package named `secret-plans` found"), "{refused}");
 }

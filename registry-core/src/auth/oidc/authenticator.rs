@@ -7,6 +7,7 @@ use crate::{
     audit::is_plain,
     auth::{
         AuthError, Authenticator, Credential, CredentialId, Groups, Identity, Principal, Scopes,
+        Vouched,
     },
     checksum::Checksum,
     echo::Echo,
@@ -75,8 +76,8 @@ impl LoginIssuer {
             Identity { issuer: self.issuer.url().into(), subject: claims.text("sub")?.into() };
         Some(Principal {
             user: owner(login, claims.text("name").and_then(display_name)),
-            identity: Some(identity),
-            groups,
+            vouched: Vouched { identity: Some(identity), groups },
+            groups: Groups::default(),
             credential: CredentialId::IdentityToken,
             scopes: Scopes::all(),
             claim: None,

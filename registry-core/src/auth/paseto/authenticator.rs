@@ -62,7 +62,7 @@ impl Authenticator for KeyAuthenticator {
         let claim = verified.claim.map(|claim| Claim { once: Some(once), ..claim });
         Ok(Arc::new(Principal {
             user: account.owner,
-            identity: None,
+            vouched: key.vouched,
             groups: account.groups,
             credential: CredentialId::Key(key.id.into()),
             scopes: match claim {

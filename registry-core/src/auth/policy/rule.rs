@@ -131,10 +131,12 @@ impl Who {
             Self::Anonymous => effect == Effect::Allow,
             Self::Authenticated => true,
             Self::Login(login) => who.is(login),
-            Self::Issuer { issuer, subject } => who.identity.as_ref().is_some_and(|identity| {
-                *identity.issuer == **issuer
-                    && subject.as_ref().is_none_or(|subject| *identity.subject == **subject)
-            }),
+            Self::Issuer { issuer, subject } => {
+                who.vouched.identity.as_ref().is_some_and(|identity| {
+                    *identity.issuer == **issuer
+                        && subject.as_ref().is_none_or(|subject| *identity.subject == **subject)
+                })
+            }
         }
     }
 }

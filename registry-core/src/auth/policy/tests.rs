@@ -2,7 +2,7 @@ use semver::Version;
 
 use super::*;
 use crate::{
-    auth::{CratePattern, CredentialId, Groups, Identity, Scopes},
+    auth::{CratePattern, CredentialId, Groups, Identity, Scopes, Vouched},
     owner::{Login, Owner},
 };
 
@@ -165,7 +165,10 @@ fn an_issuer_reads_the_crates_of_a_tenant_that_is_not_its_own() {
     )
     .unwrap();
     let of = |issuer: &str, subject: &str| Principal {
-        identity: Some(Identity { issuer: issuer.into(), subject: subject.into() }),
+        vouched: Vouched {
+            identity: Some(Identity { issuer: issuer.into(), subject: subject.into() }),
+            ..Vouched::default()
+        },
         credential: CredentialId::IdentityToken,
         // The same name, which is another one's at another issuer.
         ..owner("dev").into()
@@ -186,7 +189,7 @@ fn an_issuer_reads_the_crates_of_a_tenant_that_is_not_its_own() {
             (Action::Publish(&y, &one, None), create_y),
         ] {
             let decision = decide(&policy, Some(&who), &action, &Owners::default());
-            assert_eq!(decision.allowed, expected, "{:?} {action:?}", who.identity);
+            assert_eq!(decision.allowed, expected, "{:?} {action:?}", who.vouched);
         }
     }
 }

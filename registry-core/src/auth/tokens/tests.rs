@@ -51,6 +51,7 @@ async fn a_token_counts_until_it_expires_or_is_revoked() {
         name: "laptop".into(),
         kind: TokenKind::User,
         scopes: scopes.clone(),
+        vouched: Vouched::default(),
         created_at: Timestamp(NOW),
         expires_at: Some(Timestamp(end)),
         last_used_at: None,
@@ -66,7 +67,7 @@ async fn a_token_counts_until_it_expires_or_is_revoked() {
     };
     let principal = Principal {
         user: record.user.clone(),
-        identity: None,
+        vouched: Vouched::default(),
         groups: Groups::default(),
         credential: CredentialId::Token(record.id),
         scopes,

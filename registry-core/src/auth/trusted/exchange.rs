@@ -5,7 +5,7 @@ use crate::{
     BoxError,
     auth::{
         AuthStoreError, CratePattern, CredentialId, EndpointScope, NewToken, Principal, Revocation,
-        Scopes, SingleUse, Token, TokenKind, TokenRecord, TokenStore,
+        Scopes, SingleUse, Token, TokenKind, TokenRecord, TokenStore, Vouched,
         oidc::{Claims, JwtError, Verified, VerifyError, VerifyIdentity},
     },
     checksum::Checksum,
@@ -83,6 +83,7 @@ impl TrustedPublishing {
                 [EndpointScope::PublishUpdate, EndpointScope::ReadAll],
                 names.into_iter().map(exactly),
             ),
+            vouched: Vouched::default(),
             created_at: now,
             expires_at: Some(Timestamp(now.0.saturating_add(Self::LIFETIME))),
         };

@@ -23,6 +23,8 @@ CREATE TABLE public_key (
     name text NOT NULL,
     -- What the tokens have to name as their subject; NULL: none.
     subject text COLLATE "C",
+    -- JSON: what others than this registry said of the user.
+    vouched text NOT NULL,
     created_at bigint NOT NULL,
     revoked_at bigint
 );

@@ -20,6 +20,8 @@ CREATE TABLE token (
     kind text COLLATE "C" NOT NULL CHECK (kind IN ('user', 'trusted-publisher')),
     -- JSON, as `Scopes` are written.
     scopes text NOT NULL,
+    -- JSON: what others than this registry said of the user.
+    vouched text NOT NULL,
     created_at bigint NOT NULL,
     expires_at bigint,
     last_used_at bigint,

@@ -1,5 +1,5 @@
 SELECT account.id, account.login, account.name, key.public_key, key.name, key.subject,
-    key.created_at, key.revoked_at
+    key.created_at, key.revoked_at, key.vouched
 FROM public_key AS key
 JOIN account ON account.id = key.account
 WHERE key.id = $1

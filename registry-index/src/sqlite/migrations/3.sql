@@ -22,6 +22,8 @@ CREATE TABLE public_key (
     name TEXT NOT NULL,
     -- What the tokens have to name as their subject; NULL: none.
     subject TEXT,
+    -- JSON: what others than this registry said of the user.
+    vouched TEXT NOT NULL,
     created_at INTEGER NOT NULL,
     revoked_at INTEGER
 ) STRICT, WITHOUT ROWID;

@@ -19,6 +19,8 @@ CREATE TABLE token (
     kind TEXT NOT NULL CHECK (kind IN ('user', 'trusted-publisher')),
     -- JSON, as `Scopes` are written.
     scopes TEXT NOT NULL,
+    -- JSON: what others than this registry said of the user.
+    vouched TEXT NOT NULL,
     created_at INTEGER NOT NULL,
     expires_at INTEGER,
     last_used_at INTEGER,

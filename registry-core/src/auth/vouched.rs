@@ -1,0 +1,40 @@
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::Groups;
+
+/// What others than this registry say of a user: an identity provider, or a proxy in front.
+///
+/// Kept with the tokens and keys that the user makes, for a rule that denies something to those
+/// whom an issuer vouches for, or to a group of theirs, means them by whatever credential they come.
+/// It stays as it was when the token was made: who leaves a group there has it taken from their
+/// older tokens by their end, or by an administrator who revokes them. What the registry itself
+/// knows, a token does not keep.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Vouched {
+    /// Who they are there.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub identity: Option<Identity>,
+    /// The groups that they are in there.
+    #[serde(skip_serializing_if = "Groups::is_empty", default)]
+    pub groups: Groups,
+}
+
+impl Vouched {
+    /// Whether nobody says anything.
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Somebody as another authority knows them: two issuers may know two people by one name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Identity {
+    /// The authority. Source: OpenID Connect, `iss`.
+    pub issuer: Arc<str>,
+    /// Its name for them, which stays when their other names change. Source: the same, `sub`.
+    pub subject: Arc<str>,
+}
