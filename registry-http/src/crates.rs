@@ -92,7 +92,7 @@ pub(crate) async fn change_owners<B>(
     body: Pin<&mut B>,
 ) -> Result<Response<Body>, Error>
 where
-    B: HttpBody<Data: Send, Error: Into<BoxError>>,
+    B: HttpBody<Error: Into<BoxError>>,
 {
     request_body::refuse_encoding(headers)?;
     let body = request_body::read(headers, body, MAX_OWNERS_BYTES).await?;

@@ -27,7 +27,7 @@ pub(crate) async fn publish<B>(
     mut body: Pin<&mut B>,
 ) -> Result<Response<Body>, Error>
 where
-    B: HttpBody<Data: Send, Error: Into<BoxError>>,
+    B: HttpBody<Error: Into<BoxError>>,
 {
     refuse_encoding(headers)?;
     let length = content_length(headers);

@@ -119,7 +119,7 @@ impl RegistryService {
     /// Dropping the future is safe at any point: a write is done or not, never half.
     pub async fn handle<B>(&self, request: Request<B>) -> Response<Body>
     where
-        B: HttpBody<Data: Send, Error: Into<BoxError>> + Send,
+        B: HttpBody<Error: Into<BoxError>>,
     {
         let (parts, body) = request.into_parts();
         let mut body = pin!(body);
@@ -169,7 +169,7 @@ impl RegistryService {
         id: &str,
     ) -> Result<Response<Body>, Error>
     where
-        B: HttpBody<Data: Send, Error: Into<BoxError>> + Send,
+        B: HttpBody<Error: Into<BoxError>>,
     {
         let Target { path, token } = target.ok_or(NoRoute::NotFound)?;
         let route = route::parse(&parts.method, path)?;
@@ -189,7 +189,7 @@ impl RegistryService {
         id: &str,
     ) -> Result<Response<Body>, Error>
     where
-        B: HttpBody<Data: Send, Error: Into<BoxError>> + Send,
+        B: HttpBody<Error: Into<BoxError>>,
     {
         let caller = match route.needs() {
             Needs::Nothing => nobody(parts, id),
@@ -240,7 +240,7 @@ impl RegistryService {
         id: &str,
     ) -> Result<Response<Body>, Error>
     where
-        B: HttpBody<Data: Send, Error: Into<BoxError>> + Send,
+        B: HttpBody<Error: Into<BoxError>>,
     {
         let (registry, headers) = (&self.registry, &parts.headers);
         let query = parts.uri.query().unwrap_or_default();

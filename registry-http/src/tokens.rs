@@ -117,7 +117,7 @@ pub(crate) async fn create<B>(
     body: Pin<&mut B>,
 ) -> Result<Response<Body>, Error>
 where
-    B: HttpBody<Data: Send, Error: Into<BoxError>>,
+    B: HttpBody<Error: Into<BoxError>>,
 {
     let (tokens, principal) = (tokens(registry)?, caller.principal()?);
     // Before the body is read: who may make none is not told what is wrong with it.

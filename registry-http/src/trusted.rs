@@ -35,7 +35,7 @@ pub(crate) async fn exchange<B>(
     body: Pin<&mut B>,
 ) -> Result<Response<Body>, Error>
 where
-    B: HttpBody<Data: Send, Error: Into<BoxError>>,
+    B: HttpBody<Error: Into<BoxError>>,
 {
     #[derive(Deserialize)]
     struct Request {
@@ -94,7 +94,7 @@ pub(crate) async fn add<B>(
     body: Pin<&mut B>,
 ) -> Result<Response<Body>, Error>
 where
-    B: HttpBody<Data: Send, Error: Into<BoxError>>,
+    B: HttpBody<Error: Into<BoxError>>,
 {
     offered(registry)?;
     request_body::refuse_encoding(headers)?;
