@@ -73,6 +73,9 @@
 //! then has the token in `dl` and `api`, and asks for no other; of two credentials none is taken.
 //! Whoever logs paths logs what [`masked_path`] makes of them.
 //!
+//! A host that knows its users by itself puts a [`HostPrincipal`] into the extensions of a request.
+//! It is then who is asking, and no credential is looked at.
+//!
 //! # Tokens
 //!
 //! Paths and shapes are those of crates.io. They are there if the registry was given
@@ -152,6 +155,7 @@ mod caching;
 mod conditional;
 mod crates;
 mod download;
+mod host;
 mod index;
 mod keys;
 mod listing;
@@ -173,6 +177,7 @@ mod trusted;
 
 pub use self::{
     body::{Body, BodyError},
+    host::HostPrincipal,
     me::RegistryNameError,
     path_token::masked_path,
     peer::{ForwardedBy, Network, NetworkParseError, PeerAddress, TrustedProxies},

@@ -29,7 +29,9 @@ use crate::{
     body::Body,
     caching,
     crates::{self, OwnerChange},
-    download, index, keys, listing,
+    download,
+    host::HostPrincipal,
+    index, keys, listing,
     me::{self, RegistryName, RegistryNameError},
     path_token,
     peer::PeerAddress,
@@ -302,8 +304,8 @@ impl RegistryService {
         }
     }
 
-    /// Who is asking. What everybody may do, a bad credential may do as well: cargo sends what it
-    /// has to public registries, too.
+    /// Who is asking: for whom the host says, or whose credential it is. What everybody may do, a bad
+    /// credential may do as well: cargo sends what it has to public registries, too.
     async fn caller(
         &self,
         needs: Needs,
@@ -311,6 +313,9 @@ impl RegistryService {
         parts: &Parts,
         id: &str,
     ) -> Result<Caller, Error> {
+        if let Some(HostPrincipal(principal)) = parts.extensions.get() {
+            return Ok(Caller { principal: Some(principal.clone()), ..nobody(parts, id) });
+        }
         let credential = match (token, self.credential(&parts.headers)?) {
             (Some(_), Some(_)) => return Err(Error::CredentialInPath),
             (token, in_header) => in_header.or_else(|| token.cloned()),

@@ -11,15 +11,17 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use common::{Answer, Fixture, PUBLISHED};
 use http::{Method, StatusCode};
 use registry_core::{
-    Checksum, Owners,
-    auth::{Action, AuthError, Authorizer, Caller, CredentialForms},
+    Checksum, Login, Owner, Owners,
+    auth::{Action, AuthError, Authorizer, Caller, CredentialForms, Principal, Scopes},
     conformance::fixture::{crate_file, publish_body},
 };
 use registry_http::{
-    PeerAddress,
+    HostPrincipal, PeerAddress,
     route::{Needs, parse},
 };
 
+const LACKS_PUBLISH_NEW: &str = "this token does not have the required permissions to perform this \
+     action: it lacks the scope `publish-new`";
 const CHALLENGE: &str = "Cargo login_url=\"http://registry.test/main/me\"";
 
 /// Each endpoint but `/me` and those of tokens, about a crate `foo` 1.0.0, with a body it takes.
@@ -55,6 +57,35 @@ fn assert_refused(answer: &Answer, path: &str, status: u16, detail: &str) {
     } else {
         answer.assert_plain(status, detail);
     }
+}
+
+/// Somebody of whom the registry has never heard.
+fn of_the_host(scopes: Scopes) -> HostPrincipal {
+    let carol = Owner { id: 7, login: Login::new("carol").unwrap(), name: None };
+    HostPrincipal(Arc::new(Principal { scopes, ..carol.into() }))
+}
+
+#[tokio::test]
+async fn whom_the_host_knows_needs_no_credential_and_no_credential_counts_beside() {
+    let registry = Fixture::private().await;
+    let publish = |host: HostPrincipal| {
+        let publish = registry.request(Method::PUT, "/api/v1/crates/new");
+        publish.body(publish_body("foo", "1.0.0")).extension(host)
+    };
+    // What the host says a principal is for is all that it is for, whatever else comes along.
+    publish(of_the_host(Scopes::read_only()))
+        .token(&registry.alice)
+        .await
+        .assert_refused(403, LACKS_PUBLISH_NEW);
+    for token in ["unknown", "Basic !", &registry.alice] {
+        let file = registry.get("/index/3/f/foo").token(token);
+        file.extension(of_the_host(Scopes::all()))
+            .await
+            .assert_plain(404, "crate `foo` does not exist");
+    }
+    publish(of_the_host(Scopes::all())).token("unknown").await.assert_ok(PUBLISHED);
+    let owners = registry.get("/api/v1/crates/foo/owners").token(&registry.alice).await;
+    assert_eq!(owners.json()["users"][0]["login"], "carol");
 }
 
 #[tokio::test]

@@ -11,9 +11,9 @@ use clap::Args;
 use registry_core::{
     CanonicalName, CrateName, Login, Owner, Owners,
     auth::{
-        Action, AllowAll, AuthError, Authorizer, Caller, Directory as _, Identity, LivePolicy,
-        NameRules, NewNames, OwnersMayWrite, PolicyAction, PolicyError, Principal, RolePolicy,
-        Scopes,
+        Action, AllowAll, AuthError, Authorizer, Caller, Directory as _, Groups, Identity,
+        LivePolicy, NameRules, NewNames, OwnersMayWrite, PolicyAction, PolicyError, Principal,
+        RolePolicy, Scopes, Vouched,
     },
 };
 use semver::Version;
@@ -205,9 +205,10 @@ pub(crate) async fn explain(args: ExplainArgs) -> Result<bool, Error> {
     let known = account.iter().flat_map(|account| account.groups.iter()).cloned();
     let groups = said.chain(known).collect();
     let identity = args.issuer.zip(args.subject);
+    let identity = identity
+        .map(|(issuer, subject)| Identity { issuer: issuer.into(), subject: subject.into() });
     let who = args.user.map(|login| Principal {
-        identity: identity
-            .map(|(issuer, subject)| Identity { issuer: issuer.into(), subject: subject.into() }),
+        vouched: Vouched { identity, groups: Groups::default() },
         groups,
         scopes: if args.admin { Scopes::all() } else { Scopes::all_but_admin() },
         ..Owner { id: 0, login, name: None }.into()

@@ -5,7 +5,9 @@ use std::{env, error::Error, net::SocketAddr};
 use registry_core::{
     Login, Registry, RegistryConfig,
     auth::{TokenAuthenticator, TokenCaller, TokenRequest, Tokens},
+    config::ConfigError,
     memory::{MemoryCrateStore, MemoryIndex, MemoryTokens},
+    registry::RegistryBuilder,
 };
 use registry_http::RegistryService;
 
@@ -18,21 +20,32 @@ pub fn address() -> Result<SocketAddr, Box<dyn Error + Send + Sync>> {
     Ok(argument.as_deref().unwrap_or("127.0.0.1:8080").parse()?)
 }
 
-/// A new registry that clients reach under `url`. Prints what cargo has to know about it.
+/// A new registry that clients reach under `url`, with a token for `alice`. Prints what cargo has to
+/// know about it.
 ///
 /// # Errors
 /// If `url` cannot be that of a registry.
 pub async fn service(url: &str) -> Result<RegistryService, Box<dyn Error + Send + Sync>> {
-    let (index, store) = (MemoryIndex::new(), MemoryTokens::new());
-    let tokens = Tokens::new(store.clone());
+    let tokens = MemoryTokens::new();
     let alice = TokenRequest::new(&Login::new("alice")?);
-    let token = tokens.issue(TokenCaller::Operator, &alice).await?.token;
-    let registry =
-        Registry::builder(RegistryConfig::new(url)?, index.clone(), MemoryCrateStore::new())
-            .search(index)
-            .authenticator(TokenAuthenticator::new(store))
-            .build();
+    let token = Tokens::new(tokens.clone()).issue(TokenCaller::Operator, &alice).await?.token;
+    let registry = builder(url)?.authenticator(TokenAuthenticator::new(tokens));
+    print(url, token.expose());
+    Ok(RegistryService::new(registry.build()))
+}
+
+/// A new registry that clients reach under `url`, and that knows no token.
+///
+/// # Errors
+/// If `url` cannot be that of a registry.
+pub fn builder(url: &str) -> Result<RegistryBuilder, ConfigError> {
+    let index = MemoryIndex::new();
+    let config = RegistryConfig::new(url)?;
+    Ok(Registry::builder(config, index.clone(), MemoryCrateStore::new()).search(index))
+}
+
+/// Prints the variables by which cargo is told of a registry, and of a token for it.
+pub fn print(url: &str, token: &str) {
     println!("CARGO_REGISTRIES_MAIN_INDEX=sparse+{url}/index/");
-    println!("CARGO_REGISTRIES_MAIN_TOKEN={}", token.expose());
-    Ok(RegistryService::new(registry))
+    println!("CARGO_REGISTRIES_MAIN_TOKEN={token}");
 }

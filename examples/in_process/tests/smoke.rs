@@ -2,8 +2,6 @@
 
 use std::process::Command;
 
-use real_cargo::{Program, smoke_test};
-
 #[test]
 fn both_publishes_are_in_the_index() {
     let output = Command::new(env!("CARGO_BIN_EXE_in_process")).output().unwrap();

@@ -13,7 +13,7 @@ use registry_core::{
     registry::RegistryBuilder,
     store::{ByteRange, CrateBody, CrateFile, CrateKey, StoreError, StoredCrate, StoredCrates},
 };
-use registry_http::{PeerAddress, RegistryService};
+use registry_http::RegistryService;
 use tower_service::Service as _;
 
 pub const BASE: &str = "http://registry.test/main";
@@ -119,7 +119,7 @@ impl Call {
     }
 
     /// What the host has put beside the request.
-    pub fn extension(mut self, extension: PeerAddress) -> Self {
+    pub fn extension(mut self, extension: impl Clone + Send + Sync + 'static) -> Self {
         self.request = self.request.extension(extension);
         self
     }

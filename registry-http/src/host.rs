@@ -1,0 +1,23 @@
+use std::sync::Arc;
+
+use registry_core::auth::Principal;
+
+/// Who is asking, as the host has found out by itself: in the extensions of a request, it stands in
+/// the place of any credential, and none is looked at.
+///
+/// The host then keeps pages of others from asking in its user's name, if they are logged in by what
+/// a browser sends by itself.
+///
+/// ```
+/// use std::sync::Arc;
+/// use registry_core::{Login, Owner, auth::Principal};
+/// use registry_http::HostPrincipal;
+///
+/// # fn middleware(request: &mut http::Request<()>) -> Result<(), registry_core::LoginError> {
+/// let user = Owner { id: 7, login: Login::new("alice")?, name: None };
+/// request.extensions_mut().insert(HostPrincipal(Arc::new(Principal::from(user))));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostPrincipal(pub Arc<Principal>);
