@@ -176,7 +176,8 @@ impl Registry {
         Ok(self.parts.crates.ready().await?)
     }
 
-    /// The one place where a right is checked: what the credential is for, then the authorizer.
+    /// The one place where a right is checked: what the credential is for, by whose leave a CI run
+    /// publishes, then the authorizer.
     async fn authorize(
         &self,
         caller: &Caller,
@@ -193,7 +194,10 @@ impl Registry {
             action => action,
         };
         match usable {
-            Ok(()) => self.parts.authorizer.authorize(caller, action, owners).await,
+            Ok(()) => {
+                self.check_run(caller, action).await?;
+                self.parts.authorizer.authorize(caller, action, owners).await
+            }
             Err(error) if needs_somebody => Err(error),
             // What everybody may read may be read with a credential that is for something else.
             Err(_) => self.parts.authorizer.authorize(&caller.as_nobody(), action, owners).await,

@@ -453,7 +453,7 @@ fn a_token_of_an_issuer_makes_a_principal_of_that_issuer() {
         let identity = Some(Identity { issuer, subject });
         let groups: Groups =
             [login("group:corp:ui"), login("group:corp:group:x")].into_iter().collect();
-        assert_eq!(principal.vouched, Vouched { identity, groups });
+        assert_eq!(principal.vouched, Vouched { identity, groups, ..Vouched::default() });
         assert_eq!(principal.groups, Groups::default());
         assert!(principal.is(&login("group:corp:ui")) && !principal.is(&login("group:ui")));
         assert_eq!(principal.credential, CredentialId::IdentityToken);

@@ -11,9 +11,9 @@ use clap::Args;
 use registry_core::{
     CanonicalName, CrateName, Login, Owner, Owners,
     auth::{
-        Action, AllowAll, AuthError, Authorizer, Caller, Directory as _, Groups, Identity,
-        LivePolicy, NameRules, NewNames, OwnersMayWrite, PolicyAction, PolicyError, Principal,
-        RolePolicy, Scopes, Vouched,
+        Action, AllowAll, AuthError, Authorizer, Caller, CredentialId, Directory as _, Identity,
+        LivePolicy, NameRules, NewNames, OwnersMayWrite, PolicyAction, PolicyError,
+        Principal, RolePolicy, Scopes, TokenId, Vouched, trusted::TrustedPublisher,
     },
 };
 use semver::Version;
@@ -208,8 +208,9 @@ pub(crate) async fn explain(args: ExplainArgs) -> Result<bool, Error> {
     let identity = identity
         .map(|(issuer, subject)| Identity { issuer: issuer.into(), subject: subject.into() });
     let who = args.user.map(|login| Principal {
-        vouched: Vouched { identity, groups: Groups::default() },
+        vouched: Vouched { identity, ..Vouched::default() },
         groups,
+        credential: credential_of(&login),
         scopes: if args.admin { Scopes::all() } else { Scopes::all_but_admin() },
         ..Owner { id: 0, login, name: None }.into()
     });
@@ -253,6 +254,14 @@ async fn refusal_of_name(
         Ok(()) => Ok(None),
         Err(error @ AuthError::Backend(_)) => Err(Error::Explain(error)),
         Err(error) => Ok(Some(error.to_string())),
+    }
+}
+
+/// Of a user that of this command, of a CI run one like its own.
+fn credential_of(login: &Login) -> CredentialId {
+    match login.as_str().starts_with(TrustedPublisher::LOGIN_PREFIX) {
+        true => CredentialId::TrustedPublisher(TokenId::from_number(0).expect("53 bits")),
+        false => CredentialId::Command,
     }
 }
 

@@ -14,9 +14,10 @@ use crate::{audit, backends::OpenIndex, cli::IndexArgs, error::Error};
 #[derive(Debug, Subcommand)]
 pub(crate) enum TrustedPublisherCommand {
     Add(Box<AddArgs>),
-    /// Print the trusted publishers of a crate, or of all: the id, the crate, and what has to match.
+    /// Print the trusted publishers of a crate, or of all: the id, the crate, the login of the runs if it
+    /// is known before they come, and what has to match.
     List(ListArgs),
-    /// Let the runs of a publisher no longer publish; tokens that they have count to their end.
+    /// Let the runs of a publisher no longer publish, by tokens that they have got, either.
     Remove(RemoveArgs),
 }
 
@@ -200,6 +201,7 @@ fn usage(reason: String) -> Error {
 /// One on a line: what it is by its id, and the rest as JSON, which has no surprises for a terminal.
 fn print(record: &TrustedPublisherRecord) -> Result<(), Error> {
     let publisher = serde_json::to_value(&record.publisher).expect("texts and numbers");
-    let line = format!("{} {} {publisher}", record.id, record.name);
+    let login = record.publisher.login().map_or_else(|| "-".into(), |login| login.to_string());
+    let line = format!("{} {} {login} {publisher}", record.id, record.name);
     writeln!(std::io::stdout(), "{line}").map_err(Error::Print)
 }

@@ -20,6 +20,10 @@ pub struct Vouched {
     /// The groups that they are in there.
     #[serde(skip_serializing_if = "Groups::is_empty", default)]
     pub groups: Groups,
+    /// Of a CI run, the trusted publishers that it is one of, by their ids in its registry: by others
+    /// it does not publish.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub publishers: Vec<u64>,
 }
 
 impl Vouched {

@@ -51,7 +51,7 @@ pub fn alice() -> Owner {
     Owner { name: Some("Alice".into()), ..owner(1, "alice") }
 }
 
-/// What an identity provider says of somebody who is in two of its groups.
+/// Everything that can be said of somebody.
 pub fn vouched() -> Vouched {
     Vouched {
         identity: Some(Identity {
@@ -59,6 +59,7 @@ pub fn vouched() -> Vouched {
             subject: "ä 17".into(),
         }),
         groups: ["group:corp:ui", "group:corp:guests"].into_iter().map(login).collect(),
+        publishers: vec![7, (1 << 53) - 1],
     }
 }
 

@@ -1,5 +1,7 @@
 use std::time::SystemTime;
 
+use semver::Version;
+
 use super::{Registry, WriteError};
 use crate::{
     auth::{
@@ -7,6 +9,7 @@ use crate::{
         trusted::{ExchangeError, TrustedPublisher, TrustedPublisherRecord, TrustedPublishing},
     },
     name::CanonicalName,
+    owner::Owners,
 };
 
 impl Registry {
@@ -57,7 +60,8 @@ impl Registry {
         Ok(trusted.publishers().list(Some(name)).await?)
     }
 
-    /// Lets the runs of a publisher publish a crate that is there.
+    /// Lets the runs of a publisher publish a crate that is there. Only who may publish versions of it
+    /// lets others do so in their place.
     ///
     /// # Errors
     /// [`TrustedPublishingError::Write`] if the caller may not say so or there is no such crate,
@@ -71,7 +75,10 @@ impl Registry {
         let trusted = self.offered()?;
         self.check_writable()?;
         let caller = &*self.confirmed(caller).await?;
-        self.may_configure(caller, name).await?;
+        let owners = self.may_configure(caller, name).await?;
+        // Of no version in particular.
+        let publish = Action::Publish(name, &Version::new(0, 0, 0), None);
+        self.parts.authorizer.authorize(caller, &publish, &owners).await?;
         if trusted.publishers().list(Some(name)).await?.len() >= TrustedPublishing::MAX_PUBLISHERS {
             return Err(TrustedPublishingError::TooMany);
         }
@@ -80,8 +87,8 @@ impl Registry {
         Ok(trusted.publishers().add(name, publisher, now, by).await?)
     }
 
-    /// Lets the runs of a publisher no longer publish its crate. Tokens that they have got count to
-    /// their end.
+    /// Lets the runs of a publisher no longer publish its crate, by tokens that they have got, either:
+    /// those go on reading to their end.
     ///
     /// # Errors
     /// [`TrustedPublishingError::Unknown`] if there is none of this id, or its crate is one that the
@@ -100,7 +107,7 @@ impl Registry {
         match self.may_configure(caller, &record.name).await {
             Err(TrustedPublishingError::Write(WriteError::UnknownCrate { .. })) => Err(unknown),
             Err(error) => Err(error),
-            Ok(()) => trusted.publishers().remove(id).await?.ok_or(unknown),
+            Ok(_) => trusted.publishers().remove(id).await?.ok_or(unknown),
         }
     }
 
@@ -112,9 +119,33 @@ impl Registry {
         &self,
         caller: &Caller,
         name: &CanonicalName,
-    ) -> Result<(), TrustedPublishingError> {
-        self.load_for(caller, &Action::ConfigureTrustedPublishing(name), name).await?;
-        Ok(())
+    ) -> Result<Owners, TrustedPublishingError> {
+        let action = Action::ConfigureTrustedPublishing(name);
+        let stored = self.load_for(caller, &action, name).await?;
+        Ok(stored.map(|stored| stored.record.owners().clone()).unwrap_or_default())
+    }
+
+    /// Fails for a CI run that would publish a crate of which it is no trusted publisher any more, or
+    /// only one in another registry with the same tokens.
+    pub(super) async fn check_run(
+        &self,
+        caller: &Caller,
+        action: &Action<'_>,
+    ) -> Result<(), AuthError> {
+        let run = caller.principal.as_ref().filter(|principal| principal.is_trusted_publisher());
+        let (Some(run), &Action::Publish(name, ..)) = (run, action) else { return Ok(()) };
+        let publishers = match self.trusted_publishing() {
+            Some(trusted) => trusted.publishers().list(Some(name)).await?,
+            None => Vec::new(),
+        };
+        match publishers.iter().any(|record| run.vouched.publishers.contains(&record.id)) {
+            true => Ok(()),
+            false => {
+                let reason =
+                    format!("this run is not, or no longer, a trusted publisher of `{name}`");
+                Err(AuthError::Forbidden { reason })
+            }
+        }
     }
 }
 

@@ -260,7 +260,13 @@ fn publishers_of_other_services_are_configured_by_command() {
     let list = String::from_utf8(output.stdout).unwrap();
     let kinds: Vec<_> = list.lines().filter_map(|line| line.split('"').nth(3)).collect();
     assert_eq!(list.lines().count(), 3, "{list}");
-    assert!(list.lines().all(|line| line.contains(" hello {")), "{list} {kinds:?}");
+    let logins: Vec<_> = list.lines().map(|line| line.split(' ').nth(2).unwrap()).collect();
+    let digits = |login: &str| login.strip_prefix("trusted-publisher:").map(str::len);
+    assert!(list.lines().all(|line| line.contains(" hello ")), "{list} {kinds:?}");
+    assert_eq!((logins[0], digits(logins[1]), digits(logins[2])), ("-", Some(16), Some(16)));
+    let tokens = server.command(["token", "list"]).output().unwrap();
+    let tokens = String::from_utf8(tokens.stdout).unwrap();
+    assert!(logins[1..].iter().all(|login| tokens.contains(login)), "{tokens}");
     let id = list.split(' ').next().unwrap();
     assert!(server.command(["trusted-publisher", "remove", id]).status().unwrap().success());
     assert!(!server.command(["trusted-publisher", "remove", id]).status().unwrap().success());

@@ -76,7 +76,7 @@ impl LoginIssuer {
             Identity { issuer: self.issuer.url().into(), subject: claims.text("sub")?.into() };
         Some(Principal {
             user: owner(login, claims.text("name").and_then(display_name)),
-            vouched: Vouched { identity: Some(identity), groups },
+            vouched: Vouched { identity: Some(identity), groups, ..Vouched::default() },
             groups: Groups::default(),
             credential: CredentialId::IdentityToken,
             scopes: Scopes::all(),

@@ -25,6 +25,9 @@ use crate::{name::CanonicalName, owner::Owners};
 /// for more than any that allows, and than ownership. Whoever may not read a crate may do nothing to
 /// it. New names are for those who are allowed `publish-new`.
 ///
+/// CI runs, which publish in the place of owners, are not among `authenticated`: rules that let them
+/// read, as they must to publish, name `trusted-publishers`.
+///
 /// Cargo sends its token to the index only where nobody reads without one: in a policy that allows
 /// `read` to `anonymous`, crates that only some may read are found by the web API alone.
 ///

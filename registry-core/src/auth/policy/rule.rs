@@ -103,8 +103,11 @@ pub enum Who {
     /// Nobody in particular. What they are allowed, everybody is; what they are denied, only
     /// callers without a credential are.
     Anonymous,
-    /// Everybody with a credential that counts.
+    /// Everybody with a credential that counts, but for [trusted publishers](Self::TrustedPublishers).
     Authenticated,
+    /// CI runs that publish in the place of a crate's owners. They have no part in what is for the
+    /// users who have named them: each could name one of their own, who is in none of their groups.
+    TrustedPublishers,
     /// The user or service account of this login, or the members of this group.
     Login(Login),
     /// Those whom an authority vouches for, or one of them.
@@ -121,6 +124,7 @@ impl Who {
         match text {
             "anonymous" => Ok(Self::Anonymous),
             "authenticated" => Ok(Self::Authenticated),
+            "trusted-publishers" => Ok(Self::TrustedPublishers),
             _ => Login::new(text).map(Self::Login).map_err(|error| error.to_string()),
         }
     }
@@ -129,7 +133,8 @@ impl Who {
         let Some(who) = who else { return *self == Self::Anonymous };
         match self {
             Self::Anonymous => effect == Effect::Allow,
-            Self::Authenticated => true,
+            Self::Authenticated => !who.is_trusted_publisher(),
+            Self::TrustedPublishers => who.is_trusted_publisher(),
             Self::Login(login) => who.is(login),
             Self::Issuer { issuer, subject } => {
                 who.vouched.identity.as_ref().is_some_and(|identity| {
@@ -146,6 +151,7 @@ impl fmt::Display for Who {
         match self {
             Self::Anonymous => f.write_str("anonymous"),
             Self::Authenticated => f.write_str("authenticated"),
+            Self::TrustedPublishers => f.write_str("trusted-publishers"),
             Self::Login(login) => login.fmt(f),
             Self::Issuer { issuer, subject: None } => write!(f, "issuer {issuer}"),
             Self::Issuer { issuer, subject: Some(subject) } => {
@@ -171,7 +177,10 @@ impl<'de> Deserialize<'de> for Who {
             type Value = Who;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a login, `anonymous`, `authenticated`, or a table with an issuer")
+                f.write_str(
+                    "a login, `anonymous`, `authenticated`, `trusted-publishers`, or a table with an \
+                     issuer",
+                )
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Who, E> {

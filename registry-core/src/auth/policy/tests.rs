@@ -2,7 +2,7 @@ use semver::Version;
 
 use super::*;
 use crate::{
-    auth::{CratePattern, CredentialId, Groups, Identity, Scopes, Vouched},
+    auth::{CratePattern, CredentialId, Groups, Identity, Scopes, TokenId, Vouched},
     owner::{Login, Owner},
 };
 
@@ -190,6 +190,33 @@ fn an_issuer_reads_the_crates_of_a_tenant_that_is_not_its_own() {
         ] {
             let decision = decide(&policy, Some(&who), &action, &Owners::default());
             assert_eq!(decision.allowed, expected, "{:?} {action:?}", who.vouched);
+        }
+    }
+}
+
+/// A run is no user, whatever its login, but what anybody may do it may, too.
+#[test]
+fn a_ci_run_is_meant_by_its_own_word_and_by_its_login() {
+    let id = TokenId::from_number(7).unwrap();
+    let run = Principal { credential: CredentialId::TrustedPublisher(id), ..owner("run").into() };
+    let user: Principal = owner("run").into();
+    let foo = name("foo");
+    for (to, for_user, for_run) in [
+        ("anonymous", true, true),
+        ("authenticated", true, false),
+        ("trusted-publishers", false, true),
+        ("run", true, true),
+    ] {
+        let rules = format!(r#"{{"rules":[{{"allow":["read"],"to":["{to}"],"crates":["*"]}}]}}"#);
+        let policy = RolePolicy::from_json(&rules).unwrap();
+        let line = format!("by rule 1: allow read to {to} on *");
+        for (who, allowed) in [(&user, for_user), (&run, for_run)] {
+            let decision = decide(&policy, Some(who), &Action::Read(&foo), &Owners::default());
+            let expected = match allowed {
+                true => format!("allowed {line}"),
+                false => "denied: no rule allows it".to_owned(),
+            };
+            assert_eq!(decision.to_string(), expected, "{:?}", who.credential);
         }
     }
 }

@@ -10,7 +10,6 @@ use crate::{
     },
     checksum::Checksum,
     name::CanonicalName,
-    owner::Login,
     record::Timestamp,
 };
 
@@ -50,8 +49,8 @@ impl TrustedPublishing {
     }
 
     /// A token for the crates that have this run among their publishers. It counts when this
-    /// returns, for [`TrustedPublishing::LIFETIME`], to publish versions of them, and to read what
-    /// they need. An identity token is exchanged once.
+    /// returns, for [`TrustedPublishing::LIFETIME`], to publish versions of each of them while that has
+    /// the publisher, and to read what they need. An identity token is exchanged once.
     ///
     /// # Errors
     /// [`ExchangeError`] says why there is none.
@@ -71,19 +70,19 @@ impl TrustedPublishing {
         if !self.single_use.claim(&identity(&claims, digest), until, now).await? {
             return Err(ExchangeError::Used);
         }
+        let publishers = matched.iter().map(|record| record.id).collect();
         let token = Token::generate().map_err(|error| ExchangeError::Random(error.into()))?;
         let names: BTreeSet<&CanonicalName> = matched.iter().map(|record| &record.name).collect();
-        let first = matched.first().expect("those that do not match were refused");
         let new = NewToken {
-            login: login(first),
+            login: TrustedPublisher::login_of(&claims),
             digest: token.digest(),
-            name: run(&first.publisher, &claims),
+            name: run(&claims),
             kind: TokenKind::TrustedPublisher,
             scopes: Scopes::new(
                 [EndpointScope::PublishUpdate, EndpointScope::ReadAll],
                 names.into_iter().map(exactly),
             ),
-            vouched: Vouched::default(),
+            vouched: Vouched { publishers, ..Vouched::default() },
             created_at: now,
             expires_at: Some(Timestamp(now.0.saturating_add(Self::LIFETIME))),
         };
@@ -138,24 +137,18 @@ fn identity(claims: &Claims, signed: Checksum) -> Checksum {
     }
 }
 
-/// The user whose token it is: nobody who could log in otherwise. One for each publisher, so that
-/// what was published says by whose leave.
-fn login(record: &TrustedPublisherRecord) -> Login {
-    Login::new(&format!("trusted-publisher:{}", record.id)).expect("a word, a colon and digits")
-}
-
 /// The crate and no other.
 fn exactly(name: &CanonicalName) -> CratePattern {
     CratePattern::new(name.as_str()).expect("a name is a pattern")
 }
 
 /// What the token is called, so that the run that got it can be found again.
-fn run(publisher: &TrustedPublisher, claims: &Claims) -> String {
+fn run(claims: &Claims) -> String {
     const MAX_CHARS: usize = 100;
     let run = ["run_id", "pipeline_id", "build_number", "job_id", "sub"];
     let run = run.into_iter().find_map(|name| Some(format!("{name} {}", claims.plain(name)?)));
-    let words = [publisher.kind().to_owned(), publisher.project(), run.unwrap_or_default()];
-    let words: Vec<_> = words.into_iter().filter(|word| !word.is_empty()).collect();
+    let words = [TrustedPublisher::project_of(claims), run];
+    let words: Vec<_> = words.into_iter().flatten().collect();
     words.join(" ").chars().filter(|c| !c.is_control()).take(MAX_CHARS).collect()
 }
 

@@ -2,7 +2,11 @@
 //! verified claims of its token.
 
 use super::{TrustedPublisher, publisher::source};
-use crate::auth::oidc::{ClaimFault, Claims};
+use crate::{
+    auth::oidc::{ClaimFault, Claims},
+    checksum::Checksum,
+    owner::Login,
+};
 
 impl TrustedPublisher {
     /// Whether the run with these claims, which are verified, is one of this publisher.
@@ -60,6 +64,29 @@ impl TrustedPublisher {
         }
     }
 
+    /// The user whose tokens the runs of this publisher get: nobody who could log in otherwise, and one
+    /// for each repository, project or pipeline of an issuer, whoever has named it for whichever
+    /// crate. `None` if the tokens tell which one it is, and not this publisher.
+    pub fn login(&self) -> Option<Login> {
+        let project = match self {
+            Self::Generic { claims, .. } => {
+                project_of(|name| claims.get(name).map(String::as_str))?
+            }
+            _ => self.project(),
+        };
+        Some(login(self.issuer(), &project))
+    }
+
+    /// That of a run: [`TrustedPublisher::login`] of each publisher that it matches.
+    pub(super) fn login_of(claims: &Claims) -> Login {
+        login(claims.issuer().unwrap_or_default(), &Self::project_of(claims).unwrap_or_default())
+    }
+
+    /// The repository, project or pipeline that a run is of, if its issuer is of a kind that is known.
+    pub(super) fn project_of(claims: &Claims) -> Option<String> {
+        project_of(|name| claims.text(name))
+    }
+
     /// The [sources](TrustedPublisher::source) of whatever publishers a run could be one of.
     pub fn sources_of(claims: &Claims) -> Vec<String> {
         let Some(issuer) = claims.issuer() else { return Vec::new() };
@@ -77,6 +104,21 @@ impl TrustedPublisher {
         }
         sources
     }
+}
+
+fn project_of<'a>(claim: impl Fn(&str) -> Option<&'a str>) -> Option<String> {
+    let pipeline = || Some(format!("{}/{}", claim("organization_slug")?, claim("pipeline_slug")?));
+    let project = claim("repository").or_else(|| claim("project_path"));
+    project.map(ToOwned::to_owned).or_else(pipeline)
+}
+
+/// Case aside, as the services compare names. What others have registered has no part in it: who
+/// names somebody else's repository for a crate of theirs must not change its login.
+fn login(issuer: &str, project: &str) -> Login {
+    const DIGITS: usize = 16;
+    let digest = Checksum::of(format!("{issuer} {}", project.to_lowercase())).to_string();
+    let login = format!("{}{}", TrustedPublisher::LOGIN_PREFIX, &digest[..DIGITS]);
+    Login::new(&login).expect("a word, a colon and digits")
 }
 
 /// Runs that somebody outside of the project can start with code of theirs, and which nevertheless

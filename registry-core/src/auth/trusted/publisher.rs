@@ -77,6 +77,8 @@ impl TrustedPublisher {
     pub const GITLAB: &str = "https://gitlab.com";
     /// The issuer of buildkite.com.
     pub const BUILDKITE: &str = "https://agent.buildkite.com";
+    /// With what the logins of CI runs begin, and no others. Source: ours.
+    pub const LOGIN_PREFIX: &str = "trusted-publisher:";
     /// Most claims that are compared for one publisher. Source: ours.
     pub const MAX_CLAIMS: usize = 20;
     /// Most characters of one field. Source: ours; no service has longer names.

@@ -8,7 +8,8 @@ use crate::{auth::AuthStoreError, name::CanonicalName, owner::Login, record::Tim
 /// A publisher of a crate, as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrustedPublisherRecord {
-    /// A number of its own, below 2^53; those that are added later have greater ones.
+    /// A number of its own, below 2^53, in all registries with the same tokens; those that are added
+    /// later have greater ones.
     pub id: u64,
     /// The crate.
     pub name: CanonicalName,
