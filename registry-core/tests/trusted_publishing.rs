@@ -237,6 +237,27 @@ async fn runs_have_no_part_in_what_users_may_do() {
 }
 
 #[tokio::test]
+async fn what_others_compare_of_an_issuers_tokens_is_not_told() {
+    let bench = Bench::new(&MemoryTokens::new(), AllowAll);
+    let alice = user("alice", &[]);
+    bench.publish(&alice, "hello", "1.0.0").await.unwrap();
+    let department = TrustedPublisher::Generic {
+        issuer: TrustedPublisher::GITHUB.into(),
+        claims: [("department".into(), "secret".into())].into(),
+    };
+    bench.trust(&alice, "hello", &department).await.unwrap();
+    let mut run = github_run();
+    run["event_name"] = json!("workflow_run");
+    let unknown = "no crate trusts the repository or pipeline that the identity token is of";
+    assert_eq!(bench.exchange(&run).await, Err(unknown.to_owned()));
+    // Of one's own repository, it is.
+    bench.trust(&alice, "hello", &github()).await.unwrap();
+    let mismatch =
+        "the identity token is not of a trusted publisher: its claim `event_name` does not match";
+    assert_eq!(bench.exchange(&run).await, Err(mismatch.to_owned()));
+}
+
+#[tokio::test]
 async fn the_login_of_a_run_does_not_depend_on_who_has_named_it() {
     let bench = Bench::new(&MemoryTokens::new(), AllowAll);
     let (alice, mallory) = (user("alice", &[]), user("mallory", &[]));

@@ -115,6 +115,8 @@ impl TrustedPublishing {
         for record in candidates {
             match record.publisher.matches(claims) {
                 Ok(()) => matched.push(record),
+                // A candidate for each token of its issuer: what it compares is nobody else's matter.
+                Err(_) if matches!(record.publisher, TrustedPublisher::Generic { .. }) => {}
                 Err(mismatch) => {
                     nearest.get_or_insert(mismatch);
                 }
