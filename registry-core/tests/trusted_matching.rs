@@ -69,19 +69,22 @@ fn gitlab(environment: Option<&str>) -> TrustedPublisher {
     }
 }
 
+/// Source: Forgejo Docs, "Security OpenID Connect"; its numbers, from Forgejo's change 12355.
 fn forgejo_claims() -> Value {
     json!({
         "iss": "https://forge.example.com/api/actions", "aud": "crates.example.com",
         "sub": "repo:octo-org/octo-repo:ref:refs/heads/main", "repository": "octo-org/octo-repo",
         "repository_owner": "octo-org", "event_name": "push", "run_id": "7",
+        "repository_owner_id": "65", "repository_id": "74", "actor_id": "12",
         "workflow_ref": "octo-org/octo-repo/.forgejo/workflows/publish.yml@refs/heads/main",
     })
 }
 
-fn forgejo() -> TrustedPublisher {
+fn forgejo(repository_owner_id: Option<u64>) -> TrustedPublisher {
     TrustedPublisher::Forgejo {
         issuer: "https://forge.example.com/api/actions".into(),
         repository_owner: "octo-org".into(),
+        repository_owner_id,
         repository: "octo-repo".into(),
         workflow: ".forgejo/workflows/publish.yml".into(),
     }
@@ -95,14 +98,18 @@ fn buildkite_claims() -> Value {
                 step:build",
         "organization_slug": "acme-inc", "pipeline_slug": "super-duper-app", "build_number": 1,
         "build_branch": "main", "build_commit": "9f3182", "step_key": "build", "job_id": "0184990a",
-        "agent_id": "0184990a", "iat": 1669014898, "nbf": 1669014898, "exp": 1669015198,
+        "agent_id": "0184990a", "organization_id": "0184990a-477b-4fa8-9968-496074483cee",
+        "iat": 1669014898, "nbf": 1669014898, "exp": 1669015198,
     })
 }
 
-fn buildkite() -> TrustedPublisher {
+const ORGANIZATION: &str = "0184990a-477b-4fa8-9968-496074483cee";
+
+fn buildkite(organization_id: Option<&str>) -> TrustedPublisher {
     TrustedPublisher::Buildkite {
         issuer: TrustedPublisher::BUILDKITE.into(),
         organization: "acme-inc".into(),
+        organization_id: organization_id.map(Into::into),
         pipeline: "super-duper-app".into(),
     }
 }
@@ -125,8 +132,10 @@ fn a_run_of_each_service_matches() {
         (github(Some("Prod")), github_claims()),
         (gitlab(None), gitlab_claims()),
         (gitlab(Some("prod")), gitlab_claims()),
-        (forgejo(), forgejo_claims()),
-        (buildkite(), buildkite_claims()),
+        (forgejo(None), forgejo_claims()),
+        (forgejo(Some(65)), forgejo_claims()),
+        (buildkite(None), buildkite_claims()),
+        (buildkite(Some(ORGANIZATION)), buildkite_claims()),
         (generic(), generic_claims()),
     ] {
         assert_eq!(publisher.clone().checked(), Ok(publisher.clone()));
@@ -137,6 +146,7 @@ fn a_run_of_each_service_matches() {
 /// The claims that a publisher looks at, each with values that are another run's.
 fn others() -> Vec<(TrustedPublisher, Value, &'static str, Vec<Value>)> {
     let (hub, lab) = (github(Some("prod")), gitlab(Some("prod")));
+    let (forgejo, buildkite) = (forgejo(Some(65)), buildkite(Some(ORGANIZATION)));
     let texts = |texts: &[&str]| texts.iter().map(|text| json!(text)).collect::<Vec<_>>();
     let issuers =
         texts(&["https://other.example", "", "HTTPS://GITLAB.COM", "https://gitlab.com/"]);
@@ -182,11 +192,12 @@ fn others() -> Vec<(TrustedPublisher, Value, &'static str, Vec<Value>)> {
     ]);
     let prods = texts(&["staging", "", "prod ", "prod2"]);
     let numbers = vec![json!("66"), json!("065"), json!(65.5), json!(-65), json!(""), json!([65])];
+    let slugs = texts(&["acme", "acme-inc2", ""]);
     let ids = vec![json!("7"), json!("720"), json!(null), json!({})];
     vec![
         (hub.clone(), github_claims(), "iss", issuers.clone()),
         (hub.clone(), github_claims(), "repository", repositories.clone()),
-        (hub.clone(), github_claims(), "repository_owner_id", numbers),
+        (hub.clone(), github_claims(), "repository_owner_id", numbers.clone()),
         (hub.clone(), github_claims(), "workflow_ref", workflows),
         (hub.clone(), github_claims(), "event_name", foreign.clone()),
         (hub, github_claims(), "environment", prods.clone()),
@@ -196,13 +207,15 @@ fn others() -> Vec<(TrustedPublisher, Value, &'static str, Vec<Value>)> {
         (lab.clone(), gitlab_claims(), "ci_config_ref_uri", files),
         (lab.clone(), gitlab_claims(), "pipeline_source", merge),
         (lab, gitlab_claims(), "environment", prods),
-        (forgejo(), forgejo_claims(), "iss", issuers.clone()),
-        (forgejo(), forgejo_claims(), "repository", repositories),
-        (forgejo(), forgejo_claims(), "workflow_ref", forge),
-        (forgejo(), forgejo_claims(), "event_name", foreign),
-        (buildkite(), buildkite_claims(), "iss", issuers.clone()),
-        (buildkite(), buildkite_claims(), "organization_slug", texts(&["acme", "acme-inc2", ""])),
-        (buildkite(), buildkite_claims(), "pipeline_slug", texts(&["app", ""])),
+        (forgejo.clone(), forgejo_claims(), "iss", issuers.clone()),
+        (forgejo.clone(), forgejo_claims(), "repository", repositories),
+        (forgejo.clone(), forgejo_claims(), "repository_owner_id", numbers),
+        (forgejo.clone(), forgejo_claims(), "workflow_ref", forge),
+        (forgejo, forgejo_claims(), "event_name", foreign),
+        (buildkite.clone(), buildkite_claims(), "iss", issuers.clone()),
+        (buildkite.clone(), buildkite_claims(), "organization_slug", slugs),
+        (buildkite.clone(), buildkite_claims(), "organization_id", texts(&["0184990a", ""])),
+        (buildkite, buildkite_claims(), "pipeline_slug", texts(&["app", ""])),
         (generic(), generic_claims(), "iss", issuers),
         (generic(), generic_claims(), "sub", texts(&["job 8", "JOB 7", "job 7 "])),
         (generic(), generic_claims(), "protected", vec![json!(false), json!("TRUE"), json!(1)]),
@@ -249,7 +262,7 @@ fn names_are_compared_as_the_services_compare_them() {
 fn no_service_speaks_for_another() {
     let runs =
         [github_claims(), gitlab_claims(), forgejo_claims(), buildkite_claims(), generic_claims()];
-    let publishers = [github(None), gitlab(None), forgejo(), buildkite(), generic()];
+    let publishers = [github(None), gitlab(None), forgejo(None), buildkite(None), generic()];
     for (i, publisher) in publishers.iter().enumerate() {
         for (j, run) in runs.iter().enumerate() {
             assert_eq!(publisher.matches(&claims(run)).is_ok(), i == j, "{i} {j}");

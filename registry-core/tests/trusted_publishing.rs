@@ -268,6 +268,7 @@ async fn the_login_of_a_run_does_not_depend_on_who_has_named_it() {
     let forgejo = TrustedPublisher::Forgejo {
         issuer: TrustedPublisher::GITHUB.into(),
         repository_owner: "octo-org".into(),
+        repository_owner_id: None,
         repository: "HELLO".into(),
         workflow: ".github/workflows/publish.yml".into(),
     };

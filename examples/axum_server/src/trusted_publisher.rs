@@ -54,10 +54,17 @@ pub(crate) struct AddArgs {
     issuer: Option<String>,
     /// The number of the owner or namespace, which stays when names change hands.
     ///
-    /// `id` at `https://api.github.com/users/OWNER`, or at
-    /// `https://gitlab.com/api/v4/namespaces/NAMESPACE`.
-    #[arg(long, value_name = "NUMBER", conflicts_with_all = ["forgejo", "buildkite", "claims"])]
+    /// `id` at `https://api.github.com/users/OWNER`, at
+    /// `https://gitlab.com/api/v4/namespaces/NAMESPACE`, or at `/api/v1/users/OWNER` of a Forgejo whose
+    /// tokens tell it, as those of newer ones do.
+    #[arg(long, value_name = "NUMBER", conflicts_with_all = ["buildkite", "claims"])]
     owner_id: Option<u64>,
+    /// The UUID of the organization, which stays when names change hands.
+    ///
+    /// Buildkite tells it to a run that asks for it: `buildkite-agent oidc request-token --claim
+    /// organization_id`.
+    #[arg(long, value_name = "UUID", requires = "buildkite")]
+    organization_id: Option<String>,
     /// The workflow's file: for GitHub its name in .github/workflows, for others its path.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["buildkite", "claims"])]
     workflow: Option<String>,
@@ -168,12 +175,21 @@ impl AddArgs {
             })
         } else if let Some(repository) = &self.forgejo {
             let (repository_owner, repository) = project(repository)?;
-            let issuer = issuer("");
-            Ok(TrustedPublisher::Forgejo { issuer, repository_owner, repository, workflow })
+            Ok(TrustedPublisher::Forgejo {
+                issuer: issuer(""),
+                repository_owner,
+                repository_owner_id: self.owner_id,
+                repository,
+                workflow,
+            })
         } else if let Some(pipeline) = &self.buildkite {
             let (organization, pipeline) = project(pipeline)?;
-            let issuer = issuer(TrustedPublisher::BUILDKITE);
-            Ok(TrustedPublisher::Buildkite { issuer, organization, pipeline })
+            Ok(TrustedPublisher::Buildkite {
+                issuer: issuer(TrustedPublisher::BUILDKITE),
+                organization,
+                organization_id: self.organization_id.clone(),
+                pipeline,
+            })
         } else {
             let claim = |text: &String| {
                 let (name, value) = text

@@ -77,12 +77,14 @@ fn publishers() -> Vec<TrustedPublisher> {
         TrustedPublisher::Forgejo {
             issuer: "https://forge.example.com/api/actions".into(),
             repository_owner: "octo-org".into(),
+            repository_owner_id: Some(u64::MAX),
             repository: "repo".into(),
             workflow: ".forgejo/workflows/publish.yml".into(),
         },
         TrustedPublisher::Buildkite {
             issuer: TrustedPublisher::BUILDKITE.into(),
             organization: "acme".into(),
+            organization_id: Some("0184990a-477b-4fa8-9968-496074483cee".into()),
             pipeline: "app".into(),
         },
         generic("a"),

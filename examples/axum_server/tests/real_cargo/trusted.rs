@@ -235,17 +235,20 @@ fn publishers_of_other_services_are_configured_by_command() {
     let url = ci.url();
     let issuer = ["--issuer", url.as_str()];
     let forgejo = ["--forgejo", "a/b", "--workflow", ".forgejo/workflows/publish.yml"];
+    let numbered = [&forgejo[..], &["--owner-id", "65"]].concat();
+    let buildkite = ["--buildkite", "acme/app", "--organization-id", "0184990a"];
     trust(
         &server,
         "hello",
         &[&["--claim", "sub=job 7", "--claim", "protected=true"], &issuer[..]].concat(),
     );
-    trust(&server, "hello", &[&["--buildkite", "acme/app"], &issuer[..]].concat());
-    trust(&server, "hello", &[&forgejo[..], &issuer[..]].concat());
+    trust(&server, "hello", &[&buildkite[..], &issuer].concat());
+    trust(&server, "hello", &[&numbered[..], &issuer].concat());
     for (minor, run) in [
         json!({"sub": "job 7", "protected": true}),
-        json!({"organization_slug": "acme", "pipeline_slug": "app", "build_number": 7}),
-        json!({"repository": "a/b", "event_name": "push",
+        json!({"organization_slug": "acme", "pipeline_slug": "app", "build_number": 7,
+            "organization_id": "0184990a"}),
+        json!({"repository": "a/b", "event_name": "push", "repository_owner_id": "65",
             "workflow_ref": "a/b/.forgejo/workflows/publish.yml@refs/heads/main"}),
     ]
     .iter()
@@ -255,6 +258,22 @@ fn publishers_of_other_services_are_configured_by_command() {
         let file = CrateFile::library("hello", &format!("1.{}.0", minor + 1), b"");
         let answer = server.client().with_token(&token).publish(&file.frame());
         assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    // Who has taken over a name that was given up is somebody else.
+    let taken_over = [
+        (
+            json!({"organization_slug": "acme", "pipeline_slug": "app"}),
+            "`organization_id` is missing",
+        ),
+        (
+            json!({"repository": "a/b", "event_name": "push", "repository_owner_id": "66",
+                "workflow_ref": "a/b/.forgejo/workflows/publish.yml@refs/heads/main"}),
+            "`repository_owner_id` does not match",
+        ),
+    ];
+    for (run, fault) in taken_over {
+        let (status, detail) = exchange(&server, "PUT", &ci.token(&run)).error();
+        assert!(status == 400 && detail.contains(fault), "{detail}");
     }
     let output = server.command(["trusted-publisher", "list"]).output().unwrap();
     let list = String::from_utf8(output.stdout).unwrap();

@@ -42,14 +42,20 @@ impl TrustedPublisher {
                 own_event(claim("pipeline_source"))?;
                 optional(claim("environment"), environment.as_deref())
             }
-            Self::Forgejo { repository_owner, repository, workflow, .. } => {
+            Self::Forgejo {
+                repository_owner, repository_owner_id, repository, workflow, ..
+            } => {
                 let project = format!("{repository_owner}/{repository}");
                 claim("repository").is_ignoring_case(&project)?;
+                if let Some(id) = repository_owner_id {
+                    claim("repository_owner_id").is(&id.to_string())?;
+                }
                 claim("workflow_ref").is_file(&project, "/", workflow)?;
                 own_event(claim("event_name"))
             }
-            Self::Buildkite { organization, pipeline, .. } => {
+            Self::Buildkite { organization, organization_id, pipeline, .. } => {
                 claim("organization_slug").is_ignoring_case(organization)?;
+                optional(claim("organization_id"), organization_id.as_deref())?;
                 claim("pipeline_slug").is_ignoring_case(pipeline)
             }
             Self::Generic { claims: expected, .. } => {

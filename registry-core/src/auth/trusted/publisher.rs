@@ -41,12 +41,16 @@ pub enum TrustedPublisher {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         environment: Option<String>,
     },
-    /// A workflow of Forgejo or Gitea. Their tokens do not tell the owner's number.
+    /// A workflow of Forgejo or Gitea.
     Forgejo {
         /// The issuer: the URL of the server and `/api/actions`.
         issuer: String,
         /// The user or organization.
         repository_owner: String,
+        /// Its number, which nobody else gets who takes over the name later. Older servers do not tell
+        /// it: without it, whoever has the name publishes.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        repository_owner_id: Option<u64>,
         /// The repository, without its owner.
         repository: String,
         /// The path of the file in the repository, such as `.forgejo/workflows/publish.yml`.
@@ -58,6 +62,10 @@ pub enum TrustedPublisher {
         issuer: String,
         /// The organization, as URLs have it.
         organization: String,
+        /// Its UUID, which nobody else gets who takes over the name later. Told only if the run asks for
+        /// it, by `buildkite-agent oidc request-token --claim organization_id`.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        organization_id: Option<String>,
         /// The pipeline, as URLs have it.
         pipeline: String,
     },
@@ -114,15 +122,16 @@ impl TrustedPublisher {
                 ("workflow", workflow, is_workflow),
                 ("environment", environment.as_deref().unwrap_or("any"), is_text),
             ]),
-            Self::Forgejo { issuer, repository_owner, repository, workflow } => all(&[
+            Self::Forgejo { issuer, repository_owner, repository, workflow, .. } => all(&[
                 ("issuer", issuer, is_issuer),
                 ("repository_owner", repository_owner, is_name),
                 ("repository", repository, is_name),
                 ("workflow", workflow, is_workflow),
             ]),
-            Self::Buildkite { issuer, organization, pipeline } => all(&[
+            Self::Buildkite { issuer, organization, organization_id, pipeline } => all(&[
                 ("issuer", issuer, is_issuer),
                 ("organization", organization, is_name),
+                ("organization_id", organization_id.as_deref().unwrap_or("any"), is_name),
                 ("pipeline", pipeline, is_name),
             ]),
             Self::Generic { issuer, claims } => {
