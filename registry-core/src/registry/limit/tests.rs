@@ -1,18 +1,26 @@
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering::Relaxed},
+use std::{
+    num::NonZeroUsize,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
+use async_trait::async_trait;
 use semver::Version;
 
 use super::*;
 use crate::{
-    CrateName, Owner, RegistryConfig,
+    CanonicalName, CrateName, CrateRecord, Index, Owner, RegistryConfig,
     auth::{AllowAll, Authorizer, OwnersMayWrite, Principal},
-    conformance::fixture::publish_body,
+    conformance::{
+        faulty::{Fault, Faults, FaultyIndex},
+        fixture::publish_body,
+    },
+    index::{ETag, IndexError, IndexFile, Lookup, Revision, Stored},
     limits::Rate,
     memory::{MemoryCrateStore, MemoryIndex},
-    record::Refusal,
+    record::{Change, Refusal},
     registry::{
         PublishError, WriteError,
         clock::{Clock, Moment},
@@ -42,10 +50,18 @@ impl Seconds {
 }
 
 fn registry(limits: RateLimits, authorizer: impl Authorizer) -> (Registry, Seconds) {
+    registry_over(MemoryIndex::default(), limits, authorizer)
+}
+
+fn registry_over(
+    index: impl Index,
+    limits: RateLimits,
+    authorizer: impl Authorizer,
+) -> (Registry, Seconds) {
     let seconds = Seconds::default();
     let config = RegistryConfig::new("https://crates.example.com").unwrap();
-    let (index, crates) = (MemoryIndex::default(), MemoryCrateStore::default());
-    let builder = Registry::builder(config, index, crates).authorizer(authorizer);
+    let builder =
+        Registry::builder(config, index, MemoryCrateStore::default()).authorizer(authorizer);
     (builder.rate_limits(limits).clock(seconds.clock()).build(), seconds)
 }
 
@@ -160,6 +176,81 @@ async fn what_is_refused_is_counted_as_well() {
     }
     let refused = publish(&registry, "eve", "foo", "2.0.0").await;
     assert_eq!(refused, too_many_updates("Thu, 01 Jan 2026 00:01:00 GMT", 60));
+}
+
+/// An index in which others are faster so many times.
+#[derive(Debug)]
+struct Contended<I>(I, Arc<AtomicU64>);
+
+#[async_trait]
+impl<I: Index> Index for Contended<I> {
+    async fn index_file(
+        &self,
+        name: &CanonicalName,
+        known: Option<&ETag>,
+    ) -> Result<Lookup<IndexFile>, IndexError> {
+        self.0.index_file(name, known).await
+    }
+
+    async fn load(
+        &self,
+        name: &CanonicalName,
+        known: Option<&Revision>,
+    ) -> Result<Lookup<Stored>, IndexError> {
+        self.0.load(name, known).await
+    }
+
+    async fn commit(
+        &self,
+        expected: Option<&Revision>,
+        change: &Change,
+        next: &CrateRecord,
+    ) -> Result<Revision, IndexError> {
+        match self.1.fetch_update(Relaxed, Relaxed, |times| times.checked_sub(1)) {
+            Ok(_) => Err(IndexError::Conflict { name: next.name().canonical() }),
+            Err(_) => self.0.commit(expected, change, next).await,
+        }
+    }
+
+    async fn names(
+        &self,
+        after: Option<&CanonicalName>,
+        limit: NonZeroUsize,
+    ) -> Result<Vec<CanonicalName>, IndexError> {
+        self.0.names(after, limit).await
+    }
+
+    async fn ready(&self) -> Result<(), IndexError> {
+        self.0.ready().await
+    }
+}
+
+#[tokio::test]
+async fn what_is_decided_anew_is_counted_once() {
+    let (faults, conflicts) = (Faults::none(), Arc::new(AtomicU64::new(0)));
+    let index = FaultyIndex::new(MemoryIndex::default(), faults.clone());
+    let index = Contended(index, conflicts.clone());
+    let limits = only(RequestKind::PublishNew, 2, 60);
+    let limits = limits.with(RequestKind::Yank, Some(Rate::of(1, 60)));
+    let (registry, seconds) = registry_over(index, limits, OwnersMayWrite);
+    conflicts.store(3, Relaxed);
+    assert_eq!(publish(&registry, "ann", "a", "1.0.0").await, Outcome::Done);
+    // The calls of a publish: two loads, then the commit, whose answer is lost.
+    faults.arm(2, Fault::After);
+    assert_eq!(publish(&registry, "ann", "b", "1.0.0").await, Outcome::Done);
+    assert_eq!((faults.struck(), conflicts.load(Relaxed)), (true, 0));
+    let refused = publish(&registry, "ann", "c", "1.0.0").await;
+    assert_eq!(refused, too_many_new("Thu, 01 Jan 2026 00:01:00 GMT", 60));
+    seconds.pass(60);
+    assert_eq!(publish(&registry, "ann", "c", "1.0.0").await, Outcome::Done);
+
+    conflicts.store(3, Relaxed);
+    let (ann, a) = (user("ann"), CrateName::new("a").unwrap().canonical());
+    let version = Version::new(1, 0, 0);
+    let yank = || registry.set_yanked(&ann, &a, &version, true);
+    yank().await.unwrap();
+    assert_eq!(conflicts.load(Relaxed), 0);
+    assert!(matches!(yank().await.unwrap_err().into(), Outcome::TooMany(..)));
 }
 
 #[tokio::test]
