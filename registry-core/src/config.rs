@@ -84,7 +84,7 @@ impl RegistryConfig {
     }
 
     /// Whether this is a read-only view: `config.json` then names no web API, and the registry
-    /// refuses every write. Default: no.
+    /// refuses every write, and gives nobody tokens or keys; it takes them away. Default: no.
     ///
     /// Cargo says that the registry "does not support API commands" and sends no write.
     /// Source: Cargo book, "Registry Index", Index Configuration.

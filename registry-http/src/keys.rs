@@ -87,6 +87,7 @@ where
     // Before the body is read: who may make none is not told what is wrong with it.
     own(registry, caller)?;
     request_body::refuse_encoding(headers)?;
+    registry.check_writable()?;
     let body = request_body::read(headers, body, MAX_BODY_BYTES).await?;
     // Without what was sent: people paste secret keys.
     let request: Request = serde_json::from_slice(&body)

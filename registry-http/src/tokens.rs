@@ -124,6 +124,7 @@ where
     if !principal.credential.is_person() {
         return Err(TokenError::NoPerson.into());
     }
+    registry.check_writable()?;
     request_body::refuse_encoding(headers)?;
     let body = request_body::read(headers, body, MAX_BYTES).await?;
     let request = request(&body, &principal.user.login)?;

@@ -48,6 +48,7 @@ where
     }
 
     offered(registry)?;
+    registry.check_writable()?;
     request_body::refuse_encoding(headers)?;
     let body = request_body::read(headers, body, MAX_BYTES).await?;
     // Without what serde says of it: that may repeat a piece of the token.

@@ -65,6 +65,11 @@ impl VerifyIdentity for NoRuns {
     }
 }
 
+/// The public key of RFC 3231.
+const PUBLIC: &str = "k3.public.AmDwjlyf8jAV3gm5Z7Kz9xAOcsKslt_Vwp5v-emjFzBHLCtcANzTaVEghTNEMj9PkQ";
+/// Its path.
+const KEY: &str = "/api/v1/me/keys/k3.pid.QB3WNBP-5j-0XQV2MOuvuOcLlJ8uz-pmqtIZus1x3YTu";
+
 struct Setting {
     registry: Fixture,
     password: Password,
@@ -73,16 +78,20 @@ struct Setting {
 
 impl Setting {
     async fn new() -> Self {
-        let (store, password) = (MemoryTokens::new(), Password::default());
+        Self::with(MemoryTokens::new(), MemoryKeys::new(), false).await
+    }
+
+    async fn with(store: MemoryTokens, keys: MemoryKeys, read_only: bool) -> Self {
+        let password = Password::default();
         let chain = FirstOf::new().or(TokenAuthenticator::new(store.clone())).or(password.clone());
         let cached = CachedAuthenticator::new(chain);
         let (publishers, used) = (MemoryTrustedPublishers::new(), MemorySingleUse::new());
         let trusted = TrustedPublishing::new(NoRuns, publishers, used, store.clone());
         let registry = Fixture::with(
-            |config| config.with_auth_required(true),
+            |config| config.with_auth_required(true).with_read_only(read_only),
             |builder| {
                 let builder = builder.authenticator(cached.clone()).observer(cached);
-                let builder = builder.tokens(Tokens::new(store)).keys(Keys::new(MemoryKeys::new()));
+                let builder = builder.tokens(Tokens::new(store)).keys(Keys::new(keys));
                 builder.trusted_publishing(trusted)
             },
         );
@@ -140,9 +149,7 @@ async fn nothing_is_written_by_what_is_only_remembered() {
 
     let owners = json!({"users": ["carol"]}).to_string();
     let new_token = json!({"api_token": {"name": "more"}}).to_string();
-    let key = "k3.public.AmDwjlyf8jAV3gm5Z7Kz9xAOcsKslt_Vwp5v-emjFzBHLCtcANzTaVEghTNEMj9PkQ";
-    let key = json!({"key": {"public_key": key}}).to_string();
-    let key_path = "/api/v1/me/keys/k3.pid.QB3WNBP-5j-0XQV2MOuvuOcLlJ8uz-pmqtIZus1x3YTu";
+    let key = json!({"key": {"public_key": PUBLIC}}).to_string();
     let run = json!({"github_config": {
         "crate": "foo",
         "repository_owner": "carol",
@@ -160,7 +167,7 @@ async fn nothing_is_written_by_what_is_only_remembered() {
         (Method::DELETE, &*format!("/api/v1/me/tokens/{id}"), String::new()),
         (Method::DELETE, "/api/v1/tokens/current", String::new()),
         (Method::PUT, "/api/v1/me/keys", key),
-        (Method::DELETE, key_path, String::new()),
+        (Method::DELETE, KEY, String::new()),
         (Method::POST, configs, run.to_string()),
         (Method::DELETE, &*format!("{configs}/1"), String::new()),
         (Method::DELETE, "/api/v1/trusted_publishing/tokens", String::new()),
@@ -174,4 +181,40 @@ async fn nothing_is_written_by_what_is_only_remembered() {
     let tokens = send(Method::GET, "/api/v1/me/tokens").await.json();
     assert_eq!(tokens["api_tokens"].as_array().unwrap().len(), 1);
     assert_eq!(send(Method::GET, "/api/v1/me/keys").await.json(), json!({"keys": []}));
+}
+
+#[tokio::test]
+async fn a_read_only_registry_gives_no_access_and_takes_it() {
+    let (store, keys) = (MemoryTokens::new(), MemoryKeys::new());
+    let before = Setting::with(store.clone(), keys.clone(), false).await;
+    let (token, id) = before.token().await;
+    let key = json!({"key": {"public_key": PUBLIC}}).to_string();
+    let put = before.registry.request(Method::PUT, "/api/v1/me/keys").token(&before.carol);
+    assert_eq!(put.body(key.clone()).await.status, 200);
+
+    let setting = Setting::with(store, keys, true).await;
+    let send = |method, path: &str| setting.registry.request(method, path).token(&setting.carol);
+    let run = json!({"jwt": "a.b.c"}).to_string();
+    let configs = "/api/v1/trusted_publishing/github_configs";
+    let config = json!({"github_config": {
+        "crate": "foo",
+        "repository_owner": "carol",
+        "repository_owner_id": 1,
+        "repository_name": "foo",
+        "workflow_filename": "release.yml",
+    }});
+    for (method, path, body) in [
+        (Method::PUT, "/api/v1/me/tokens", json!({"api_token": {"name": "more"}}).to_string()),
+        (Method::PUT, "/api/v1/me/keys", key),
+        (Method::POST, "/api/v1/trusted_publishing/tokens", run),
+        (Method::POST, configs, config.to_string()),
+        (Method::DELETE, &*format!("{configs}/1"), String::new()),
+    ] {
+        let refused = send(method, path).body(body).await;
+        refused.assert_refused(403, "this registry is read-only");
+    }
+    assert_eq!(setting.status(&token).await, 200);
+    assert_eq!(send(Method::DELETE, &format!("/api/v1/me/tokens/{id}")).await.status, 200);
+    assert_eq!(setting.status(&token).await, 401);
+    assert!(send(Method::DELETE, KEY).await.json()["key"]["revoked_at"].is_string());
 }

@@ -187,7 +187,8 @@ pub(crate) struct ServeArgs {
     /// seconds may come from an address if nothing else is said. Each server counts for itself.
     #[arg(long, value_name = "LIMITS", env = "REGISTRY_RATE_LIMITS")]
     pub(crate) rate_limits: Option<RateLimits>,
-    /// Refuse every write, and tell clients of no web API.
+    /// Refuse every write, and every new token and key, and tell clients of no web API. Tokens and
+    /// keys are still revoked.
     #[arg(long, env = "REGISTRY_READ_ONLY", value_parser = BoolishValueParser::new())]
     pub(crate) read_only: bool,
     /// For how many seconds requests under way may go on when the server is told to stop.

@@ -39,13 +39,13 @@
 //! ```
 
 mod entry;
-mod text;
+pub(crate) mod text;
 
 use std::{fmt, num::NonZeroUsize, sync::Arc};
 
 use async_trait::async_trait;
 
-pub(crate) use self::{entry::logins, text::is_plain};
+pub(crate) use self::entry::logins;
 pub use self::{
     entry::{AuditAction, AuditActionError, AuditEntry, AuditOutcome, AuditOutcomeError},
     text::AuditText,

@@ -17,13 +17,16 @@ impl Registry {
     /// [`TrustedPublishing::exchange`].
     ///
     /// # Errors
-    /// [`TrustedPublishingError::NotOffered`] or [`TrustedPublishingError::Exchange`].
+    /// [`TrustedPublishingError::NotOffered`] or [`TrustedPublishingError::Exchange`], and
+    /// [`TrustedPublishingError::Write`] if the registry is read-only.
     pub async fn exchange_identity_token(
         &self,
         identity_token: &str,
     ) -> Result<(Token, TokenRecord), TrustedPublishingError> {
+        let trusted = self.offered()?;
+        self.check_writable()?;
         let now = SystemTime::now().into();
-        let exchanged = self.offered()?.exchange(identity_token, now).await;
+        let exchanged = trusted.exchange(identity_token, now).await;
         exchanged.map_err(TrustedPublishingError::Exchange)
     }
 

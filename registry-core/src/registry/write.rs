@@ -95,8 +95,12 @@ impl Registry {
         Ok(())
     }
 
-    /// Refuses what would change something in a registry that is only read.
-    pub(super) fn check_writable(&self) -> Result<(), WriteError> {
+    /// Refuses what would change something in a registry that is only read: for a service around it
+    /// that gives access by itself.
+    ///
+    /// # Errors
+    /// [`WriteError::ReadOnly`] if it is.
+    pub fn check_writable(&self) -> Result<(), WriteError> {
         match self.parts.config.is_read_only() {
             true => Err(WriteError::ReadOnly),
             false => Ok(()),

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::{Claims, Issuer, Jwt, KeySource, Verified, Verifier, VerifyError, VerifyIdentity as _};
 use crate::{
-    audit::is_plain,
+    audit::text::is_plain,
     auth::{
         AuthError, Authenticator, Credential, CredentialId, Groups, Identity, Principal, Scopes,
         Vouched,
