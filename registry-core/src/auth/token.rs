@@ -15,7 +15,8 @@ pub struct Token(String);
 impl Token {
     /// What a token begins with.
     pub const PREFIX: &'static str = "crg_";
-    const SECRET_DIGITS: usize = 43;
+    /// How many digits hold the secret.
+    pub(crate) const SECRET_DIGITS: usize = 43;
     const CHECK_DIGITS: usize = 6;
 
     /// Makes a token from the operating system's random numbers.
