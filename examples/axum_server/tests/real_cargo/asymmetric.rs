@@ -3,7 +3,8 @@ use serde_json::json;
 use crate::common::{Cargo, Outcome, Server, axum_server};
 
 /// The keys of RFC 3231: these are no secret.
-const SECRET: &str = "k3.secret.fNYVuMvBgOlljt9TDohnaYLblghqaHoQquVZwgR6X12cBFHZLFsaU3q7X3k1Zn36";
+pub(crate) const SECRET: &str =
+    "k3.secret.fNYVuMvBgOlljt9TDohnaYLblghqaHoQquVZwgR6X12cBFHZLFsaU3q7X3k1Zn36";
 pub(crate) const PUBLIC: &str =
     "k3.public.AmDwjlyf8jAV3gm5Z7Kz9xAOcsKslt_Vwp5v-emjFzBHLCtcANzTaVEghTNEMj9PkQ";
 pub(crate) const ID: &str = "k3.pid.QB3WNBP-5j-0XQV2MOuvuOcLlJ8uz-pmqtIZus1x3YTu";

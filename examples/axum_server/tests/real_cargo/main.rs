@@ -43,6 +43,7 @@ mod read_only;
 mod redirect;
 mod resolve;
 mod search;
+mod secrets;
 mod self_hosting;
 mod shutdown;
 mod snippet;

@@ -10,6 +10,7 @@ mod object_server;
 mod old_registry;
 mod package;
 mod place;
+mod recorder;
 mod secrets;
 mod server;
 mod static_server;
@@ -25,6 +26,7 @@ pub(crate) use self::{
     old_registry::{Import, OldRegistry, index_line},
     package::Package,
     place::Place,
+    recorder::Recorder,
     secrets::Secrets,
     server::{Server, axum_server, under},
     static_server::StaticServer,

@@ -40,6 +40,16 @@ impl ObjectServer {
         &self.endpoint
     }
 
+    /// All that is kept, by path.
+    pub(crate) fn objects(&self) -> BTreeMap<String, Vec<u8>> {
+        self.state.lock().unwrap().objects.clone()
+    }
+
+    /// The heads of all requests until now.
+    pub(crate) fn heads(&self) -> Vec<String> {
+        self.state.lock().unwrap().heads.clone()
+    }
+
     /// The paths of all requests by this method until now, with the headers whose names begin so.
     pub(crate) fn requests(&self, method: &str, headers: &str) -> Vec<(String, Vec<String>)> {
         let state = self.state.lock().unwrap();

@@ -68,6 +68,19 @@ impl Place {
         self
     }
 
+    /// The same place, with another environment variable.
+    pub(crate) fn with(mut self, name: &'static str, value: &str) -> Self {
+        self.variables.push((name, value.to_owned()));
+        self
+    }
+
+    /// The same place by a URL with a password in it.
+    pub(crate) fn with_password(mut self, password: &str) -> Self {
+        let (user, host) = self.url.split_once('@').expect("a user");
+        self.url = format!("{user}:{}@{host}", password.replace(' ', "%20"));
+        self
+    }
+
     /// As `--index` has it.
     pub(crate) fn url(&self) -> &str {
         &self.url

@@ -1,5 +1,5 @@
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
 };
 
@@ -14,7 +14,7 @@ use serde_json::Value;
 ///
 /// Clones share what they hold.
 #[derive(Clone, Default)]
-pub(crate) struct Secrets(Arc<Mutex<BTreeSet<String>>>);
+pub(crate) struct Secrets(Arc<Mutex<BTreeMap<String, BTreeSet<String>>>>);
 
 impl Secrets {
     /// Shorter texts are somewhere by chance.
@@ -24,7 +24,8 @@ impl Secrets {
     pub(crate) fn add(&self, text: &str) {
         let text = text.strip_prefix("crg_").unwrap_or(text);
         if text.len() >= Self::MIN_BYTES {
-            self.0.lock().unwrap().insert(text.to_owned());
+            let mut secrets = self.0.lock().unwrap();
+            secrets.entry(text.to_owned()).or_insert_with(|| ways(text));
         }
     }
 
@@ -53,20 +54,20 @@ impl Secrets {
         }
     }
 
-    /// Those that are in `place` in one way or another.
+    /// Those that are in `place`, in whatever way they are written there.
     pub(crate) fn found_in(&self, place: &[u8]) -> Vec<String> {
         // All ways are ASCII, which stays as it is.
         let place = String::from_utf8_lossy(place);
         let secrets = self.0.lock().unwrap();
-        let found = secrets.iter().filter(|it| ways(it).iter().any(|way| place.contains(way)));
-        found.cloned().collect()
+        let found = secrets.iter().filter(|(_, ways)| ways.iter().any(|way| place.contains(way)));
+        found.map(|(secret, _)| secret.clone()).collect()
     }
 }
 
 /// How a text may be written: as it is, in base64 with whatever is around it, as in a URL, in
 /// hexadecimal digits, and as Rust prints bytes.
-fn ways(text: &str) -> Vec<String> {
-    let mut ways = vec![text.to_owned()];
+fn ways(text: &str) -> BTreeSet<String> {
+    let mut ways = BTreeSet::from([text.to_owned()]);
     let lax = GeneralPurposeConfig::new().with_encode_padding(false);
     for alphabet in [alphabet::STANDARD, alphabet::URL_SAFE] {
         for before in 0..3 {
@@ -74,7 +75,7 @@ fn ways(text: &str) -> Vec<String> {
             let encoded = GeneralPurpose::new(&alphabet, lax).encode(&bytes);
             // Without the digits that are partly of what stands before or behind.
             let whole = (before * 8).div_ceil(6)..bytes.len() * 8 / 6;
-            ways.push(encoded[whole].to_owned());
+            ways.insert(encoded[whole].to_owned());
         }
     }
     let each = |write: &dyn Fn(u8) -> String| text.bytes().map(write).collect::<Vec<_>>();
@@ -82,10 +83,10 @@ fn ways(text: &str) -> Vec<String> {
         true => char::from(byte).to_string(),
         false => format!("%{byte:02X}"),
     };
-    ways.push(each(&in_url).concat());
-    ways.push(text.replace(' ', "+"));
-    ways.push(each(&|byte| format!("{byte:02x}")).concat());
-    ways.push(each(&|byte| byte.to_string()).join(", "));
+    ways.insert(each(&in_url).concat());
+    ways.insert(text.replace(' ', "+"));
+    ways.insert(each(&|byte| format!("{byte:02x}")).concat());
+    ways.insert(each(&|byte| byte.to_string()).join(", "));
     ways
 }
 
@@ -119,7 +120,7 @@ fn a_secret_is_taken_from_wherever_it_is_sent() {
     let held = |add: &dyn Fn(&Secrets)| {
         let secrets = Secrets::default();
         add(&secrets);
-        secrets.0.lock().unwrap().iter().cloned().collect::<Vec<_>>()
+        secrets.0.lock().unwrap().keys().cloned().collect::<Vec<_>>()
     };
     assert_eq!(held(&|it| it.add_header("crg_0123456789")), ["0123456789"]);
     assert_eq!(held(&|it| it.add_header("Bearer  crg_0123456789")), ["0123456789"]);
