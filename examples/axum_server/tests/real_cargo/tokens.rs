@@ -239,65 +239,82 @@ fn a_token_under_a_key_from_a_file_counts_only_with_that_file() {
     assert_eq!(refused, format!("error: --token-key-file: `{path}`: {reason}\n"));
 }
 
-/// A crate of alice's, and a cargo with a token of hers for these scopes.
-fn scoped(flags: &[&str]) -> (Server, Cargo) {
-    let server = Server::start_with(&["--private"]);
-    Cargo::of(&server, "alice").publish_library("hello", "1.0.0");
-    let cargo = cargo_with(&server, &token(&server, "alice", flags));
-    (server, cargo)
-}
-
+/// Cargo was told that the token is not for this.
 #[track_caller]
-fn assert_lacks(outcome: &Outcome, scope: &str) {
+fn assert_lacks(outcome: &Outcome, what: &str) {
     let refused = outcome.failure();
     let reason = format!(
         "(status 403 Forbidden): this token does not have the required permissions to perform this \
-         action: it lacks the scope `{scope}`"
+         action: it {what}"
     );
     assert!(refused.contains(&reason), "{refused}");
 }
 
 #[test]
-fn a_token_for_reading_fetches_and_nothing_else() {
-    let (_server, cargo) = scoped(&["--scope", "read"]);
-    cargo.run_in(&fetches_hello(&cargo), ["fetch"]).success();
-    assert_lacks(&cargo.publish(&cargo.library("hello", "1.1.0")), "publish-update");
-    assert_lacks(&cargo.publish(&cargo.library("other", "1.0.0")), "publish-new");
-    assert_lacks(&cargo.run(["yank", "hello@1.0.0", "--registry", "main"]), "yank");
-    let add = ["owner", "--registry", "main", "--add", "alice", "hello"];
-    assert_lacks(&cargo.run(add), "change-owners");
-}
-
-#[test]
-fn a_token_for_publishing_publishes_and_does_not_yank() {
-    let scopes = ["read", "publish-new", "publish-update"];
-    let (_server, cargo) = scoped(&scopes.map(|scope| ["--scope", scope]).concat());
-    cargo.publish_library("hello", "1.1.0");
-    cargo.publish_library("other", "1.0.0");
-    assert_lacks(&cargo.run(["yank", "hello@1.0.0", "--registry", "main"]), "yank");
-    let undo = ["yank", "--undo", "hello@1.0.0", "--registry", "main"];
-    assert_lacks(&cargo.run(undo), "yank");
-    let add = ["owner", "--registry", "main", "--add", "alice", "hello"];
-    assert_lacks(&cargo.run(add), "change-owners");
-}
-
-#[test]
-fn a_token_for_owners_changes_owners_and_does_not_publish() {
-    let (server, cargo) = scoped(&["--scope", "read", "--scope", "change-owners"]);
+fn a_token_that_reads_one_that_writes_and_one_that_manages_do_nothing_else() {
+    let server = Server::start_with(&["--private"]);
+    let alice = Cargo::of(&server, "alice");
     server.token("bob");
-    cargo.run(["owner", "--registry", "main", "--add", "bob", "hello"]).success();
-    let owners = cargo.run(["owner", "--registry", "main", "--list", "hello"]).success();
-    assert_eq!(owners, "alice\nbob\n");
-    assert_lacks(&cargo.publish(&cargo.library("hello", "1.1.0")), "publish-update");
-    assert_lacks(&cargo.run(["yank", "hello@1.0.0", "--registry", "main"]), "yank");
+    let write = ["publish-new", "publish-update", "yank"];
+    for (user, scopes) in [
+        ("reader", &[][..]),
+        ("publisher", &write[..2]),
+        ("writer", &write),
+        ("manager", &["change-owners"]),
+    ] {
+        let hello = format!("hello-{user}");
+        alice.publish_library(&hello, "1.0.0");
+        let flags = scopes.iter().flat_map(|scope| ["--scope", scope]);
+        let flags: Vec<_> = ["--scope", "read"].into_iter().chain(flags).collect();
+        let cargo = cargo_with(&server, &token(&server, "alice", &flags));
+        let app = cargo.program("app", "");
+        let app =
+            app.dependencies(&format!("{hello} = {{ version = \"1\", registry = \"main\" }}"));
+        cargo.run_in(&app, ["fetch"]).success();
+        let at = ["--registry", "main"];
+        let version = format!("{hello}@1.0.0");
+        let run = |words: &[&str]| cargo.run(words.iter().chain(&at));
+        for (scope, outcome) in [
+            ("publish-new", cargo.publish(&cargo.library(&format!("new-{user}"), "1.0.0"))),
+            ("publish-update", cargo.publish(&cargo.library(&hello, "1.1.0"))),
+            ("yank", run(&["yank", &version])),
+            ("yank", run(&["yank", "--undo", &version])),
+            ("change-owners", run(&["owner", "--add", "bob", &hello])),
+            ("change-owners", run(&["owner", "--remove", "bob", &hello])),
+        ] {
+            match scopes.contains(&scope) {
+                true => drop(outcome.success()),
+                false => assert_lacks(&outcome, &format!("lacks the scope `{scope}`\n")),
+            }
+        }
+        assert_eq!(run(&["owner", "--list", &hello]).success(), "alice\n");
+    }
 }
 
 #[test]
 fn a_token_for_some_crates_is_for_no_others() {
-    let (server, cargo) = scoped(&["--crate", "ui-*"]);
+    let server = Server::start_with(&["--private"]);
+    Cargo::of(&server, "alice").publish_library("hello", "1.0.0");
+    let cargo = cargo_with(&server, &token(&server, "alice", &["--crate", "ui-*"]));
+    let at = ["--registry", "main"];
+    let run = |words: &[&str]| cargo.run(words.iter().chain(&at));
     cargo.publish_library("ui-button", "1.0.0");
-    let refused = cargo.publish(&cargo.library("hello", "1.1.0")).failure();
-    assert!(refused.contains("it is not for the crate `hello`"), "{refused}");
+    cargo.publish_library("ui-button", "1.1.0");
+    run(&["yank", "ui-button@1.0.0"]).success();
+    let lacks = "is not for the crate `hello`";
+    assert_lacks(&cargo.publish(&cargo.library("hello", "1.1.0")), lacks);
+    assert_lacks(&run(&["yank", "hello@1.0.0"]), lacks);
+    assert_lacks(&run(&["owner", "--add", "alice", "hello"]), lacks);
+    let other = cargo.publish(&cargo.library("other", "1.0.0"));
+    assert_lacks(&other, "is not for the crate `other`");
+    // Both count, what it is for and for which crates.
+    let flags = ["--crate", "ui-*", "--scope", "read", "--scope", "publish-update"];
+    let updates = cargo_with(&server, &token(&server, "alice", &flags));
+    updates.publish_library("ui-button", "1.2.0");
+    let new = updates.publish(&updates.library("ui-switch", "1.0.0"));
+    assert_lacks(&new, "lacks the scope `publish-new`");
+    assert_lacks(&updates.publish(&updates.library("hello", "1.1.0")), lacks);
+
     // To read what a build needs beside them has to be said.
     let hello = CrateFile::library("hello", "1.0.0", b"").index_path();
     let status = |flags: &[&str]| {
