@@ -131,6 +131,7 @@ async fn a_token_that_was_revoked_elsewhere_writes_nothing_from_then_on() {
         issuer: TrustedPublisher::BUILDKITE.into(),
         organization: "a".into(),
         pipeline: "b".into(),
+        organization_id: None,
     };
     for refused in [
         server.add_trusted_publisher(&alice, &name, &publisher).await.map(drop).unwrap_err(),

@@ -80,7 +80,7 @@ impl Bench {
     async fn run(&self, claims: &Value) -> Caller {
         let token = self.exchange(claims).await.unwrap();
         let token = Credential::from_header(token.as_bytes(), CredentialForms::default());
-        self.registry.caller(Some(&token.unwrap()), None, None).await.unwrap()
+        self.registry.caller(Some(token.unwrap()), None, None).await.unwrap()
     }
 
     async fn exchange(&self, claims: &Value) -> Result<String, String> {

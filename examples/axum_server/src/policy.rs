@@ -12,8 +12,8 @@ use registry_core::{
     CanonicalName, CrateName, Login, Owner, Owners,
     auth::{
         Action, AllowAll, AuthError, Authorizer, Caller, CredentialId, Directory as _, Identity,
-        LivePolicy, NameRules, NewNames, OwnersMayWrite, PolicyAction, PolicyError,
-        Principal, RolePolicy, Scopes, TokenId, Vouched, trusted::TrustedPublisher,
+        LivePolicy, NameRules, NewNames, OwnersMayWrite, PolicyAction, PolicyError, Principal,
+        RolePolicy, Scopes, TokenId, Vouched, trusted::TrustedPublisher,
     },
 };
 use semver::Version;
