@@ -136,7 +136,7 @@ impl Registry {
     pub async fn caller(
         &self,
         credential: Option<Credential>,
-        request: Option<String>,
+        request: Option<Arc<str>>,
         address: Option<IpAddr>,
     ) -> Result<Caller, AuthError> {
         let principal = match &credential {

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     pin::Pin,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, ready},
 };
 
@@ -24,7 +24,7 @@ enum Inner {
 struct FileBody {
     stream: SyncStream,
     remaining: u64,
-    request: String,
+    request: Arc<str>,
 }
 
 /// Shared between threads, a stream that may only be sent: it is never locked, since reading it
@@ -46,11 +46,11 @@ impl Body {
     }
 
     /// A stored file. If reading it fails, that is logged under the id of the request.
-    pub(crate) fn file(file: CrateFile, request: &str) -> Self {
+    pub(crate) fn file(file: CrateFile, request: Arc<str>) -> Self {
         Self(Inner::File(FileBody {
             stream: SyncStream(Mutex::new(file.body)),
             remaining: file.range.end - file.range.start,
-            request: request.into(),
+            request,
         }))
     }
 }
@@ -148,7 +148,10 @@ mod tests {
 
     fn file(size: u64, chunks: Vec<StreamItem>) -> Body {
         let body = Box::pin(stream::iter(chunks));
-        Body::file(CrateFile { size, range: 0..size, modified: SystemTime::UNIX_EPOCH, body }, "id")
+        Body::file(
+            CrateFile { size, range: 0..size, modified: SystemTime::UNIX_EPOCH, body },
+            "id".into(),
+        )
     }
 
     async fn read(mut body: Body) -> (Vec<u8>, Option<BodyError>) {

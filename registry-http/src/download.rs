@@ -1,5 +1,7 @@
 //! Crate files.
 
+use std::sync::Arc;
+
 use http::{
     HeaderMap, HeaderValue, Method, Response, StatusCode,
     header::{
@@ -31,7 +33,7 @@ pub(crate) async fn by_checksum(
     key: &CrateKey,
     name: &CrateName,
     asked: &Parts,
-    request: &str,
+    request: &Arc<str>,
 ) -> Result<Response<Body>, Error> {
     let download = registry.download(caller, key).await?;
     let only_head = asked.method == Method::HEAD;
@@ -72,7 +74,7 @@ pub(crate) async fn by_version(
     name: &CrateName,
     version: &Version,
     asked: &Parts,
-    request: &str,
+    request: &Arc<str>,
 ) -> Result<Response<Body>, Error> {
     let key = registry.crate_key(caller, &name.canonical(), version).await?;
     by_checksum(registry, caller, &key, name, asked, request).await
@@ -97,7 +99,7 @@ async fn file(
     name: &CrateName,
     version: &Version,
     asked: &HeaderMap,
-    request: &str,
+    request: &Arc<str>,
 ) -> Result<Response<Body>, Error> {
     let wanted = range::of(asked, etag);
     let file = download.open(wanted).await?;
@@ -113,7 +115,7 @@ async fn file(
         let part = format!("bytes {}-{}/{size}", range.start, range.end - 1);
         headers.insert(CONTENT_RANGE, HeaderValue::try_from(part).expect("numbers"));
     }
-    let mut response = Response::new(Body::file(file, request));
+    let mut response = Response::new(Body::file(file, request.clone()));
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     Ok(response)

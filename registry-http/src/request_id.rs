@@ -1,7 +1,10 @@
 //! The id under which a request is logged and answered.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -31,13 +34,16 @@ impl RequestIds {
     /// The id that came with the request if it is plain, otherwise a new one.
     ///
     /// Anything but a short word is not taken over: it would be written to the log.
-    pub(crate) fn of(&self, headers: &HeaderMap) -> String {
+    pub(crate) fn of(&self, headers: &HeaderMap) -> Arc<str> {
         let given = headers.get(HEADER).and_then(|value| value.to_str().ok());
         match given.filter(|id| is_plain(id)) {
-            Some(id) => id.to_owned(),
+            Some(id) => id.into(),
             None => {
-                let count = self.next.fetch_add(1, Ordering::Relaxed);
-                format!("{}-{}", base62(self.start), base62(count))
+                let mut id = String::with_capacity(2 * MAX_DIGITS + 1);
+                push_base62(&mut id, self.start);
+                id.push('-');
+                push_base62(&mut id, self.next.fetch_add(1, Ordering::Relaxed));
+                id.into()
             }
         }
     }
@@ -48,16 +54,22 @@ fn is_plain(id: &str) -> bool {
         && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
 }
 
-fn base62(mut number: u64) -> String {
+/// Most digits of a number of 64 bits.
+const MAX_DIGITS: usize = 11;
+
+fn push_base62(text: &mut String, mut number: u64) {
     const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    let mut digits = Vec::new();
+    let mut digits = [0; MAX_DIGITS];
+    let mut first = MAX_DIGITS;
     loop {
-        digits.push(char::from(DIGITS[(number % 62) as usize]));
+        first -= 1;
+        digits[first] = DIGITS[(number % 62) as usize];
         number /= 62;
         if number == 0 {
-            return digits.into_iter().rev().collect();
+            break;
         }
     }
+    text.extend(digits[first..].iter().map(|digit| char::from(*digit)));
 }
 
 #[cfg(test)]
@@ -77,7 +89,7 @@ mod tests {
     fn a_plain_id_is_taken_over() {
         let ids = RequestIds { start: 0, next: AtomicU64::new(0) };
         for id in ["a", "0.A_z-9", &"x".repeat(64)] {
-            assert_eq!(ids.of(&given(id.as_bytes())), id);
+            assert_eq!(&*ids.of(&given(id.as_bytes())), id);
         }
     }
 
@@ -87,8 +99,11 @@ mod tests {
         let long = "x".repeat(65);
         let odd: [&[u8]; 5] = [b"", b"a b", b"a\tb", "ä".as_bytes(), long.as_bytes()];
         for (id, made) in odd.into_iter().zip(["zz-z", "zz-10", "zz-11", "zz-12", "zz-13"]) {
-            assert_eq!(ids.of(&given(id)), made);
+            assert_eq!(&*ids.of(&given(id)), made);
         }
-        assert_eq!(ids.of(&HeaderMap::new()), "zz-14");
+        assert_eq!(&*ids.of(&HeaderMap::new()), "zz-14");
+        // The largest number: 2^64 - 1.
+        let ids = RequestIds { start: u64::MAX, next: AtomicU64::new(0) };
+        assert_eq!(&*ids.of(&HeaderMap::new()), "LygHa16AHYF-0");
     }
 }

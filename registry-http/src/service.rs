@@ -147,7 +147,7 @@ impl RegistryService {
         let headers = response.headers_mut();
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-        let id = HeaderValue::try_from(id).expect("an id is letters, digits, `.`, `_` and `-`");
+        let id = HeaderValue::from_str(&id).expect("an id is letters, digits, `.`, `_` and `-`");
         headers.insert(HeaderName::from_static(request_id::HEADER), id);
         response
     }
@@ -168,7 +168,7 @@ impl RegistryService {
         target: Option<&Target<'_>>,
         parts: &Parts,
         body: Pin<&mut B>,
-        id: &str,
+        id: &Arc<str>,
     ) -> Result<Response<Body>, Error>
     where
         B: HttpBody<Error: Into<BoxError>>,
@@ -188,7 +188,7 @@ impl RegistryService {
         token: Option<&Credential>,
         parts: &Parts,
         body: Pin<&mut B>,
-        id: &str,
+        id: &Arc<str>,
     ) -> Result<Response<Body>, Error>
     where
         B: HttpBody<Error: Into<BoxError>>,
@@ -239,7 +239,7 @@ impl RegistryService {
         token: Option<&Credential>,
         parts: &Parts,
         body: Pin<&mut B>,
-        id: &str,
+        id: &Arc<str>,
     ) -> Result<Response<Body>, Error>
     where
         B: HttpBody<Error: Into<BoxError>>,
@@ -311,7 +311,7 @@ impl RegistryService {
         needs: Needs,
         token: Option<&Credential>,
         parts: &Parts,
-        id: &str,
+        id: &Arc<str>,
     ) -> Result<Caller, Error> {
         if let Some(HostPrincipal(principal)) = parts.extensions.get() {
             return Ok(Caller { principal: Some(principal.clone()), ..nobody(parts, id) });
@@ -386,9 +386,9 @@ struct Target<'a> {
 }
 
 /// The caller at this request, without a credential.
-fn nobody(parts: &Parts, id: &str) -> Caller {
+fn nobody(parts: &Parts, id: &Arc<str>) -> Caller {
     let address = parts.extensions.get().map(|PeerAddress(address)| address.to_canonical());
-    Caller { request: Some(id.to_owned()), address, ..Caller::anonymous() }
+    Caller { request: Some(id.clone()), address, ..Caller::anonymous() }
 }
 
 /// A bug in one request must not end the connection, let alone the server.

@@ -12,7 +12,7 @@ pub struct Caller {
     /// proxy says who is asking: there is nobody to ask.
     pub credential: Option<Credential>,
     /// The id under which the request is logged.
-    pub request: Option<String>,
+    pub request: Option<Arc<str>>,
     /// From where it came, if the service knows.
     pub address: Option<IpAddr>,
 }
@@ -50,7 +50,7 @@ impl Caller {
     /// Where a write of this caller comes from.
     pub fn origin(&self) -> Origin {
         Origin {
-            request: self.request.clone(),
+            request: self.request.as_deref().map(Into::into),
             credential: self.principal.as_ref().map(|principal| principal.credential.clone()),
             address: self.address,
         }
