@@ -1,11 +1,9 @@
 //! Who is asking, as a proxy in front says.
 
-use std::sync::Arc;
-
 use http::{HeaderMap, HeaderName};
 use registry_core::{
     Login,
-    auth::{Groups, Principal, ProxyUsers},
+    auth::{Groups, ProxyUser, ProxyUsers},
 };
 
 use crate::respond::Error;
@@ -43,10 +41,7 @@ impl ProxyUserHeaders {
     }
 
     /// Who it is; `None` if the proxy does not say, or by an empty value that it is nobody.
-    pub(crate) async fn principal(
-        &self,
-        headers: &HeaderMap,
-    ) -> Result<Option<Arc<Principal>>, Error> {
+    pub(crate) async fn user(&self, headers: &HeaderMap) -> Result<Option<ProxyUser>, Error> {
         let Some(login) = value(headers, &self.user)? else {
             return Ok(None);
         };
@@ -55,7 +50,7 @@ impl ProxyUserHeaders {
             Some(header) => read_groups(headers, header)?,
             None => Groups::default(),
         };
-        Ok(Some(self.users.principal(&login, &groups).await?))
+        Ok(Some(self.users.user(&login, &groups).await?))
     }
 }
 

@@ -18,8 +18,8 @@ use http::{
 use http_body::Body as HttpBody;
 use registry_core::{
     BoxError, CrateName, Registry,
-    audit::AuditEntry,
-    auth::{AuthError, Caller, Credential, CredentialForms, Principal},
+    audit::{AuditAction, AuditEntry},
+    auth::{AuthError, Caller, Credential, CredentialForms, ProxyUser},
     limits::RequestKind,
     store::CrateKey,
 };
@@ -323,9 +323,14 @@ impl RegistryService {
         let open = !needs.is_personal() && !self.registry.auth_required();
         let nobody = nobody(parts, id);
         if credential.is_none()
-            && let Some(principal) = self.proxied(parts, open).await?
+            && let Some(ProxyUser { principal, is_new }) = self.proxied(parts, open).await?
         {
-            return Ok(Caller { principal: Some(principal), ..nobody });
+            let caller = Caller { principal: Some(principal), ..nobody };
+            if is_new {
+                let action = AuditAction::CHANGE_ACCOUNT;
+                self.registry.audit(AuditEntry::done(&caller, action, "made as a user")).await;
+            }
+            return Ok(caller);
         }
         if credential.is_none() && !open {
             return Err(AuthError::Missing.into());
@@ -339,7 +344,7 @@ impl RegistryService {
 
     /// Who it is that a trusted proxy speaks of, if one does. At what everybody may do, whoever is
     /// rejected is nobody.
-    async fn proxied(&self, parts: &Parts, open: bool) -> Result<Option<Arc<Principal>>, Error> {
+    async fn proxied(&self, parts: &Parts, open: bool) -> Result<Option<ProxyUser>, Error> {
         let from_proxy = parts.extensions.get::<FromTrustedProxy>().is_some();
         let Some(headers) = self.proxy_users.as_ref().filter(|_| from_proxy) else {
             return Ok(None);
@@ -348,9 +353,9 @@ impl RegistryService {
             let reason = "invalid origin header".into();
             return Err(AuthError::Forbidden { reason }.into());
         }
-        match headers.principal(&parts.headers).await {
+        match headers.user(&parts.headers).await {
             Err(Error::Auth(AuthError::Rejected)) if open => Ok(None),
-            principal => principal,
+            user => user,
         }
     }
 

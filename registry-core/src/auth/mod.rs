@@ -66,7 +66,7 @@ pub use self::{
         By, Decision, Effect, LivePolicy, Place, PolicyAction, PolicyError, RolePolicy, Rule, Who,
     },
     principal::{CredentialId, Groups, Principal},
-    proxy_users::ProxyUsers,
+    proxy_users::{ProxyUser, ProxyUsers},
     scope::{CratePattern, EndpointScope, OutOfScope, ScopeParseError, Scopes},
     single_use::{SINGLE_USE_MARGIN, SingleUse},
     token::{Token, TokenDigest, TokenId, TokenIdError},

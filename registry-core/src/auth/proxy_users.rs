@@ -31,40 +31,55 @@ impl ProxyUsers {
 
     /// The user of this login, as a member of the groups that the proxy says, too.
     ///
+    /// Whoever calls it notes it in the audit trail if an account is new.
+    ///
     /// # Errors
     /// [`AuthError::Rejected`] for a user who is disabled or not known, and for a login with `:` in it;
     /// [`AuthError::Backend`] if that cannot be found out now.
-    pub async fn principal(
-        &self,
-        login: &Login,
-        groups: &Groups,
-    ) -> Result<Arc<Principal>, AuthError> {
+    pub async fn user(&self, login: &Login, groups: &Groups) -> Result<ProxyUser, AuthError> {
         // Such are the logins of users of identity providers, of trusted publishers and of groups.
         if login.as_str().contains(':') {
             return Err(AuthError::Rejected);
         }
-        let account = self.account(login).await?.ok_or(AuthError::Rejected)?;
+        let known = match &self.0 {
+            Accounts::Known(directory) => directory.account(login).await?,
+            Accounts::Made(accounts) => accounts.account(login).await?,
+        };
+        let (account, is_new) = match (known, &self.0) {
+            (Some(account), _) => (account, false),
+            (None, Accounts::Known(_)) => return Err(AuthError::Rejected),
+            (None, Accounts::Made(accounts)) => make(accounts, login).await?,
+        };
         let principal = account.principal(CredentialId::Proxy, Scopes::all())?;
         let vouched = Vouched { groups: groups.clone(), ..principal.vouched };
-        Ok(Arc::new(Principal { vouched, ..principal }))
+        let principal = Arc::new(Principal { vouched, ..principal });
+        Ok(ProxyUser { principal, is_new })
     }
+}
 
-    async fn account(&self, login: &Login) -> Result<Option<Account>, AuthError> {
-        let accounts = match &self.0 {
-            Accounts::Known(directory) => return Ok(directory.account(login).await?),
-            Accounts::Made(accounts) => accounts,
-        };
-        if let Some(account) = accounts.account(login).await? {
-            return Ok(Some(account));
+/// The account of somebody who has none, and whether it is new.
+async fn make(
+    accounts: &Arc<dyn AccountStore>,
+    login: &Login,
+) -> Result<(Account, bool), AuthError> {
+    match accounts.create_account(login, None, AccountKind::User).await {
+        Ok(account) => Ok((account, true)),
+        // Another request of theirs was faster.
+        Err(AccountError::Taken { .. }) => {
+            Ok((accounts.account(login).await?.ok_or(AuthError::Rejected)?, false))
         }
-        match accounts.create_account(login, None, AccountKind::User).await {
-            Ok(account) => Ok(Some(account)),
-            // Another request of theirs was faster.
-            Err(AccountError::Taken { .. }) => Ok(accounts.account(login).await?),
-            Err(AccountError::Store(error)) => Err(error.into()),
-            Err(_) => Err(AuthError::Rejected),
-        }
+        Err(AccountError::Store(error)) => Err(error.into()),
+        Err(_) => Err(AuthError::Rejected),
     }
+}
+
+/// One whom a proxy has authenticated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProxyUser {
+    /// Who it is.
+    pub principal: Arc<Principal>,
+    /// Whether the account was made just now: they had none before.
+    pub is_new: bool,
 }
 
 #[cfg(test)]
@@ -87,16 +102,19 @@ mod tests {
             let none = Groups::default();
             let (alice, ui) = (login("alice"), login("group:ui"));
             let known = ProxyUsers::known(accounts.clone());
-            let unknown = known.principal(&alice, &none).await;
+            let unknown = known.user(&alice, &none).await;
             assert!(matches!(unknown, Err(AuthError::Rejected)), "{unknown:?}");
             let made = ProxyUsers::made(accounts.clone());
             let expected = Principal {
                 credential: CredentialId::Proxy,
                 ..Owner { id: 1, login: alice.clone(), name: None }.into()
             };
-            assert_eq!(*made.principal(&alice, &none).await.unwrap(), expected);
+            let mut expected = ProxyUser { principal: Arc::new(expected), is_new: true };
+            assert_eq!(made.user(&alice, &none).await.unwrap(), expected);
             // Once made, known.
-            assert_eq!(*known.principal(&alice, &none).await.unwrap(), expected);
+            expected.is_new = false;
+            assert_eq!(made.user(&alice, &none).await.unwrap(), expected);
+            assert_eq!(known.user(&alice, &none).await.unwrap(), expected);
             accounts.create_account(&ui, None, AccountKind::Group).await.unwrap();
             accounts.add_member(&ui, &alice).await.unwrap();
             let told = groups(&["group:ops", "group:ui"]);
@@ -105,7 +123,7 @@ mod tests {
                 groups: groups(&["group:ui"]),
                 ..expected
             };
-            assert_eq!(*made.principal(&alice, &told).await.unwrap(), expected);
+            assert_eq!(*made.user(&alice, &told).await.unwrap().principal, expected);
         });
     }
 
@@ -114,9 +132,8 @@ mod tests {
         conformance::run(async {
             let accounts = MemoryAccounts::new();
             let (made, none) = (ProxyUsers::made(accounts.clone()), Groups::default());
-            let is_rejected = async |login| {
-                matches!(made.principal(login, &none).await, Err(AuthError::Rejected))
-            };
+            let is_rejected =
+                async |login| matches!(made.user(login, &none).await, Err(AuthError::Rejected));
             let (alice, ui) = (login("alice"), login("group:ui"));
             assert!(is_rejected(&ui).await);
             assert_eq!(accounts.account(&ui).await.unwrap(), None);

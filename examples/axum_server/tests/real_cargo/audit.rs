@@ -198,6 +198,27 @@ fn by_request(answer: &Answer, by: &str, action: &str, done: Result<&str, &str>)
     })
 }
 
+#[test]
+fn an_account_that_is_made_for_whom_a_proxy_sends_is_a_row_once() {
+    let proxy = ["--trusted-proxy", "127.0.0.1", "--proxy-user-header", "x-user"];
+    let server = Server::start_with(&proxy);
+    let read = |user: &str| {
+        let answer = server.client().get_with("/main/index/config.json", &[("x-user", user)]);
+        assert_eq!(answer.status, 200);
+        answer
+    };
+    let (alice, bob) = (read("alice"), read("bob"));
+    read("alice");
+    let row = |user: &str, answer: &Answer| {
+        json!({
+            "outcome": "done", "action": "change-account", "crate": null, "version": null,
+            "user": user, "credential": "proxy", "address": "127.0.0.1",
+            "request": request(answer), "detail": "made as a user",
+        })
+    };
+    assert_eq!(trail(&server, &[]), [row("alice", &alice), row("bob", &bob)]);
+}
+
 fn access_given_and_taken_is_a_row(server: &Server) {
     let password = "correct horse";
     let run = |command: &[&str], input: &str| administer_with_input(server, command, input);
