@@ -158,6 +158,16 @@ pub trait AccountStore: Directory {
 
     /// All accounts, in the order of their ids.
     async fn accounts(&self) -> Result<Vec<Account>, AuthStoreError>;
+
+    /// Adds an account of another store as it is there, with its id, but without its groups. One
+    /// that is here takes over kind and password, and is disabled if it is so in one of the two.
+    /// Accounts that are made later have other ids.
+    ///
+    /// # Errors
+    /// [`AccountError::WrongKind`] if login and kind are not of each other; [`AccountError::Store`],
+    /// with [`AdoptionError`](super::AdoptionError) as the source of that, if the login has another
+    /// id here, or the id is another account's.
+    async fn adopt_account(&self, account: &Account) -> Result<(), AccountError>;
 }
 
 /// Why accounts did not change.
@@ -286,5 +296,9 @@ impl<S: AccountStore + ?Sized> AccountStore for Arc<S> {
 
     async fn accounts(&self) -> Result<Vec<Account>, AuthStoreError> {
         (**self).accounts().await
+    }
+
+    async fn adopt_account(&self, account: &Account) -> Result<(), AccountError> {
+        (**self).adopt_account(account).await
     }
 }

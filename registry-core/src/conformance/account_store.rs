@@ -11,7 +11,7 @@ use crate::{
     auth::{
         Account, AccountError,
         AccountKind::{self, Group, Service, User},
-        AccountStore, Groups, PasswordHash,
+        AccountStore, AdoptionError, Groups, PasswordHash,
     },
     owner::{Login, Owner},
     record::Timestamp,
@@ -44,6 +44,8 @@ macro_rules! account_store_conformance {
                 what_is_not_there_is_not_changed
                 a_change_of_one_account_leaves_the_others
                 a_password_is_not_printed
+                an_account_is_adopted_as_it_is
+                a_login_or_an_id_of_another_account_is_not_adopted
                 a_login_raced_for_is_one_account
                 members_who_come_at_once_are_all_there;
             durable:
@@ -283,6 +285,75 @@ pub async fn a_password_is_not_printed(bench: Bench<dyn AccountStore>) {
     store.set_password(&login("alice"), Some(&password("saltandpepper"))).await.unwrap();
     let account = account(&*store, "alice").await;
     assert!(!format!("{store:?} {account:?}").contains("saltandpepper"));
+}
+
+/// As another store has it.
+fn there(id: u32, text: &str, kind: AccountKind) -> Account {
+    Account {
+        owner: Owner { id, login: login(text), name: Some("From there".into()) },
+        kind,
+        groups: Groups::default(),
+        password: None,
+        disabled_at: None,
+    }
+}
+
+pub async fn an_account_is_adopted_as_it_is(bench: Bench<dyn AccountStore>) {
+    let store = bench.open().await;
+    let dora = Account {
+        password: Some(password("salt")),
+        disabled_at: Some(Timestamp(7)),
+        ..there(41, "dora", User)
+    };
+    let accounts = [there(7, "group:ui", Group), dora.clone(), there(40, "ci", Service)];
+    for account in &accounts {
+        store.adopt_account(account).await.unwrap();
+        assert_eq!(store.account(&account.owner.login).await.unwrap().as_ref(), Some(account));
+    }
+    let eve = create(&*store, "eve", User).await;
+    assert!(accounts.iter().all(|account| account.owner.id != eve.owner.id), "{eve:?}");
+    store.add_member(&login("group:ui"), &login("ci")).await.unwrap();
+    // Once more, as they are now; whoever is disabled in one of the two stays so.
+    for (disabled_at, after) in [(None, 7), (Some(9), 7)] {
+        let password = Some(password("pepper"));
+        let disabled_at = disabled_at.map(Timestamp);
+        let now = Account { password, disabled_at, ..dora.clone() };
+        store.adopt_account(&now).await.unwrap();
+        let expected = Account { disabled_at: Some(Timestamp(after)), ..now };
+        assert_eq!(account(&*store, "dora").await, expected);
+    }
+    store.adopt_account(&there(40, "ci", User)).await.unwrap();
+    let ci = account(&*store, "ci").await;
+    assert_eq!((ci.kind, ci.groups), (User, named(&["group:ui"])));
+    store.set_disabled(&login("dora"), None).await.unwrap();
+    store.adopt_account(&dora).await.unwrap();
+    assert_eq!(account(&*store, "dora").await, dora);
+}
+
+pub async fn a_login_or_an_id_of_another_account_is_not_adopted(bench: Bench<dyn AccountStore>) {
+    let store = inhabited(&bench).await;
+    let before = store.accounts().await.unwrap();
+    let alice = before.iter().find(|account| account.owner.login.as_str() == "alice").unwrap();
+    let (alice, bob) = (alice.owner.clone(), account(&*store, "bob").await.owner.id);
+    assert_wrong_kind(store.adopt_account(&there(99, "group:x", User)).await, "group:x");
+    for (refused, expected) in [
+        (
+            there(bob, "alice", User),
+            AdoptionError::OtherId { login: login("alice"), here: alice.id, there: bob },
+        ),
+        (
+            there(alice.id, "zoe", User),
+            AdoptionError::IdTaken { id: alice.id, here: login("alice"), there: login("zoe") },
+        ),
+    ] {
+        match store.adopt_account(&refused).await {
+            Err(AccountError::Store(error)) => {
+                assert_eq!(error.source.downcast_ref(), Some(&expected));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(store.accounts().await.unwrap(), before);
 }
 
 pub async fn a_login_raced_for_is_one_account(bench: Bench<dyn AccountStore>) {

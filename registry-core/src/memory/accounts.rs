@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use super::{lock, tokens_failed};
 use crate::{
     auth::{
-        Account, AccountError, AccountKind, AccountStore, AuthStoreError, Directory, Groups,
-        PasswordHash,
+        Account, AccountError, AccountKind, AccountStore, AdoptionError, AuthStoreError, Directory,
+        Groups, PasswordHash,
     },
     owner::{Login, Owner},
     record::Timestamp,
@@ -128,5 +128,22 @@ impl AccountStore for MemoryAccounts {
             state.accounts.values().map(|account| state.with_groups(account)).collect();
         accounts.sort_by_key(|account| account.owner.id);
         Ok(accounts)
+    }
+
+    async fn adopt_account(&self, account: &Account) -> Result<(), AccountError> {
+        AccountError::check_kind(&account.owner.login, account.kind)?;
+        let mut state = lock(&self.0);
+        let mut owners = state.accounts.values().map(|account| &account.owner);
+        let same_login = state.accounts.get(&account.owner.login);
+        let same_id = owners.find(|owner| owner.id == account.owner.id);
+        let checked =
+            AdoptionError::check(&account.owner, same_login.map(|same| &same.owner), same_id);
+        checked.map_err(tokens_failed)?;
+        let disabled_at = same_login.and_then(|same| same.disabled_at).or(account.disabled_at);
+        let owner = same_login.map_or(&account.owner, |same| &same.owner).clone();
+        let groups = Groups::default();
+        let account = Account { owner, groups, disabled_at, ..account.clone() };
+        state.accounts.insert(account.owner.login.clone(), account);
+        Ok(())
     }
 }

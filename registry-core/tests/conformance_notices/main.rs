@@ -1,6 +1,7 @@
 //! A suite is worth what it notices: each of these backends breaks one promise, and fails the
 //! test of that promise.
 
+mod account_store;
 mod crate_store;
 mod crate_upkeep;
 mod index;

@@ -4,14 +4,14 @@ use async_trait::async_trait;
 use registry_core::{
     BoxError, Login, Owner,
     auth::{
-        Account, AccountError, AccountKind, AccountStore, AuthStoreError, Directory, Groups,
-        PasswordHash,
+        Account, AccountError, AccountKind, AccountStore, AdoptionError, AuthStoreError, Directory,
+        Groups, PasswordHash,
     },
     record::Timestamp,
 };
 use tokio_postgres::{Row, types::ToSql};
 
-use super::{BACKEND, Database, pool::Parameters};
+use super::{BACKEND, Database, pool::Parameters, tokens::owner};
 use crate::{
     accounts::{failed, groups},
     write_error::WriteError,
@@ -100,12 +100,38 @@ impl AccountStore for PostgresAccounts {
         let found = found.and_then(|rows| rows.iter().map(account).collect());
         found.map_err(|source| failed(BACKEND, source))
     }
+
+    async fn adopt_account(&self, account: &Account) -> Result<(), AccountError> {
+        let Account { owner, kind, password, disabled_at, .. } = account;
+        AccountError::check_kind(&owner.login, *kind)?;
+        let failed = |source| failed(BACKEND, source);
+        let same_login = self.account(&owner.login).await?.map(|account| account.owner);
+        let id = i64::from(owner.id);
+        let same_id = self.owner_of(id).await.map_err(failed)?;
+        let checked = AdoptionError::check(owner, same_login.as_ref(), same_id.as_ref());
+        if !checked.map_err(|error| failed(error.into()))? {
+            let row: Parameters<'_> = &[&id, &owner.login.as_str(), &owner.name];
+            self.write(include_str!("sql/adopt_account.sql"), row).await?;
+        }
+        let disabled_at = disabled_at.map(|at| i64::try_from(at.0)).transpose();
+        let disabled_at = disabled_at.map_err(|error| failed(error.into()))?;
+        let password = password.as_ref().map(PasswordHash::expose);
+        let row: Parameters<'_> = &[&id, &kind.as_str(), &password, &disabled_at];
+        self.write(include_str!("sql/follow_account.sql"), row).await?;
+        Ok(())
+    }
 }
 
 impl PostgresAccounts {
     async fn find(&self, login: &Login) -> Result<Account, AccountError> {
         let found = self.account(login).await?;
         found.ok_or_else(|| AccountError::Unknown { login: login.clone() })
+    }
+
+    async fn owner_of(&self, id: i64) -> Result<Option<Owner>, BoxError> {
+        let query = include_str!("sql/find_account_by_id.sql");
+        let rows = self.database.pool.read(query, &[&id]).await?;
+        rows.first().map(|row| owner(row, 0)).transpose()
     }
 
     async fn write(

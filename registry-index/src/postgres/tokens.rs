@@ -295,7 +295,7 @@ impl PostgresTokens {
 }
 
 /// The columns id, login and name, from this one on.
-fn owner(row: &Row, first: usize) -> Result<Owner, BoxError> {
+pub(super) fn owner(row: &Row, first: usize) -> Result<Owner, BoxError> {
     let id = u32::try_from(row.try_get::<_, i64>(first)?)?;
     Ok(Owner { id, login: Login::new(row.try_get(first + 1)?)?, name: row.try_get(first + 2)? })
 }

@@ -4,13 +4,14 @@ use async_trait::async_trait;
 use registry_core::{
     BoxError, Login, Owner,
     auth::{
-        Account, AccountError, AccountKind, AccountStore, AuthStoreError, Directory, PasswordHash,
+        Account, AccountError, AccountKind, AccountStore, AdoptionError, AuthStoreError, Directory,
+        PasswordHash,
     },
     record::Timestamp,
 };
 use rusqlite::{OptionalExtension as _, Row, ToSql, Transaction, types::Null};
 
-use super::{BACKEND, pool::Pool};
+use super::{BACKEND, pool::Pool, tokens::find_owner};
 use crate::accounts::{failed, groups};
 
 /// The users, service accounts and groups of a [`SqliteDatabase`](super::SqliteDatabase).
@@ -90,6 +91,26 @@ impl AccountStore for SqliteAccounts {
             accounts.map(|account| account?).collect()
         });
         found.await.map_err(|source| failed(BACKEND, source))
+    }
+
+    async fn adopt_account(&self, account: &Account) -> Result<(), AccountError> {
+        AccountError::check_kind(&account.owner.login, account.kind)?;
+        let account = account.clone();
+        let disabled_at = account.disabled_at.map(|at| i64::try_from(at.0)).transpose();
+        let disabled_at = disabled_at.map_err(|error| failed(BACKEND, error.into()))?;
+        self.write(move |transaction| {
+            let Account { owner, kind, password, .. } = &account;
+            let same_login = find(transaction, &owner.login)?.map(|account| account.owner);
+            let by_id = include_str!("sql/find_user_by_id.sql");
+            let same_id = find_owner(transaction, by_id, owner.id)?;
+            AdoptionError::check(owner, same_login.as_ref(), same_id.as_ref())?;
+            let mut adopt = transaction.prepare_cached(include_str!("sql/adopt_account.sql"))?;
+            let (login, kind) = (owner.login.as_str(), kind.as_str());
+            let password = password.as_ref().map(PasswordHash::expose);
+            adopt.execute((owner.id, login, &owner.name, kind, password, disabled_at))?;
+            Ok(Ok(()))
+        })
+        .await
     }
 }
 

@@ -247,7 +247,7 @@ fn find_user(transaction: &Transaction<'_>, login: &Login) -> Result<Option<Owne
     find_owner(transaction, include_str!("sql/find_user.sql"), login.as_str())
 }
 
-fn find_owner(
+pub(super) fn find_owner(
     transaction: &Transaction<'_>,
     query: &str,
     key: impl ToSql,
