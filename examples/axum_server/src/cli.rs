@@ -80,12 +80,14 @@ pub(crate) enum Command {
     /// Look after the crate files.
     #[command(subcommand)]
     Storage(StorageCommand),
-    /// Copy all crates of an index to another, with all users and their tokens.
+    /// Copy all crates of an index to another, with all accounts, their tokens and keys, trusted
+    /// publishers and approved names.
     ///
     /// Compares each crate with its source afterwards. It can be interrupted and run again: what is
-    /// there already is brought up to date. Crate files stay where they are: name the place by
-    /// --storage to whatever uses the new index, or move them by `storage migrate`. Ends with status 3
-    /// if a crate could not be copied.
+    /// there already is brought up to date. Of access, whoever is disabled here and whatever is
+    /// revoked is so there, and nothing else is taken away. The audit trail stays where it is, and so
+    /// do crate files: name their place by --storage to whatever uses the new index, or move them by
+    /// `storage migrate`. Ends with status 3 if a crate could not be copied.
     Migrate(MigrateArgs),
     Audit(AuditArgs),
     Import(ImportArgs),

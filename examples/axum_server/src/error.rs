@@ -60,11 +60,8 @@ pub(crate) enum Error {
     Gc(#[source] GcError),
     #[error("cannot copy the users: {}", causes(.0))]
     MigrateUsers(#[source] AuthStoreError),
-    #[error(
-        "`{login}` is not just a user with tokens, and `migrate` brings over nothing more: groups, \
-         service accounts, passwords, and who is disabled would be lost"
-    )]
-    AccountStays { login: Login },
+    #[error("`{place}` keeps users and their tokens alone, and these would be lost: {what}")]
+    AccessStays { place: String, what: String },
     #[error(transparent)]
     KeyText(KeyParseError),
     #[error("cannot read the key from stdin: {0}")]

@@ -69,6 +69,11 @@ impl KeyStores {
         audit::administered(self.trail.clone(), entry).await
     }
 
+    /// The keys themselves.
+    pub(crate) fn store(&self) -> Arc<dyn KeyStore> {
+        self.keys.clone()
+    }
+
     /// Looks after the keys.
     pub(crate) fn keys(&self) -> Keys {
         Keys::new(self.keys.clone())

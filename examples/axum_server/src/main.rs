@@ -33,6 +33,7 @@ mod layers;
 mod linger;
 mod log;
 mod migrate;
+mod migrate_access;
 mod names;
 mod oidc;
 mod peer;

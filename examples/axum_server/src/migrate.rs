@@ -4,16 +4,17 @@ use std::{io::Write, time::SystemTime};
 
 use registry_core::{
     Login,
-    auth::{AccountKind, CredentialId},
+    auth::CredentialId,
     migrate::{Migration, migrate, migrate_users},
     record::{Origin, Stamp, Timestamp},
 };
 
 use crate::{
     End,
-    backends::{OpenIndex, open_index, same_place},
+    backends::{open_index, same_place},
     cli::MigrateArgs,
     error::{Error, causes},
+    migrate_access::{Access, AccessStores},
     progress::Progress,
     url::{IndexUrl, storage_beside},
 };
@@ -29,10 +30,21 @@ pub(crate) async fn run(args: MigrateArgs) -> Result<End, Error> {
     let source = open_index(&from, &args.data.folder).await?;
     let target = open_index(&to, &args.data.folder).await?;
 
-    refuse_accounts(&source).await?;
+    let there = AccessStores::of(&target);
+    let access = match AccessStores::of(&source) {
+        Some(stores) => Access::read(&stores).await?,
+        None => Access::default(),
+    };
+    match &there {
+        Some(there) => access.write_accounts(there).await?,
+        None => access.must_be_plain(to.to_string())?,
+    }
     // As they are: what is under a key from outside stays so.
     let users = migrate_users(&*source.tokens(None), &*target.tokens(None)).await;
     let users = users.map_err(Error::MigrateUsers)?;
+    if let Some(there) = &there {
+        access.write_rest(there).await?;
+    }
     let by = Login::new("migrate").expect("it is a plain word");
     let origin = Origin { credential: Some(CredentialId::Command), ..Origin::default() };
     let stamp = Stamp { by, at: Timestamp::from(SystemTime::now()), origin };
@@ -51,11 +63,16 @@ pub(crate) async fn run(args: MigrateArgs) -> Result<End, Error> {
     writeln!(
         std::io::stdout(),
         "{crates} crates in `{from}`: {new} copied to `{to}`, {followed} brought up to date there, \
-         {same} were there, {} not copied; {users} users with their tokens; compared, in \
-         {seconds:.1} s",
+         {same} were there, {} not copied; {users} users with their tokens; {}; compared, \
+         in {seconds:.1} s",
         failed.len(),
+        access.told(),
     )
     .map_err(Error::Print)?;
+    if source.audit().is_some() {
+        let place = format_args!("the audit trail stays in `{from}`");
+        writeln!(std::io::stdout(), "{place}").map_err(Error::Print)?;
+    }
     let expected = storage_beside(&to, &args.data.folder);
     if expected != storage_beside(&from, &args.data.folder) {
         // A server on the new index that does not find them would serve lines without files.
@@ -63,19 +80,4 @@ pub(crate) async fn run(args: MigrateArgs) -> Result<End, Error> {
         writeln!(std::io::stdout(), "{place}: say so by --storage").map_err(Error::Print)?;
     }
     Ok(if migration.is_complete() { End::Well } else { End::WithFindings })
-}
-
-/// Refuses what would be lost on the way: without it, whoever is disabled here would not be there.
-async fn refuse_accounts(source: &OpenIndex) -> Result<(), Error> {
-    let Some(accounts) = source.accounts() else { return Ok(()) };
-    let accounts = accounts.accounts().await.map_err(Error::Accounts)?;
-    let more_than_a_user = accounts.into_iter().find(|account| {
-        account.kind != AccountKind::User
-            || account.password.is_some()
-            || account.disabled_at.is_some()
-    });
-    match more_than_a_user {
-        Some(account) => Err(Error::AccountStays { login: account.owner.login }),
-        None => Ok(()),
-    }
 }

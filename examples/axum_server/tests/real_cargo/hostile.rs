@@ -191,8 +191,11 @@ fn paths_that_lead_nowhere_are_not_found() {
         assert_eq!(answer.status, 404, "{path}: {}", answer.text());
         assert!(!answer.text().contains("SQLite"), "{path}");
     }
+    let nothing = server.client().get("/other/index/config.json");
+    assert_eq!(nothing.header("cache-control"), Some("no-store"));
+    assert_eq!(nothing.header("x-content-type-options"), Some("nosniff"));
     assert_eq!(
-        server.client().get("/other/index/config.json").error(),
+        nothing.error(),
         (404, "there is nothing at `/other/index/config.json`; the registry is at `/main/`".into())
     );
     assert_untouched(&server);

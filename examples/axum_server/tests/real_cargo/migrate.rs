@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    io::Write as _,
     num::NonZeroUsize,
     path::Path,
     process::{Command, Output, Stdio},
@@ -17,7 +18,10 @@ use registry_core::{
 use registry_index::sqlite::SqliteDatabase;
 use tempfile::TempDir;
 
-use crate::common::{CrateFile, Place, Server, axum_server, wait_for};
+use crate::{
+    asymmetric::PUBLIC,
+    common::{CrateFile, Place, Server, axum_server, wait_for},
+};
 
 fn index_of(path: &Path) -> impl Index + use<> {
     SqliteDatabase::open(path).unwrap().index("main")
@@ -177,20 +181,105 @@ fn users_come_along_and_log_in_as_before() {
     }
 }
 
+/// Runs a command on the index of a place.
+fn administer(place: &Place, words: &[&str], input: &str) -> Output {
+    let mut command = axum_server();
+    command.args(words).args(["--index", place.url()]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut process = place.prepare(&mut command).spawn().unwrap();
+    // It may have ended by itself, without reading.
+    let _ = process.stdin.take().unwrap().write_all(input.as_bytes());
+    process.wait_with_output().unwrap()
+}
+
+/// With alice, who is disabled, bob of a group that owns `hello`, a service account, a key, a trusted
+/// publisher and an approved name. Gives the tokens of alice and bob.
+fn with_access(from: &Place) -> [String; 2] {
+    let server = Server::start_at(from);
+    let tokens = ["alice", "bob"].map(|user| server.token(user));
+    for (words, input) in [
+        (&["user", "add", "ci", "--service"][..], ""),
+        (&["user", "add", "carol", "--password-stdin"], "correct horse battery"),
+        (&["group", "create", "ui"], ""),
+        (&["group", "add", "ui", "bob", "ci"], ""),
+        (&["key", "add", "--user", "alice", "--name", "laptop"], PUBLIC),
+        (&["name", "approve", "ui-kit", "--for", "group:ui"], ""),
+    ] {
+        ends(&administer(from, words, input), 0);
+    }
+    let alice = server.client().with_token(&tokens[0]);
+    assert_eq!(alice.publish(&CrateFile::library("hello", "1.0.0", b"").frame()).status, 200);
+    let owners = "/main/api/v1/crates/hello/owners";
+    assert_eq!(alice.send("PUT", owners, &[], br#"{"users":["group:ui"]}"#).status, 200);
+    let trust = ["trusted-publisher", "add", "--crate", "hello", "--buildkite", "acme/app"];
+    ends(&administer(from, &trust, ""), 0);
+    ends(&administer(from, &["user", "disable", "alice"], ""), 0);
+    tokens
+}
+
 #[test]
-fn whoever_is_disabled_is_not_brought_over_as_if_they_were_not() {
+fn access_comes_along_and_nobody_gets_more_of_it() {
     let folder = TempDir::new().unwrap();
     let from = Place::sqlite(&folder);
-    for command in [&["token", "create", "--user", "alice"][..], &["user", "disable", "alice"]] {
-        let output = axum_server().args(command).args(["--index", from.url()]).output().unwrap();
-        ends(&output, 0);
+    let [alice, bob] = with_access(&from);
+    let told = |place: &Place| {
+        [
+            &["user", "list"][..],
+            &["group", "list"],
+            &["key", "list"],
+            &["name", "list"],
+            &["trusted-publisher", "list"],
+        ]
+        .map(|words| ends(&administer(place, words, ""), 0))
+    };
+    let before = told(&from);
+    assert!(before.iter().all(|lines| !lines.is_empty()), "{before:?}");
+    assert!(before[0].contains("alice\tuser\t-\tdisabled "), "{before:?}");
+
+    let targets: Vec<_> = [Place::sqlite(&folder)].into_iter().chain(Place::postgres()).collect();
+    for to in &targets {
+        let summary = ends(&migrate(&folder, &from, to).output().unwrap(), 0);
+        let more = "; 1 groups, 1 keys, 1 trusted publishers, 1 approved names; ";
+        let trail = format!("the audit trail stays in `{}`\n", from.url());
+        assert!(summary.contains(more) && summary.contains(&trail), "{summary}");
+        assert_eq!(told(to), before);
+        let moved = Server::start_at(to);
+        let publish = |token: &str, version: &str| {
+            let file = CrateFile::library("hello", version, b"");
+            moved.client().with_token(token).publish(&file.frame()).status
+        };
+        assert_eq!(publish(&alice, "1.1.0"), 401);
+        assert_eq!(publish(&bob, "1.1.0"), 200);
     }
-    let output = migrate(&folder, &from, &Place::sqlite(&folder)).output().unwrap();
+
+    // What was taken away since is taken away there, too.
+    ends(&administer(&from, &["user", "disable", "bob"], ""), 0);
+    let id = before[2].split('\t').next().unwrap();
+    ends(&administer(&from, &["key", "revoke", id], ""), 0);
+    let after = told(&from);
+    assert_ne!(after, before);
+    for to in &targets {
+        // There is a version that the source does not have.
+        ends(&migrate(&folder, &from, to).output().unwrap(), 3);
+        assert_eq!(told(to), after);
+    }
+}
+
+#[test]
+fn a_bucket_is_not_given_what_it_cannot_keep() {
+    let Some(bucket) = Place::bucket() else { return };
+    let folder = TempDir::new().unwrap();
+    let from = Place::sqlite(&folder);
+    with_access(&from);
+    let output = migrate(&folder, &from, &bucket).output().unwrap();
     ends(&output, 1);
     assert_eq!(
         String::from_utf8(output.stderr).unwrap(),
-        "error: `alice` is not just a user with tokens, and `migrate` brings over nothing more: \
-         groups, service accounts, passwords, and who is disabled would be lost\n"
+        format!(
+            "error: `{}` keeps users and their tokens alone, and these would be lost: accounts that \
+             are not just users, such as `alice`, public keys, trusted publishers, approved names\n",
+            bucket.url()
+        )
     );
 }
 
