@@ -88,6 +88,10 @@ pub async fn migrate(
 /// Those who are there already are given the tokens they lack, and what was revoked is revoked
 /// there, so that this, too, can be repeated.
 ///
+/// Of accounts this knows nothing: where there are some, bring them over first by
+/// [`AccountStore::adopt_account`](crate::auth::AccountStore::adopt_account), or the tokens of somebody
+/// who is disabled count there.
+///
 /// # Errors
 /// [`AuthStoreError`] if a store fails; with [`AdoptionError`](crate::auth::AdoptionError) as its
 /// source for a user or a token that is another one there. Users with lower ids were copied.
