@@ -10,13 +10,18 @@ use registry_core::{
     auth::{
         AuthError, AuthStoreError, Authenticator, Caller, CratePattern, Credential, EndpointScope,
         Principal, Scopes,
+        oidc::{JwtError, Verified, VerifyError, VerifyIdentity},
+        trusted::{TrustedPublisher, TrustedPublishing},
     },
     conformance::{
         faulty::{Fault, Faults, FaultyIndex},
         fixture::publish_body,
         record_fixture::{canonical, login, owner, version},
     },
-    memory::{MemoryAudit, MemoryCrateStore, MemoryIndex},
+    memory::{
+        MemoryAudit, MemoryCrateStore, MemoryIndex, MemorySingleUse, MemoryTokens,
+        MemoryTrustedPublishers,
+    },
     observer::{Event, Observer},
     record::Timestamp,
     registry::RegistryBuilder,
@@ -243,4 +248,73 @@ async fn a_refusal_that_cannot_be_recorded_is_still_a_refusal() {
         "token store full failed: create-token",
     ];
     assert_eq!(*told.0.lock().unwrap(), expected);
+}
+
+/// Believes nothing.
+#[derive(Debug)]
+struct Disbelieving;
+
+#[async_trait]
+impl VerifyIdentity for Disbelieving {
+    async fn verify(&self, _: &str, _: Timestamp) -> Result<Verified, VerifyError> {
+        Err(VerifyError::Invalid(JwtError::Malformed))
+    }
+}
+
+#[tokio::test]
+async fn whose_ci_runs_may_publish_is_an_entry() {
+    let audit = MemoryAudit::new();
+    let (publishers, used) = (MemoryTrustedPublishers::new(), MemorySingleUse::new());
+    let trusted = TrustedPublishing::new(Disbelieving, publishers, used, MemoryTokens::new());
+    let registry = builder(&audit).audit(audit.clone()).trusted_publishing(trusted).build();
+    let (alice, bob, name) = (caller("alice"), caller("bob"), canonical("foo"));
+    let nobody = Caller { principal: None, ..caller("alice") };
+    assert!(publish(&registry, alice.clone(), &publish_body("foo", "1.0.0")).await);
+    let publisher = |number| TrustedPublisher::Buildkite {
+        issuer: TrustedPublisher::BUILDKITE.into(),
+        organization: "acme".into(),
+        organization_id: None,
+        pipeline: format!("app-{number}"),
+    };
+    let add = async |caller: &Caller, name: &str, number| {
+        registry.add_trusted_publisher(caller, &canonical(name), &publisher(number)).await.is_ok()
+    };
+    let remove =
+        async |caller: &Caller, id| registry.remove_trusted_publisher(caller, id).await.is_ok();
+
+    assert!(!add(&nobody, "foo", 1).await);
+    assert!(!add(&bob, "foo", 1).await);
+    assert!(!add(&alice, "absent", 1).await);
+    assert!(add(&alice, "foo", 1).await);
+    assert!(!remove(&bob, 1).await);
+    assert!(!remove(&alice, 2).await);
+    assert!(remove(&alice, 1).await);
+    let most = TrustedPublishing::MAX_PUBLISHERS as u64;
+    for number in 0..most {
+        assert!(add(&alice, "foo", number).await);
+    }
+    assert!(!add(&alice, "foo", most).await);
+    // Who only looks leaves no trace.
+    registry.trusted_publishers(&bob, &name).await.unwrap_err();
+
+    let not_an_owner = "this crate exists but you don't seem to be an owner; an owner can add you \
+                        with `cargo owner --add`";
+    let (done, refused) =
+        ("done | configure-trusted-publishing", "refused | configure-trusted-publishing");
+    let nobody = r"- | - | r\u{a}1 | 192.0.2.1";
+    let mut expected = vec![
+        format!("{refused} | foo | - | {nobody} | this action requires authentication"),
+        format!("{refused} | foo | - | {BOB} | {not_an_owner}"),
+        format!("{refused} | absent | - | {ALICE} | crate `absent` does not exist"),
+        format!("{done} | foo | - | {ALICE} | trusted publisher 1 added"),
+        format!("{refused} | foo | - | {BOB} | {not_an_owner}"),
+        format!("{refused} | - | - | {ALICE} | there is no trusted publisher `2`"),
+        format!("{done} | foo | - | {ALICE} | trusted publisher 1 removed"),
+    ];
+    let added = (2..most + 2)
+        .map(|id| format!("{done} | foo | - | {ALICE} | trusted publisher {id} added"));
+    expected.extend(added);
+    let too_many = "a crate has at most 20 trusted publishers";
+    expected.push(format!("{refused} | foo | - | {ALICE} | {too_many}"));
+    assert_eq!(trail(&audit).await[1..], expected);
 }

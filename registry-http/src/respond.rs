@@ -82,6 +82,8 @@ pub(crate) enum Error {
     Key(#[from] KeyError),
     #[error("{text}")]
     NotFound { text: String },
+    #[error(transparent)]
+    TrustedPublishing(TrustedPublishingError),
     #[error("the identity token cannot be verified now")]
     NoKeys(#[source] BoxError),
     #[error("Content-Encoding is not supported")]
@@ -190,7 +192,7 @@ impl Error {
             Self::OtherFile => (S::PRECONDITION_FAILED, Tell::Cause),
             Self::NotFound { .. } => (S::NOT_FOUND, Tell::Cause),
             Self::NoKeys(_) => (S::SERVICE_UNAVAILABLE, Tell::CauseLater { seconds: 60 }),
-            Self::UnknownUser { .. } => (S::BAD_REQUEST, Tell::Cause),
+            Self::UnknownUser { .. } | Self::TrustedPublishing(_) => (S::BAD_REQUEST, Tell::Cause),
             Self::ContentEncoding => (S::UNSUPPORTED_MEDIA_TYPE, Tell::Cause),
             Self::TooLarge { .. } => (S::PAYLOAD_TOO_LARGE, Tell::Cause),
             Self::Frame(error) if error.is_too_large() => (S::PAYLOAD_TOO_LARGE, Tell::Cause),
@@ -352,7 +354,7 @@ impl From<TrustedPublishingError> for Error {
         use TrustedPublishingError as T;
         match error {
             T::NotOffered | T::Unknown { .. } => Self::NotFound { text: error.to_string() },
-            T::TooMany => Self::BadRequest { detail: error.to_string() },
+            T::TooMany => Self::TrustedPublishing(error),
             T::Write(error) => error.into(),
             T::Store(error) | T::Exchange(ExchangeError::Store(error)) => {
                 Self::Auth(AuthError::from(error))

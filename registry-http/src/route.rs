@@ -158,16 +158,15 @@ impl Route {
         }
     }
 
-    /// As what a request is counted before it is answered. Writes to crates are counted by the
-    /// registry.
+    /// As what a request is counted before it is answered. Writes to crates, and who may publish them,
+    /// are counted by the registry.
     pub(crate) fn kind(&self) -> Option<RequestKind> {
         match self {
             Self::Search => Some(RequestKind::Search),
             Self::Me => None,
             Self::User => Some(RequestKind::Read),
-            Self::ExchangeToken
-            | Self::AddTrustedPublisher(_)
-            | Self::RemoveTrustedPublisher(_) => Some(RequestKind::Tokens),
+            Self::ExchangeToken => Some(RequestKind::Tokens),
+            Self::AddTrustedPublisher(_) | Self::RemoveTrustedPublisher(_) => None,
             _ => match self.needs() {
                 Needs::Publish | Needs::Yank | Needs::Unyank | Needs::ChangeOwners => None,
                 Needs::Somebody | Needs::Person => Some(RequestKind::Tokens),

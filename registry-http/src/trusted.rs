@@ -124,7 +124,6 @@ where
         detail: format!("`{}` is not that of a trusted publisher", error.field),
     })?;
     let record = registry.add_trusted_publisher(caller, &name.canonical(), &publisher).await?;
-    registry.audit(configured(caller, "added", &record)).await;
     Ok(respond::json(&json!({ kind.field(): kind.show(&record) })))
 }
 
@@ -133,15 +132,8 @@ pub(crate) async fn remove(
     caller: &Caller,
     id: u64,
 ) -> Result<Response<Body>, Error> {
-    let record = registry.remove_trusted_publisher(caller, id).await?;
-    registry.audit(configured(caller, "removed", &record)).await;
+    registry.remove_trusted_publisher(caller, id).await?;
     Ok(respond::no_content())
-}
-
-fn configured(caller: &Caller, what: &str, record: &TrustedPublisherRecord) -> AuditEntry {
-    let action = AuditAction::CONFIGURE_TRUSTED_PUBLISHING;
-    let detail = format!("trusted publisher {} {what}", record.id);
-    AuditEntry::done(caller, action, &detail).about(&record.name)
 }
 
 #[derive(Deserialize)]

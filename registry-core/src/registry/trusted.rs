@@ -2,12 +2,17 @@ use std::time::SystemTime;
 
 use semver::Version;
 
-use super::{Registry, WriteError};
+use super::{
+    Registry, WriteError,
+    audit::{Asked, Refuses},
+};
 use crate::{
+    audit::{AuditAction, AuditEntry},
     auth::{
         Action, AuthError, AuthStoreError, Caller, Token, TokenRecord,
         trusted::{ExchangeError, TrustedPublisher, TrustedPublisherRecord, TrustedPublishing},
     },
+    limits::RequestKind,
     name::CanonicalName,
     owner::Owners,
 };
@@ -75,8 +80,19 @@ impl Registry {
         name: &CanonicalName,
         publisher: &TrustedPublisher,
     ) -> Result<TrustedPublisherRecord, TrustedPublishingError> {
+        let answer = self.add_publisher(caller, name, publisher).await;
+        self.configured(caller, Some(name), "added", answer).await
+    }
+
+    async fn add_publisher(
+        &self,
+        caller: &Caller,
+        name: &CanonicalName,
+        publisher: &TrustedPublisher,
+    ) -> Result<TrustedPublisherRecord, TrustedPublishingError> {
         let trusted = self.offered()?;
         self.check_writable()?;
+        self.admit(caller, RequestKind::Tokens)?;
         let caller = &*self.confirmed(caller).await?;
         let owners = self.may_configure(caller, name).await?;
         // Of no version in particular.
@@ -101,17 +117,48 @@ impl Registry {
         caller: &Caller,
         id: u64,
     ) -> Result<TrustedPublisherRecord, TrustedPublishingError> {
+        let mut name = None;
+        let answer = self.remove_publisher(caller, id, &mut name).await;
+        self.configured(caller, name.as_ref(), "removed", answer).await
+    }
+
+    /// `name` is set as soon as it is known of which crate the publisher is.
+    async fn remove_publisher(
+        &self,
+        caller: &Caller,
+        id: u64,
+        name: &mut Option<CanonicalName>,
+    ) -> Result<TrustedPublisherRecord, TrustedPublishingError> {
         let trusted = self.offered()?;
         self.check_writable()?;
-        let caller = &*self.confirmed(caller).await?;
         caller.principal()?;
-        let unknown = TrustedPublishingError::Unknown { id };
-        let Some(record) = trusted.publishers().get(id).await? else { return Err(unknown) };
-        match self.may_configure(caller, &record.name).await {
-            Err(TrustedPublishingError::Write(WriteError::UnknownCrate { .. })) => Err(unknown),
+        self.admit(caller, RequestKind::Tokens)?;
+        let caller = &*self.confirmed(caller).await?;
+        let unknown = || TrustedPublishingError::Unknown { id };
+        let record = trusted.publishers().get(id).await?.ok_or_else(unknown)?;
+        let name = name.insert(record.name);
+        match self.may_configure(caller, name).await {
+            Err(TrustedPublishingError::Write(WriteError::UnknownCrate { .. })) => Err(unknown()),
             Err(error) => Err(error),
-            Ok(_) => trusted.publishers().remove(id).await?.ok_or(unknown),
+            Ok(_) => trusted.publishers().remove(id).await?.ok_or_else(unknown),
         }
+    }
+
+    /// The answer to a change that was asked for, noted if something was decided.
+    async fn configured(
+        &self,
+        caller: &Caller,
+        name: Option<&CanonicalName>,
+        what: &str,
+        answer: Result<TrustedPublisherRecord, TrustedPublishingError>,
+    ) -> Result<TrustedPublisherRecord, TrustedPublishingError> {
+        let action = AuditAction::CONFIGURE_TRUSTED_PUBLISHING;
+        if let Ok(record) = &answer {
+            let detail = format!("trusted publisher {} {what}", record.id);
+            let done = AuditEntry::done(caller, action.clone(), &detail).about(&record.name);
+            self.audit(done).await;
+        }
+        self.noted(Asked { caller, action, name, version: None, logins: &[] }, answer).await
     }
 
     fn offered(&self) -> Result<&TrustedPublishing, TrustedPublishingError> {
@@ -177,6 +224,16 @@ pub enum TrustedPublishingError {
     /// What has to be looked up or stored cannot be.
     #[error(transparent)]
     Store(#[from] AuthStoreError),
+}
+
+impl Refuses for TrustedPublishingError {
+    fn is_refusal(&self) -> bool {
+        match self {
+            Self::TooMany | Self::Unknown { .. } => true,
+            Self::Write(error) => error.is_refusal(),
+            Self::NotOffered | Self::Exchange(_) | Self::Store(_) => false,
+        }
+    }
 }
 
 impl From<AuthError> for TrustedPublishingError {

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use registry_core::auth::oidc::Algorithm;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -9,7 +10,8 @@ use tempfile::TempDir;
 use crate::{
     accounts::{administer_with_input, basic},
     asymmetric::{ID, PUBLIC},
-    common::{Answer, Client, CrateFile, Place, Server, wait_for},
+    common::{Answer, Client, CrateFile, IdentityServer, Place, Server, wait_for},
+    trusted,
 };
 
 /// What `axum_server audit` prints with these flags.
@@ -321,6 +323,104 @@ fn access_given_and_taken_is_a_row_of_sqlite() {
 fn access_given_and_taken_is_a_row_of_postgres() {
     let Some(place) = Place::postgres() else { return };
     access_given_and_taken_is_a_row(&Server::start_at(&place));
+}
+
+fn publishing_from_ci_is_a_row(start: impl FnOnce(&[&str]) -> Server) {
+    let ci = IdentityServer::start(Algorithm::Es256);
+    let server = &start(&["--oidc", &ci.file("trusted-publishing", "")]);
+    let (alice, bob, nobody) =
+        (server.client_of("alice"), server.client_of("bob"), server.client());
+    let hello = |version: &str| CrateFile::library("hello", version, b"");
+    assert_eq!(alice.publish(&hello("1.0.0").frame()).status, 200);
+    let mut expected = trail(server, &[]);
+    let [alice_id, bob_id] = [0, 1].map(|at| expected[at]["detail"].as_str().unwrap().to_owned());
+    let mut note = |answer: &Answer, who: (Option<&str>, Option<&str>), action, about, done| {
+        let (outcome, detail): (_, String) = match done {
+            Some(detail) => ("done", detail),
+            None => ("refused", answer.error().1),
+        };
+        let (name, version): (Option<&str>, Option<&str>) = about;
+        expected.push(json!({
+            "outcome": outcome, "action": action, "crate": name, "version": version,
+            "user": who.0, "credential": who.1, "address": "127.0.0.1",
+            "request": request(answer), "detail": detail,
+        }));
+        answer.status
+    };
+    let (by_alice, by_bob) = ((Some("alice"), Some(&*alice_id)), (Some("bob"), Some(&*bob_id)));
+    let (by_nobody, crate_alone, nothing) = ((None, None), (Some("hello"), None), (None, None));
+    let (configure, exchange) = ("configure-trusted-publishing", "exchange-token");
+
+    let configs = "/main/api/v1/trusted_publishing/github_configs";
+    let config = |name: &str| {
+        let config = json!({"github_config": {
+            "crate": name, "repository_owner": "octo-org", "repository_owner_id": 65,
+            "repository_name": "hello", "workflow_filename": "publish.yml", "issuer": ci.url(),
+        }});
+        config.to_string()
+    };
+    let add = |client: &Client, body: &str| client.send("POST", configs, &[], body.as_bytes());
+    assert_eq!(note(&add(&alice, "{"), by_alice, configure, nothing, None), 400);
+    assert_eq!(note(&add(&nobody, &config("hello")), by_nobody, configure, nothing, None), 401);
+    assert_eq!(note(&add(&bob, &config("hello")), by_bob, configure, crate_alone, None), 403);
+    let absent = (Some("absent"), None);
+    assert_eq!(note(&add(&alice, &config("absent")), by_alice, configure, absent, None), 404);
+    let added = add(&alice, &config("hello"));
+    let id = added.json()["github_config"]["id"].to_string();
+    let detail = Some(format!("trusted publisher {id} added"));
+    assert_eq!(note(&added, by_alice, configure, crate_alone, detail), 200);
+
+    let jwt = ci.token(&trusted::run());
+    let exchanged = trusted::exchange(server, "PUT", &jwt);
+    let token = trusted::token(&exchanged);
+    let tokens = server.command(["token", "list"]).output().unwrap();
+    let tokens = String::from_utf8(tokens.stdout).unwrap();
+    let line = tokens.lines().find(|line| line.contains("trusted-publisher:")).unwrap();
+    let [token_id, login] = [0, 1].map(|at| line.split('\t').nth(at).unwrap());
+    let detail = format!("token {token_id} for octo-org/hello run_id 1658821493");
+    assert_eq!(note(&exchanged, by_nobody, exchange, nothing, Some(detail)), 200);
+    let again = trusted::exchange(server, "POST", &jwt);
+    assert_eq!(note(&again, by_nobody, exchange, nothing, None), 400);
+    let none = trusted::exchange(server, "PUT", "");
+    assert_eq!(note(&none, by_nobody, exchange, nothing, None), 400);
+
+    let credential = format!("trusted-publisher {token_id}");
+    let by_run = (Some(login), Some(&*credential));
+    let run = server.client().with_token(&token);
+    let (file, one) = (hello("1.1.0"), (Some("hello"), Some("1.1.0")));
+    let checksum = Some(format!("sha256:{}", file.checksum()));
+    assert_eq!(note(&run.publish(&file.frame()), by_run, "publish", one, checksum), 200);
+    let path = format!("{configs}/{id}");
+    let remove = |client: &Client| client.send("DELETE", &path, &[], b"");
+    assert_eq!(note(&remove(&run), by_run, configure, crate_alone, None), 403);
+    assert_eq!(note(&remove(&bob), by_bob, configure, crate_alone, None), 403);
+    let detail = Some(format!("trusted publisher {id} removed"));
+    assert_eq!(note(&remove(&alice), by_alice, configure, crate_alone, detail), 204);
+    assert_eq!(note(&remove(&alice), by_alice, configure, nothing, None), 404);
+    // By a token that counts, of a publisher that is no more.
+    let (late, next) = (run.publish(&hello("1.2.0").frame()), (Some("hello"), Some("1.2.0")));
+    assert_eq!(note(&late, by_run, "publish", next, None), 403);
+    let give_back = |client: &Client| client.send("DELETE", trusted::EXCHANGE, &[], b"");
+    assert_eq!(note(&give_back(&alice), by_alice, "revoke-token", nothing, None), 403);
+    let own = Some("its own".to_owned());
+    assert_eq!(note(&give_back(&run), by_run, "revoke-token", nothing, own), 204);
+    assert_eq!(note(&give_back(&nobody), by_nobody, "revoke-token", nothing, None), 401);
+
+    assert_eq!(trail(server, &[]), expected);
+    for secret in [&jwt, &token] {
+        assert!(!printed(server, &["--json"]).contains(secret.as_str()));
+    }
+}
+
+#[test]
+fn publishing_from_ci_is_a_row_of_sqlite() {
+    publishing_from_ci_is_a_row(Server::start_with);
+}
+
+#[test]
+fn publishing_from_ci_is_a_row_of_postgres() {
+    let Some(place) = Place::postgres() else { return };
+    publishing_from_ci_is_a_row(|flags| Server::start_at_with(&place, flags));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::common::{AUDIENCE, Answer, Cargo, CrateFile, IdentityServer, Server, wait_for};
 
-const EXCHANGE: &str = "/main/api/v1/trusted_publishing/tokens";
+pub(crate) const EXCHANGE: &str = "/main/api/v1/trusted_publishing/tokens";
 
 /// A server that believes the runs of a CI service, on which alice has two crates.
 fn start(ci: &IdentityServer) -> (Server, Cargo) {
@@ -29,7 +29,7 @@ fn trust_github(server: &Server, name: &str, ci: &IdentityServer) -> String {
 }
 
 /// What GitHub says of a run of the workflow.
-fn run() -> Value {
+pub(crate) fn run() -> Value {
     json!({
         "sub": "repo:octo-org/hello:ref:refs/heads/main", "repository": "octo-org/hello",
         "repository_owner": "octo-org", "repository_owner_id": "65", "run_id": "1658821493",
@@ -38,12 +38,12 @@ fn run() -> Value {
     })
 }
 
-fn exchange(server: &Server, method: &str, identity_token: &str) -> Answer {
+pub(crate) fn exchange(server: &Server, method: &str, identity_token: &str) -> Answer {
     let body = json!({ "jwt": identity_token }).to_string();
     server.client().send(method, EXCHANGE, &[], body.as_bytes())
 }
 
-fn token(answer: &Answer) -> String {
+pub(crate) fn token(answer: &Answer) -> String {
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(answer.header("cache-control"), Some("no-store"));
     answer.json()["token"].as_str().unwrap().to_owned()
