@@ -247,8 +247,14 @@ async fn a_token_is_for_its_scopes_alone() {
 async fn what_is_no_request_for_a_token_is_told_what_is_wrong() {
     let (registry, _) = registry().await;
     let carol = password("carol");
+    let pasted = format!("{}*b", registry.alice);
     for (body, detail) in [
         (json!({"api_token": {"name": ""}}), "name must have a value"),
+        (
+            json!({"api_token": {"name": "ci", "crate_scopes": [pasted]}}),
+            "invalid new token request: `crg_…*b` is not a crate pattern: use a name, the beginning \
+             of one and `*`, or `*` at line 1 column …",
+        ),
         (
             json!({"api_token": {"name": "a\nb"}}),
             "the name of a token has at most 100 characters, none of them a control character",
