@@ -121,7 +121,7 @@ mod tests {
             let expected = Principal {
                 vouched: Vouched { groups: told.clone(), ..Vouched::default() },
                 groups: groups(&["group:ui"]),
-                ..expected
+                ..Principal::clone(&expected.principal)
             };
             assert_eq!(*made.user(&alice, &told).await.unwrap().principal, expected);
         });
