@@ -3,15 +3,16 @@
 #![cfg(feature = "conformance")]
 
 use std::sync::{
-    Arc,
+    Arc, Mutex,
     atomic::{AtomicU64, Ordering},
 };
 
 use registry_core::{
-    CanonicalName, Index, Login, Registry, RegistryConfig,
+    CanonicalName, Index, Login, Owner, Registry, RegistryConfig,
     auth::{
-        AuthError, CachedAuthenticator, Caller, Credential, CredentialForms, Lifetime,
-        TokenAuthenticator, TokenCaller, TokenExpiry, TokenId, TokenRequest, Tokens, WallClock,
+        AuthError, Authenticator, CachedAuthenticator, Caller, Credential, CredentialForms,
+        Lifetime, Principal, Scopes, TokenAuthenticator, TokenCaller, TokenExpiry, TokenId,
+        TokenRequest, Tokens, WallClock,
         oidc::{JwtError, Verified, VerifyError, VerifyIdentity},
         trusted::{TrustedPublisher, TrustedPublishing},
     },
@@ -181,4 +182,44 @@ async fn of_whom_the_host_vouches_for_nobody_is_asked() {
     publish(&server, vouched, "1.0.0").await.unwrap();
     let refused = publish(&server, alice, "1.0.1").await.unwrap_err();
     assert!(matches!(&refused, PublishError::Write(error) if is_rejected(error)), "{refused:?}");
+}
+
+/// Answers with a principal that is changed meanwhile.
+#[derive(Clone, Debug)]
+struct Changing(Arc<Mutex<Principal>>);
+
+#[async_trait::async_trait]
+impl Authenticator for Changing {
+    async fn authenticate(&self, _: &Credential) -> Result<Arc<Principal>, AuthError> {
+        Ok(Arc::new(self.0.lock().unwrap().clone()))
+    }
+
+    async fn find_user(&self, _: &Login) -> Result<Option<Owner>, AuthError> {
+        Ok(None)
+    }
+}
+
+#[tokio::test]
+async fn a_write_goes_by_what_its_credential_is_for_when_it_takes_place() {
+    let user = |login: &str| Owner { id: 1, login: Login::new(login).unwrap(), name: None };
+    let changing = Changing(Arc::new(Mutex::new(user("alice").into())));
+    let config = RegistryConfig::new("https://crates.example.com").unwrap();
+    let server = Registry::builder(config, MemoryIndex::new(), MemoryCrateStore::new())
+        .authenticator(changing.clone())
+        .build();
+    let credential = Credential::from_header(b"a", CredentialForms::default()).unwrap();
+    let alice = caller(&server, &credential).await;
+    publish(&server, alice.clone(), "1.0.0").await.unwrap();
+    let (name, version) = (foo(), Version::new(1, 0, 0));
+
+    // It is for less now; then it is somebody else's.
+    changing.0.lock().unwrap().scopes = Scopes::read_only();
+    let refused = server.set_yanked(&alice, &name, &version, true).await.unwrap_err();
+    let is_forbidden = matches!(refused, WriteError::Auth(AuthError::Forbidden { .. }));
+    assert!(is_forbidden, "{refused:?}");
+    *changing.0.lock().unwrap() = user("bob").into();
+    let refused = server.set_yanked(&alice, &name, &version, true).await.unwrap_err();
+    assert!(is_rejected(&refused), "{refused:?}");
+    *changing.0.lock().unwrap() = user("alice").into();
+    server.set_yanked(&alice, &name, &version, true).await.unwrap();
 }
