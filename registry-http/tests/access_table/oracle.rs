@@ -1,6 +1,6 @@
 //! What the documented rules say of each row, without a line of what is under test.
 
-use crate::table::{Act, Comes, Facts, House, NEW, Names, Owned};
+use crate::table::{Act, Comes, Facts, House, NEW, Names, Owned, Run};
 
 /// What comes back: a status; of a search, also whether the crate was found.
 #[derive(Debug, PartialEq, Eq)]
@@ -48,6 +48,10 @@ pub(crate) fn expected(comes: &Comes, row: Row) -> Answered {
         }
         let mut seen = exists && house.shows(reader);
         if act == Act::Search {
+            // Who may read nothing at all may not look around.
+            if house == House::Rules && reader.is_some_and(|reader| reader.run.is_some()) {
+                return Answered::with(403);
+            }
             // A token that is not for the crate does not find it where its bearer has to be known;
             // where not, the search is what anybody is shown.
             if let Some(reader) = reader
@@ -102,8 +106,8 @@ impl House {
         let of_ui = who.is_some_and(|who| who.groups.contains(&"group:ui"));
         match self {
             Self::Owners | Self::Open | Self::Strict => true,
-            Self::Rules => who.is_some(),
-            Self::Hidden => of_ui || who.is_some_and(|who| who.user == "eve"),
+            Self::Rules => who.is_some_and(|who| who.run.is_none()),
+            Self::Hidden => of_ui || who.is_some_and(|who| who.user == "eve" || who.run.is_some()),
             Self::Partly => of_ui,
         }
     }
@@ -111,6 +115,9 @@ impl House {
     fn lets_write(self, who: &Facts, act: Act, owned: Owned) -> bool {
         let of_ui = who.groups.contains(&"group:ui");
         let creates = owned == Owned::Absent;
+        if who.run == Some(Run::NoLonger) {
+            return false;
+        }
         let by_rule = match (self, act) {
             (Self::Open, _) => return true,
             (Self::Owners, Act::Publish) => creates,
@@ -123,7 +130,7 @@ impl House {
             (Self::Owners | Self::Hidden | Self::Partly, _) => false,
         };
         let owns_alone = owned == Owned::ByAlice && who.user == "alice";
-        let owns = owns_alone || owned == Owned::ByGroup && of_ui || who.trusted_publisher;
+        let owns = owns_alone || owned == Owned::ByGroup && of_ui || who.run.is_some();
         by_rule || !creates && if act.is_of_owners() { owns_alone } else { owns }
     }
 }

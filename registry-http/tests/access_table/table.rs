@@ -72,7 +72,15 @@ pub(crate) struct Facts {
     pub(crate) pattern: &'static str,
     /// Made for publishing this version of the crate, and nothing else.
     pub(crate) only_publish_of: Option<&'static str>,
-    pub(crate) trusted_publisher: bool,
+    /// A CI run, and whether the crate has it among its publishers.
+    pub(crate) run: Option<Run>,
+}
+
+/// By the id of the publisher that it is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Run {
+    Trusted = 1,
+    NoLonger = 2,
 }
 
 /// Alice, with all that a token is for unless told otherwise.
@@ -91,7 +99,7 @@ pub(crate) const USER: Facts = Facts {
     admin: false,
     pattern: "*",
     only_publish_of: None,
-    trusted_publisher: false,
+    run: None,
 };
 
 pub(crate) fn comers() -> Vec<(&'static str, Comes)> {
@@ -120,18 +128,14 @@ pub(crate) fn comers() -> Vec<(&'static str, Comes)> {
         ("other-claim", with(Facts { only_publish_of: Some("3.0.0"), ..USER })),
         ("member", with(Facts { user: "gina", groups: &["group:ui"], ..USER })),
         ("stranger", with(Facts { user: "eve", ..USER })),
-        (
-            "run",
-            with(Facts {
-                user: "run",
-                scopes: &["publish-update"],
-                pattern: "ui-kit",
-                trusted_publisher: true,
-                ..USER
-            }),
-        ),
+        ("run", with(Facts { run: Some(Run::Trusted), ..RUN })),
+        ("old-run", with(Facts { run: Some(Run::NoLonger), ..RUN })),
     ]
 }
+
+/// With what it gets for its identity token.
+const RUN: Facts =
+    Facts { user: "run", scopes: &["publish-update", "read-all"], pattern: "ui-kit", ..USER };
 
 /// The rules of a house, as a person would say them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,12 +144,12 @@ pub(crate) enum House {
     Owners,
     /// Everybody with a credential may do everything.
     Open,
-    /// Those with a credential read; the UI group publishes; alice may not yank, and is an
-    /// administrator; owners write.
+    /// Those with a credential read, but for CI runs; the UI group publishes; alice may not yank, and
+    /// is an administrator; owners write.
     Rules,
     /// Anybody reads, and with a credential creates; owners do nothing by that.
     Strict,
-    /// Only the UI group and eve read; the group publishes; owners write.
+    /// Only the UI group, eve and CI runs read; the group publishes; owners write.
     Hidden,
     /// Anybody reads what is not of the UI group, who alone read that; owners write.
     Partly,
@@ -196,7 +200,7 @@ impl House {
                 r#"
                 [[rules]]
                 allow = ["read"]
-                to = ["group:ui", "eve"]
+                to = ["group:ui", "eve", "trusted-publishers"]
                 crates = ["ui-*"]
                 [[rules]]
                 allow = ["read"]

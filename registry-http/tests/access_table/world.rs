@@ -11,8 +11,9 @@ use registry_core::{
     auth::{
         AllowAll, AuthError, Authenticator, Caller, Claim, CratePattern, Credential,
         CredentialForms, CredentialId, EndpointScope, Mutation, Principal, Scopes, TokenId,
+        Vouched,
         oidc::{Verified, VerifyError, VerifyIdentity},
-        trusted::{TrustedPublisherStore as _, TrustedPublishing},
+        trusted::{TrustedPublisher, TrustedPublisherStore as _, TrustedPublishing},
     },
     conformance::fixture::{crate_file, publish_body},
     memory::{
@@ -25,7 +26,7 @@ use registry_http::RegistryService;
 use crate::{
     common::BASE,
     oracle::{Answered, Row},
-    table::{Act, CRATE, Comes, Facts, NEW, OWNED, Owned, canonical, login},
+    table::{Act, CRATE, Comes, Facts, NEW, OWNED, Owned, Run, canonical, login},
 };
 
 /// A request's credential, wherever it stands.
@@ -70,7 +71,7 @@ impl World {
         }
         // A file that no line names, were it served, would be one too many.
         let crates = seed.as_ref().map_or_else(MemoryCrateStore::new, |_| self.crates.clone());
-        let publishers = MemoryTrustedPublishers::new();
+        let publishers = publishers().await;
         let (single_use, tokens) = (MemorySingleUse::new(), MemoryTokens::new());
         let trusted = TrustedPublishing::new(NoProvider, publishers.clone(), single_use, tokens);
         let config = RegistryConfig::new(BASE).unwrap().with_auth_required(row.private);
@@ -85,7 +86,7 @@ impl World {
         let after = index.load(&canonical(), None).await.unwrap().found();
         let before = seed.as_ref().map(|(record, _)| record);
         let changed = after.as_ref().map(|stored| &stored.record) != before;
-        let is_trusting = !publishers.list(None).await.unwrap().is_empty();
+        let is_trusting = publishers.list(None).await.unwrap().len() > 1;
         Answered { changed: changed || is_trusting, ..answered }
     }
 
@@ -132,6 +133,20 @@ impl World {
 
 const WORKFLOW: &str = r#"{"github_config":{"crate":"ui-kit","repository_owner":"acme",
     "repository_owner_id":7,"repository_name":"ui","workflow_filename":"release.yml"}}"#;
+
+/// Those with one publisher of the crate.
+async fn publishers() -> MemoryTrustedPublishers {
+    let publishers = MemoryTrustedPublishers::new();
+    let publisher = TrustedPublisher::Buildkite {
+        issuer: TrustedPublisher::BUILDKITE.into(),
+        organization: "acme".into(),
+        organization_id: None,
+        pipeline: CRATE.into(),
+    };
+    let added = publishers.add(&canonical(), &publisher, Timestamp(0), &login("alice")).await;
+    assert_eq!(added.unwrap().id, Run::Trusted as u64);
+    publishers
+}
 
 /// The crate as it is owned, and what made it so.
 async fn seed(owned: Owned, crates: &MemoryCrateStore) -> Option<(CrateRecord, Change)> {
@@ -206,9 +221,13 @@ impl Facts {
         let id = TokenId::from_number(7).unwrap();
         Principal {
             groups: self.groups.iter().map(|group| login(group)).collect(),
-            credential: match self.trusted_publisher {
-                true => CredentialId::TrustedPublisher(id),
-                false => CredentialId::Token(id),
+            vouched: Vouched {
+                publishers: self.run.iter().map(|run| *run as u64).collect(),
+                ..Vouched::default()
+            },
+            credential: match self.run {
+                Some(_) => CredentialId::TrustedPublisher(id),
+                None => CredentialId::Token(id),
             },
             scopes: self.scopes(),
             claim: self.only_publish_of.map(|version| Claim {
