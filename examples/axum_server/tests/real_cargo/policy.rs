@@ -141,6 +141,19 @@ fn a_group_publishes_what_its_pattern_says_and_nothing_else() {
             0,
             format!("allowed by {ui}"),
         ),
+        // As `trusted-publisher list` names a CI run, which publishes in the place of owners.
+        (
+            &[
+                "--user",
+                "trusted-publisher:3e3fd0ffd81786d7",
+                "--crate",
+                "ui-kit",
+                "--action",
+                "publish-update",
+            ],
+            0,
+            "allowed by ownership".into(),
+        ),
         (
             &["--crate", "api", "--action", "read"],
             0,
