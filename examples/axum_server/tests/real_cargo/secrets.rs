@@ -457,7 +457,10 @@ fn no_secret_is_anywhere_with_postgres() {
     let Some(place) = Place::postgres() else { return };
     let place = place.with_password(DATABASE_PASSWORD);
     let url = place.url().to_owned();
-    use_every_credential(place).search(|| {
+    let site = use_every_credential(place);
+    // What libraries log by another crate is there, too.
+    assert!(site.server.log().contains("TRACE") && site.server.log().contains("tokio_postgres"));
+    site.search(|| {
         registry_core::conformance::run(async {
             let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
             tokio::spawn(connection);
