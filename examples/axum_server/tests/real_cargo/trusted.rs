@@ -1,6 +1,12 @@
 //! CI runs publish by what their CI service says of them.
 
-use registry_core::auth::oidc::Algorithm;
+use registry_core::{
+    CanonicalName, Login,
+    auth::{oidc::Algorithm, trusted::TrustedPublisherStore as _},
+    conformance,
+    record::Timestamp,
+};
+use registry_index::sqlite::SqliteDatabase;
 use serde_json::{Value, json};
 
 use crate::common::{AUDIENCE, Answer, Cargo, CrateFile, IdentityServer, Server, wait_for};
@@ -78,8 +84,14 @@ fn a_run_of_github_publishes_the_crate_that_trusts_it_and_nothing_else() {
         assert!(refused.contains("403 Forbidden"), "{refused}");
     }
 
-    // Nor is a crate made by a run that is trusted with its name.
-    trust_github(&server, "fresh", &ci);
+    // Nor is a crate made by a run that is trusted with its name, as no command lets it be.
+    conformance::run(async {
+        let database = SqliteDatabase::open(server.data().join("index.sqlite")).unwrap();
+        let publishers = database.trusted_publishers("main");
+        let publisher = publishers.list(None).await.unwrap().remove(0).publisher;
+        let (fresh, by) = (CanonicalName::new("fresh").unwrap(), Login::new("alice").unwrap());
+        publishers.add(&fresh, &publisher, Timestamp(0), &by).await.unwrap();
+    });
     let both = cargo_with(&server, &token(&exchange(&server, "PUT", &ci.token(&run()))));
     let refused = both.publish(&both.library("fresh", "1.0.0")).failure();
     assert!(refused.contains("403 Forbidden"), "{refused}");
