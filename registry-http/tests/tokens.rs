@@ -252,8 +252,7 @@ async fn what_is_no_request_for_a_token_is_told_what_is_wrong() {
         (json!({"api_token": {"name": ""}}), "name must have a value"),
         (
             json!({"api_token": {"name": "ci", "crate_scopes": [pasted]}}),
-            "invalid new token request: `crg_…*b` is not a crate pattern: use a name, the beginning \
-             of one and `*`, or `*` at line 1 column …",
+            "invalid new token request: a wrong value at line 1 column 88",
         ),
         (
             json!({"api_token": {"name": "a\nb"}}),

@@ -69,7 +69,7 @@ async fn what_is_no_configuration_is_told_what_is_wrong_and_not_repeated() {
         add("github_configs", &body).await.assert_refused(400, &detail);
     }
     let gitlab = json!({ "gitlab_config": secret });
-    let detail = format!("{invalid}: a wrong value at line 1 column 35");
+    let detail = format!("{invalid}: a wrong value at line 1 column 34");
     add("gitlab_configs", &gitlab).await.assert_refused(400, &detail);
     let text = registry.request(Method::POST, &format!("{PATH}/github_configs"));
     let text = text.token(&registry.alice).body(secret).await;
