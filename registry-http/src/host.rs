@@ -13,7 +13,7 @@ use registry_core::auth::Principal;
 /// use registry_core::{Login, Owner, auth::Principal};
 /// use registry_http::HostPrincipal;
 ///
-/// # fn middleware(request: &mut http::Request<()>) -> Result<(), registry_core::LoginError> {
+/// # fn middleware(request: &mut http::Request<()>) -> Result<(), registry_core::owner::LoginError> {
 /// let user = Owner { id: 7, login: Login::new("alice")?, name: None };
 /// request.extensions_mut().insert(HostPrincipal(Arc::new(Principal::from(user))));
 /// # Ok(())
