@@ -10,11 +10,11 @@ use pasetors::{
     version3::{PublicToken, V3},
 };
 use registry_core::{
-    CanonicalName, Checksum, Login, Registry, RegistryConfig,
+    CanonicalName, Checksum, Login, Owner, Registry, RegistryConfig,
     auth::{
         AccountKind, AccountStore, AuthError, Caller, Credential, CredentialForms, CredentialId,
-        Groups, KeyRecord, KeyStore, OwnersMayWrite, Principal, PublicKey, Scopes, Vouched,
-        paseto::KeyAuthenticator,
+        Groups, Identity, KeyRecord, KeyRequest, KeyStore, Keys, OwnersMayWrite, Principal,
+        PublicKey, Scopes, Vouched, paseto::KeyAuthenticator,
     },
     conformance::fixture::publish_body,
     memory::{MemoryAccounts, MemoryCrateStore, MemoryIndex, MemoryKeys, MemorySingleUse},
@@ -236,6 +236,43 @@ async fn the_keys_of_a_disabled_user_do_not_count() {
     assert!(matches!(caller, Err(AuthError::Rejected)), "{caller:?}");
     signer.accounts.set_disabled(&login("alice"), None).await.unwrap();
     signer.caller(&read).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_user_of_an_identity_provider_signs_as_they_registered_the_key() {
+    let mut signer = Signer::without_keys().await;
+    let user = Owner { id: 1 << 31 | 17, login: login("corp:alice"), name: None };
+    let identity = Identity { issuer: "https://id.example.com".into(), subject: "17".into() };
+    let groups = Groups::from_iter([login("group:corp:ui")]);
+    let vouched = Vouched { identity: Some(identity), groups, ..Vouched::default() };
+    let person = Principal {
+        vouched: vouched.clone(),
+        credential: CredentialId::IdentityToken,
+        ..user.clone().into()
+    };
+    let keys = Keys::new(signer.keys.clone());
+    let request = KeyRequest { key: signer.key.key, name: "laptop".into(), subject: None };
+    signer.key = keys.of(&person).unwrap().register(&request).await.unwrap();
+
+    let read = signer.sign("");
+    let expected = Principal {
+        vouched,
+        credential: CredentialId::Key(signer.key.id.clone().into()),
+        scopes: Scopes::read_only(),
+        ..user.clone().into()
+    };
+    assert_eq!(signer.caller(&read).await.unwrap().principal().unwrap(), &expected);
+    let (publish, body) = signer.publish_token();
+    signer.publish(&publish, &body).await.unwrap();
+
+    // Once there is an account of that login, it counts.
+    let account = signer.accounts.create_account(&user.login, None, AccountKind::User).await;
+    let owner = account.unwrap().owner;
+    let expected = Principal { user: owner, ..expected };
+    assert_eq!(signer.caller(&read).await.unwrap().principal().unwrap(), &expected);
+    signer.accounts.set_disabled(&user.login, Some(Timestamp(1))).await.unwrap();
+    let caller = signer.caller(&read).await;
+    assert!(matches!(caller, Err(AuthError::Rejected)), "{caller:?}");
 }
 
 #[tokio::test]

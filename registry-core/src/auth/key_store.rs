@@ -46,7 +46,8 @@ impl KeyRecord {
     /// # Errors
     /// [`KeyRefusal::Taken`] if it is registered otherwise.
     pub fn is_repeated_by(&self, new: &Self) -> Result<(), KeyRefusal> {
-        let same = self.user.id == new.user.id
+        // Not by id: whoever comes from an identity provider has another than the store gave them.
+        let same = self.user.login == new.user.login
             && self.subject == new.subject
             && self.revoked_at.is_some() == new.revoked_at.is_some();
         if same { Ok(()) } else { Err(KeyRefusal::Taken) }
@@ -60,6 +61,9 @@ impl KeyRecord {
 pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
     /// Registers a key. Durable, and found by every process on the same data, when this returns. One
     /// that is there already, of the same user and with the same subject, stays as it is.
+    ///
+    /// A user is known by the login. A store that keeps users makes one whom it does not know, such
+    /// as one of an identity provider, with an id of its own; a key that is refused makes nobody.
     ///
     /// # Errors
     /// [`AuthStoreError`] if the store fails; with [`KeyRefusal`] as its source if it does not take
@@ -107,7 +111,7 @@ pub enum KeyRefusal {
     /// Somebody has registered it before, or it was revoked: a key is one user's, and once.
     #[error("the key was registered before")]
     Taken,
-    /// There is no such user where keys are kept.
+    /// There is no such user, such as if it is a group.
     #[error("there is no user `{login}`")]
     UnknownUser {
         /// The login.
@@ -138,4 +142,15 @@ impl KeyRefusal {
     pub const MOST: usize = 100;
     /// Most characters of a name. Source: ours.
     pub const MAX_NAME_CHARS: usize = 100;
+
+    /// Whether a user of this login may have keys.
+    ///
+    /// # Errors
+    /// [`KeyRefusal::UnknownUser`] if it is that of a group: nobody signs as one.
+    pub fn check_login(login: &Login) -> Result<(), Self> {
+        match login.is_group() {
+            true => Err(Self::UnknownUser { login: login.clone() }),
+            false => Ok(()),
+        }
+    }
 }

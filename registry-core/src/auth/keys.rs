@@ -62,9 +62,7 @@ impl Keys {
         request: &KeyRequest,
     ) -> Result<KeyRecord, KeyError> {
         let KeyRequest { key, name, subject } = request;
-        if user.login.is_group() {
-            return Err(KeyRefusal::UnknownUser { login: user.login.clone() }.into());
-        }
+        KeyRefusal::check_login(&user.login)?;
         if name.chars().count() > KeyRefusal::MAX_NAME_CHARS || name.contains(char::is_control) {
             return Err(KeyRefusal::Name.into());
         }

@@ -7,11 +7,10 @@ use tokio::task::JoinSet;
 
 use super::{
     Bench,
-    record_fixture::{login, vouched},
+    record_fixture::{login, owner, vouched},
 };
 use crate::{
     auth::{AuthStoreError, KeyRecord, KeyRefusal, KeyStore, PublicKey, Vouched},
-    owner::Owner,
     record::Timestamp,
 };
 
@@ -35,6 +34,8 @@ macro_rules! key_store_conformance {
                 unknown_keys_are_absent
                 keys_are_listed_as_they_were_registered
                 a_key_is_registered_once
+                users_whom_only_others_know_have_keys
+                groups_have_no_keys
                 a_revoked_key_stays_revoked
                 of_users_at_once_one_has_the_key;
             durable:
@@ -59,7 +60,7 @@ fn key(user: &str, number: u8) -> KeyRecord {
     KeyRecord {
         id: key.id(),
         key,
-        user: Owner { id: ids[user], login: login(user), name: None },
+        user: owner(ids[user], user),
         name: "laptop, of „Ä“".into(),
         subject: None,
         vouched: Vouched::default(),
@@ -122,6 +123,42 @@ pub async fn a_key_is_registered_once(bench: Bench<dyn KeyStore>) {
         assert_eq!(refusal(store.add(&other).await), KeyRefusal::Taken);
     }
     assert_eq!(store.find(&first.id).await.unwrap(), Some(first));
+}
+
+/// The id is the store's, or that by which they come; the same for all their keys.
+pub async fn users_whom_only_others_know_have_keys(bench: Bench<dyn KeyStore>) {
+    let store = bench.open().await;
+    let user = owner(1 << 31 | 17, "corp:alice");
+    let one = KeyRecord { user: user.clone(), vouched: vouched(), ..key("alice", 1) };
+    let two = KeyRecord { user, subject: Some("ci".into()), ..key("alice", 2) };
+    let two = KeyRecord { created_at: Timestamp(1_700_000_009), ..two };
+    let of_alice = key("alice", 3);
+    for key in [&one, &of_alice, &two, &one] {
+        store.add(key).await.unwrap();
+    }
+    let kept = store.find(&one.id).await.unwrap().unwrap().user;
+    let one = KeyRecord { user: kept.clone(), ..one };
+    let two = KeyRecord { user: kept.clone(), ..two };
+    assert_eq!(kept, owner(kept.id, "corp:alice"));
+    assert_ne!(kept.id, of_alice.user.id);
+    assert_eq!(store.find(&one.id).await.unwrap(), Some(one.clone()));
+    assert_eq!(store.list(Some(&kept.login)).await.unwrap(), [one.clone(), two.clone()]);
+    // As one of them was listed here.
+    store.add(&two).await.unwrap();
+    let taken = KeyRecord { user: of_alice.user.clone(), ..one.clone() };
+    assert_eq!(refusal(store.add(&taken).await), KeyRefusal::Taken);
+    assert_eq!(store.list(Some(&of_alice.user.login)).await.unwrap(), [of_alice]);
+    let revoked = KeyRecord { revoked_at: Some(Timestamp(5)), ..one };
+    assert_eq!(store.revoke(&revoked.id, Timestamp(5)).await.unwrap().as_ref(), Some(&revoked));
+    assert_eq!(store.list(Some(&kept.login)).await.unwrap(), [revoked, two]);
+}
+
+pub async fn groups_have_no_keys(bench: Bench<dyn KeyStore>) {
+    let store = bench.open().await;
+    let user = owner(9, "group:ui");
+    let key = KeyRecord { user: user.clone(), ..key("alice", 1) };
+    assert_eq!(refusal(store.add(&key).await), KeyRefusal::UnknownUser { login: user.login });
+    assert_eq!(store.find(&key.id).await.unwrap(), None);
 }
 
 pub async fn a_revoked_key_stays_revoked(bench: Bench<dyn KeyStore>) {

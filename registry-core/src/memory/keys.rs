@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use super::{BACKEND, lock};
 use crate::{
-    auth::{AuthStoreError, KeyId, KeyRecord, KeyStore},
+    auth::{AuthStoreError, KeyId, KeyRecord, KeyRefusal, KeyStore},
     owner::Login,
     record::Timestamp,
 };
@@ -26,11 +26,12 @@ impl MemoryKeys {
 #[async_trait]
 impl KeyStore for MemoryKeys {
     async fn add(&self, key: &KeyRecord) -> Result<(), AuthStoreError> {
+        let refused =
+            |source: KeyRefusal| AuthStoreError { backend: BACKEND, source: source.into() };
+        KeyRefusal::check_login(&key.user.login).map_err(refused)?;
         let mut keys = lock(&self.0);
         match keys.get(&key.id) {
-            Some(here) => here
-                .is_repeated_by(key)
-                .map_err(|source| AuthStoreError { backend: BACKEND, source: source.into() }),
+            Some(here) => here.is_repeated_by(key).map_err(refused),
             None => {
                 keys.insert(key.id.clone(), key.clone());
                 Ok(())

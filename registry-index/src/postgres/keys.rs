@@ -8,7 +8,7 @@ use registry_core::{
 };
 use tokio_postgres::{Row, types::ToSql};
 
-use super::{BACKEND, Database};
+use super::{BACKEND, Database, pool::Parameters};
 use crate::write_error::WriteError;
 
 /// The keys that users of a [`PostgresDatabase`](super::PostgresDatabase) sign tokens with.
@@ -45,34 +45,42 @@ impl KeyStore for PostgresKeys {
 }
 
 impl PostgresKeys {
+    /// Each step is whole by itself and may be repeated: a user without a key, who is left if this
+    /// ends half way, can do nothing.
     async fn insert(&self, key: &KeyRecord) -> Result<(), BoxError> {
+        let login = key.user.login.as_str();
+        KeyRefusal::check_login(&key.user.login)?;
+        // Looked for first, so that a key that is another's makes no user.
+        if let Some(here) = self.find_key(&key.id).await? {
+            return Ok(here.is_repeated_by(key)?);
+        }
+        self.write(include_str!("sql/insert_account.sql"), &[&login]).await?;
         let revoked_at = key.revoked_at.map(|at| i64::try_from(at.0)).transpose()?;
-        let row: [&(dyn ToSql + Sync); 9] = [
+        let row: [&(dyn ToSql + Sync); 8] = [
             &key.id.as_str(),
             &key.key.to_string(),
-            &i64::from(key.user.id),
-            &key.user.login.as_str(),
+            &login,
             &key.name,
             &key.subject,
             &i64::try_from(key.created_at.0)?,
             &revoked_at,
             &serde_json::to_string(&key.vouched)?,
         ];
-        let inserted = self.database.pool.write(include_str!("sql/insert_key.sql"), &row).await;
-        if !inserted.map_err(WriteError::into_source)?.is_empty() {
-            return Ok(());
-        }
-        match self.find_key(&key.id).await? {
-            Some(here) => Ok(here.is_repeated_by(key)?),
-            None => Err(KeyRefusal::UnknownUser { login: key.user.login.clone() }.into()),
-        }
+        self.write(include_str!("sql/insert_key.sql"), &row).await?;
+        // Another process may have been faster.
+        let here = self.find_key(&key.id).await?.ok_or("the key has just been registered")?;
+        Ok(here.is_repeated_by(key)?)
     }
 
     async fn set_revoked(&self, id: &KeyId, at: Timestamp) -> Result<Option<KeyRecord>, BoxError> {
         let row: [&(dyn ToSql + Sync); 2] = [&id.as_str(), &i64::try_from(at.0)?];
-        let revoked = self.database.pool.write(include_str!("sql/revoke_key.sql"), &row).await;
-        revoked.map_err(WriteError::into_source)?;
+        self.write(include_str!("sql/revoke_key.sql"), &row).await?;
         self.find_key(id).await
+    }
+
+    async fn write(&self, statement: &str, parameters: Parameters<'_>) -> Result<(), BoxError> {
+        let written = self.database.pool.write(statement, parameters).await;
+        written.map(drop).map_err(WriteError::into_source)
     }
 
     async fn find_key(&self, id: &KeyId) -> Result<Option<KeyRecord>, BoxError> {

@@ -8,7 +8,7 @@ use registry_core::{
 };
 use rusqlite::{OptionalExtension as _, Row, Transaction};
 
-use super::{BACKEND, pool::Pool};
+use super::{BACKEND, pool::Pool, tokens::find_or_insert_user};
 
 /// The keys that users of a [`SqliteDatabase`](super::SqliteDatabase) sign tokens with.
 #[derive(Clone)]
@@ -27,25 +27,23 @@ impl KeyStore for SqliteKeys {
     async fn add(&self, key: &KeyRecord) -> Result<(), AuthStoreError> {
         let key = key.clone();
         let added = self.pool.write(move |transaction| {
+            KeyRefusal::check_login(&key.user.login)?;
             if let Some(here) = find(transaction, &key.id)? {
                 return Ok(here.is_repeated_by(&key)?);
             }
+            let user = find_or_insert_user(transaction, &key.user.login)?;
             let mut insert = transaction.prepare_cached(include_str!("sql/insert_key.sql"))?;
-            let inserted = insert.execute((
+            insert.execute((
                 key.id.as_str(),
                 key.key.to_string(),
-                key.user.id,
-                key.user.login.as_str(),
+                user.id,
                 &key.name,
                 &key.subject,
                 i64::try_from(key.created_at.0)?,
                 key.revoked_at.map(|at| i64::try_from(at.0)).transpose()?,
                 serde_json::to_string(&key.vouched)?,
             ))?;
-            match inserted {
-                0 => Err(KeyRefusal::UnknownUser { login: key.user.login.clone() }.into()),
-                _ => Ok(()),
-            }
+            Ok(())
         });
         added.await.map_err(|error| failed(error.into_source()))
     }

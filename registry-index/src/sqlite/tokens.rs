@@ -164,11 +164,7 @@ fn create(
             Err(TokenRefusal::Taken.into())
         };
     }
-    // Looked for first: an insert that finds the login taken would use up an id.
-    let user = match find_user(transaction, &new.login)? {
-        Some(user) => user,
-        None => insert_user(transaction, &new.login)?,
-    };
+    let user = find_or_insert_user(transaction, &new.login)?;
     let mut count = transaction.prepare_cached(include_str!("sql/count_tokens.sql"))?;
     let counting: u32 = count.query_one((user.id, seconds(new.created_at)?), |row| row.get(0))?;
     TokenRefusal::check_number(new, counting.try_into()?)?;
@@ -225,7 +221,15 @@ pub(super) fn insert_token(
     Ok(())
 }
 
-fn insert_user(transaction: &Transaction<'_>, login: &Login) -> Result<Owner, BoxError> {
+/// The user of this login, who is made if there is none.
+pub(super) fn find_or_insert_user(
+    transaction: &Transaction<'_>,
+    login: &Login,
+) -> Result<Owner, BoxError> {
+    // Looked for first: an insert that finds the login taken would use up an id.
+    if let Some(user) = find_user(transaction, login)? {
+        return Ok(user);
+    }
     transaction.prepare_cached(include_str!("sql/insert_user.sql"))?.execute([login.as_str()])?;
     let id = u32::try_from(transaction.last_insert_rowid())?;
     Ok(Owner { id, login: login.clone(), name: None })

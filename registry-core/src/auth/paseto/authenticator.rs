@@ -5,8 +5,8 @@ use async_trait::async_trait;
 use super::{Expected, SignedToken};
 use crate::{
     auth::{
-        AuthError, Authenticator, Claim, Credential, CredentialId, Directory, KeyStore, Once,
-        Principal, Scopes, SingleUse,
+        AuthError, Authenticator, Claim, Credential, CredentialId, Directory, Groups, KeyStore,
+        Once, Principal, Scopes, SingleUse,
     },
     owner::{Login, Owner},
 };
@@ -28,6 +28,10 @@ impl KeyAuthenticator {
     /// Knows the keys in `keys`, and from `directory` the groups of who has them, and whether they
     /// are disabled. Remembers in `used` which tokens were used. `index_urls` are those of the
     /// registry, as clients configure them: [`RegistryConfig::index_urls`].
+    ///
+    /// Who has no account in the directory comes as the key says, and in no group of the registry:
+    /// users of an identity provider have keys, too. To end them, revoke the key, or disable an
+    /// account of that login.
     ///
     /// [`RegistryConfig::index_urls`]: crate::RegistryConfig::index_urls
     pub fn new(
@@ -55,15 +59,19 @@ impl Authenticator for KeyAuthenticator {
             subject: key.subject.as_deref(),
         };
         let verified = token.verify(&key.key, &expected).map_err(rejected)?;
-        let account = self.directory.account(&key.user.login).await?;
-        let account = account.ok_or(AuthError::Rejected)?;
-        account.may_log_in()?;
+        let (user, groups) = match self.directory.account(&key.user.login).await? {
+            Some(account) => {
+                account.may_log_in()?;
+                (account.owner, account.groups)
+            }
+            None => (key.user, Groups::default()),
+        };
         let once = Once::new(self.used.clone(), verified.digest, verified.until);
         let claim = verified.claim.map(|claim| Claim { once: Some(once), ..claim });
         Ok(Arc::new(Principal {
-            user: account.owner,
+            user,
             vouched: key.vouched,
-            groups: account.groups,
+            groups,
             credential: CredentialId::Key(key.id.into()),
             scopes: match claim {
                 Some(_) => Scopes::all_but_admin(),
