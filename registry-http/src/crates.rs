@@ -17,7 +17,7 @@ use crate::{
     listing,
     query::{self, Paging},
     request_body,
-    respond::{self, Error, bad_request},
+    respond::{self, Error, invalid_json},
 };
 
 /// Most bytes of a request that changes owners: logins, and room for spaces.
@@ -123,7 +123,7 @@ fn logins(body: &[u8]) -> Result<Vec<Login>, Error> {
     }
 
     let request: Request = serde_json::from_slice(body)
-        .map_err(|error| bad_request("invalid owners request", &error.to_string()))?;
+        .map_err(|error| invalid_json("invalid owners request", &error))?;
     let refuse = |detail: String| Err(Error::BadRequest { detail });
     match request.users.len() {
         0 => return refuse("the request names no user".into()),

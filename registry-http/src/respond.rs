@@ -385,7 +385,9 @@ impl From<PublishError> for Error {
 /// the wrong place, and the answer goes into logs.
 pub(crate) fn invalid_json(what: &str, error: &serde_json::Error) -> Error {
     let text = error.to_string();
-    let detail = match text.starts_with("missing field `") {
+    // These name fields of ours.
+    let is_harmless = ["missing field `", "duplicate field `"];
+    let detail = match is_harmless.iter().any(|start| text.starts_with(start)) {
         true => format!("{what}: {text}"),
         false => {
             let (line, column) = (error.line(), error.column());
