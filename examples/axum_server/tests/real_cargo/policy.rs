@@ -5,7 +5,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::{
-    asymmetric::{PUBLIC, with_key},
+    asymmetric::{ID, PUBLIC, with_key},
     common::{Cargo, Client, CrateFile, IdentityServer, Server, axum_server, wait_for},
 };
 
@@ -415,4 +415,65 @@ crates = ["inner-*"]
     fetch("inner-api").success();
     let refused = fetch("secret-plans").failure();
     assert!(refused.contains("no matching package named `secret-plans` found"), "{refused}");
+}
+
+#[test]
+fn a_user_of_an_identity_provider_signs_with_a_key_what_they_may_do() {
+    let id = IdentityServer::start(Algorithm::Es256);
+    let oidc = id.file("login", "prefix = \"corp:\"\ngroups-claim = \"groups\"");
+    let rules = format!(
+        r#"
+[[rules]]
+allow = ["read", "publish-new"]
+to = ["authenticated"]
+crates = ["*"]
+
+[[rules]]
+deny = ["publish-new"]
+to = ["group:corp:guests"]
+crates = ["secret-*"]
+
+[[rules]]
+deny = ["publish-new"]
+to = [{{ issuer = "{}", subject = "alice" }}]
+crates = ["inner-*"]
+"#,
+        id.url()
+    );
+    let (_folder, server) = served("--policy", &rules, &["--oidc", &oidc]);
+    let command = |words: &[&str]| run(&mut server.command(words.iter().copied()));
+    // Nobody here has heard of her yet.
+    let (status, _, error) = command(&["user", "disable", "corp:alice"]);
+    assert_eq!((status, &*error), (Some(1), "error: there is no user `corp:alice`\n"));
+    let person = id.token(&json!({"sub": "alice", "groups": ["guests"]}));
+    let person = server.client().with_token(&format!("Bearer {person}"));
+    let key = json!({"key": {"public_key": PUBLIC, "name": "laptop"}}).to_string();
+    // As after an answer that was lost.
+    for _ in 0..2 {
+        let added = person.send("PUT", "/main/api/v1/me/keys", &[], key.as_bytes());
+        assert_eq!(added.status, 200, "{}", added.text());
+    }
+    let (_, keys, _) = command(&["key", "list"]);
+    let keys: Vec<_> = keys.lines().map(|line| line.split('\t').collect::<Vec<_>>()).collect();
+    let [ref listed] = keys[..] else { panic!("{keys:?}") };
+    assert_eq!(
+        (listed[0], listed[1], &listed[3..]),
+        (ID, "corp:alice", &["valid", "", "laptop"][..])
+    );
+
+    let signing = with_key(&server);
+    let publish = |name: &str| signing.publish(&signing.library(name, "1.0.0"));
+    publish("hello").success();
+    let owners = signing.run(["owner", "--registry", "main", "--list", "hello"]).success();
+    assert_eq!(owners, "corp:alice\n");
+    for (name, rule) in [("secret-plans", "group:corp:guests"), ("inner-api", "issuer")] {
+        let refused = publish(name).failure();
+        assert!(refused.contains("(status 403 Forbidden)"), "{rule}: {refused}");
+    }
+    assert_eq!(command(&["user", "list"]).1, "corp:alice\tuser\t-\t-\n");
+    assert_eq!(command(&["user", "disable", "corp:alice"]).0, Some(0));
+    let refused = publish("world").failure();
+    assert!(refused.contains("token rejected for `main`"), "{refused}");
+    assert_eq!(command(&["user", "enable", "corp:alice"]).0, Some(0));
+    publish("world").success();
 }
