@@ -12,7 +12,7 @@ use std::{
 use clap::{Args, Subcommand};
 use registry_core::{
     audit::{AuditAction, AuditEntry, AuditLog},
-    auth::{Account, AccountKind, AccountStore, PasswordHash},
+    auth::{Account, AccountKind, AccountStore, PasswordHash, trusted::TrustedPublisher},
     owner::{Login, LoginError},
 };
 
@@ -24,7 +24,8 @@ pub(crate) enum UserCommand {
     ///
     /// Not needed for users who have tokens: `token create` makes those.
     Add(UserAddArgs),
-    /// List users and service accounts with their groups.
+    /// List users and service accounts with their groups, and the logins of CI runs that have
+    /// published.
     List(IndexArgs),
     /// Let no credential of a user count any more: on every server, for writes at once, for reads
     /// within half a second.
@@ -296,7 +297,13 @@ async fn list(
 
 /// Login, kind, groups, and what else there is to say.
 fn user_line(account: &Account, _: &[Account]) -> String {
-    let mut line = format!("{}\t{}", account.owner.login, account.kind);
+    let login = &account.owner.login;
+    // CI runs have accounts for their tokens. They are shown, for they can be disabled like others.
+    let kind = match login.as_str().starts_with(TrustedPublisher::LOGIN_PREFIX) {
+        true => "trusted-publisher",
+        false => account.kind.as_str(),
+    };
+    let mut line = format!("{login}\t{kind}");
     line += &format!("\t{}", joined(account.groups.iter()));
     let disabled = account.disabled_at.map(|at| match at.to_rfc3339() {
         Some(at) => format!("disabled {at}"),

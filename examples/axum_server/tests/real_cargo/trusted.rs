@@ -298,6 +298,14 @@ fn publishers_of_other_services_are_configured_by_command() {
     let tokens = server.command(["token", "list"]).output().unwrap();
     let tokens = String::from_utf8(tokens.stdout).unwrap();
     assert!(logins[1..].iter().all(|login| tokens.contains(login)), "{tokens}");
+    // Nobody takes the runs for people.
+    let users = server.command(["user", "list"]).output().unwrap();
+    let users = String::from_utf8(users.stdout).unwrap();
+    let (runs, people): (Vec<_>, Vec<_>) =
+        users.lines().partition(|line| line.starts_with("trusted-publisher:"));
+    assert_eq!((runs.len(), &people[..]), (3, &["alice\tuser\t-\t-"][..]), "{users}");
+    assert!(runs.iter().all(|line| line.ends_with("\ttrusted-publisher\t-\t-")), "{users}");
+    assert!(logins[1..].iter().all(|login| users.contains(login)), "{users}");
     let id = list.split(' ').next().unwrap();
     assert!(server.command(["trusted-publisher", "remove", id]).status().unwrap().success());
     assert!(!server.command(["trusted-publisher", "remove", id]).status().unwrap().success());
