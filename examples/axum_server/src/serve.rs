@@ -7,64 +7,33 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, http::header::CONNECTION};
-use hyper::{
-    Request,
-    body::Incoming,
-    server::conn::http1,
-    service::{Service, service_fn},
-};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::{GracefulConnection, GracefulShutdown},
-    service::TowerToHyperService,
-};
 use registry_core::{
     CrateStore, Registry, RegistryConfig, ValidationRules,
     auth::{TokenAuthenticator, Tokens, trusted::TrustedPublishing},
     registry::Uploads,
 };
-use registry_http::{FromTrustedProxy, TrustedProxies};
 use registry_storage::StorageUrl;
 use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    net::TcpListener,
+    sync::{Semaphore, watch},
 };
 
 use crate::{
     access::Accounts,
     audit::AuditLines,
     backends::{OpenIndex, spool},
-    body::PunctualBody,
     cli::ServeArgs,
+    connection::{self, Served},
     connections,
     error::Error,
     key::KeyStores,
-    linger::{Lingering, UnreadBody},
-    log::Answering,
     oidc::Oidc,
     routes::{self, REGISTRY},
     runtime::TokioRuntime,
-    stream::PunctualStream,
     token_uses::TokenUses,
     verify_on_read::verified,
     welcome::{TokenPlace, Welcome},
 };
-
-/// Longest wait for the head of a request, on a connection that is new or kept alive.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// Size of a connection's read buffer, in bytes. A request whose head is larger is refused.
-const READ_BUFFER_BYTES: usize = 32 * 1024;
-/// Most headers of a request.
-const MAX_HEADERS: usize = 64;
-
-/// Most bytes of an answer that the system takes in before the client has room for them, as many as
-/// two pieces.
-///
-/// Otherwise it takes megabytes for each connection. Those of many no longer fit in a processor's
-/// cache, and those of slow readers are memory that no bound here counts.
-#[cfg(target_os = "linux")]
-const UNSENT_BYTES: u32 = 256 * 1024;
 
 /// Serves until SIGTERM or Ctrl-C.
 pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
@@ -160,7 +129,8 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
     let told = registry.config().clone().with_auth_required(registry.auth_required());
     print_welcome(address, &told, &TokenPlace::of(&args.index, &args.token_key)?);
     let router = routes::router(registry, args.credentials.forms(), proxy_users);
-    let served = Served { router, max_body_bytes, proxies: args.proxy.proxies().into() };
+    let slots = Arc::new(Semaphore::new(connections::most()));
+    let served = Served { router, max_body_bytes, proxies: args.proxy.proxies().into(), slots };
     let uses = TokenUses::keep(tokens);
     run(listener, served, stop, Duration::from_secs(args.drain)).await;
     uses.end().await;
@@ -212,15 +182,6 @@ fn stop_signal() -> Result<impl Future<Output = ()>, Error> {
     })
 }
 
-/// What answers requests.
-#[derive(Clone)]
-struct Served {
-    router: Router,
-    /// The longest body that anybody may send.
-    max_body_bytes: u64,
-    proxies: Arc<TrustedProxies>,
-}
-
 /// Serves until `stop`, and from then on at most for `drain` what is under way.
 async fn run(
     listener: TcpListener,
@@ -228,12 +189,11 @@ async fn run(
     stop: impl Future<Output = ()>,
     drain: Duration,
 ) {
-    let slots = Arc::new(Semaphore::new(connections::most()));
-    let connections = GracefulShutdown::new();
+    let (stopping, told) = watch::channel(());
     let mut stop = std::pin::pin!(stop);
     loop {
         let next = async {
-            let slot = Arc::clone(&slots).acquire_owned().await.expect("nobody closes it");
+            let slot = Arc::clone(&served.slots).acquire_owned().await.expect("nobody closes it");
             (slot, listener.accept().await)
         };
         let (slot, accepted) = tokio::select! {
@@ -242,8 +202,7 @@ async fn run(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let connection = connection(stream, peer.ip(), served.clone());
-                let connection = connections.watch(connection);
+                let connection = connection::serve(stream, peer.ip(), served.clone(), told.clone());
                 tokio::spawn(async move {
                     if let Err(error) = connection.await {
                         tracing::debug!(%error, "connection ended");
@@ -261,51 +220,11 @@ async fn run(
     // From here on, connecting is refused.
     drop(listener);
     tracing::info!("stopping");
-    if tokio::time::timeout(drain, connections.shutdown()).await.is_err() {
+    drop(told);
+    stopping.send_replace(());
+    if tokio::time::timeout(drain, stopping.closed()).await.is_err() {
         tracing::warn!(after = ?drain, "requests in flight were cut off");
     }
-}
-
-fn connection(
-    stream: TcpStream,
-    peer: IpAddr,
-    Served { router, max_body_bytes, proxies }: Served,
-) -> impl GracefulConnection<Output = hyper::Result<()>> + Send {
-    // Answers are small and written at once; waiting to fill a packet only delays them.
-    let _ = stream.set_nodelay(true);
-    #[cfg(target_os = "linux")]
-    let _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_BYTES);
-    let unread = UnreadBody::default();
-    let stream = Lingering::new(PunctualStream::new(TokioIo::new(stream)), unread.clone());
-    let router = TowerToHyperService::new(router);
-    // Here rather than in layers of the router, each of which would take as long as the routing.
-    let service = service_fn(move |request: Request<Incoming>| {
-        let mut request = request.map(|body| PunctualBody::new(body, max_body_bytes));
-        let client = proxies.client(peer, request.headers());
-        request.extensions_mut().insert(client);
-        if proxies.contains(peer) {
-            request.extensions_mut().insert(FromTrustedProxy);
-        }
-        let answering = Answering::begin(&request, client);
-        let (answer, unread) = (router.call(request), unread.clone());
-        async move {
-            let response = answer.await;
-            if let Ok(response) = &response {
-                answering.end(response);
-            }
-            // Only said of answers to requests whose body was not read to its end.
-            if response.as_ref().is_ok_and(|response| response.headers().contains_key(CONNECTION)) {
-                unread.set();
-            }
-            response
-        }
-    });
-    http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(READ_BUFFER_BYTES)
-        .max_headers(MAX_HEADERS)
-        .serve_connection(stream, service)
 }
 
 #[cfg(test)]

@@ -8,37 +8,64 @@ use std::{
 };
 
 use hyper::rt::{Read, ReadBufCursor, Write};
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 /// Longest wait for a client to take more of an answer. Cargo, too, gives up on a download that
 /// stalls for 30 seconds.
 const IDLE: Duration = Duration::from_secs(30);
+/// Over how long a time of waiting for a client the least rate counts.
+const PERIOD: Duration = Duration::from_secs(60);
+/// Fewest bytes that a client takes in a second of those that it is waited for. Ours: a crate file of
+/// 1 MiB has four minutes then.
+const LEAST_RATE: u64 = 4 * 1024;
 
-/// A connection that fails when its client stops reading: somebody who asks for crate files and
-/// takes none of them would hold connections, open files and memory for as long as they please.
+/// A connection that fails when its client stops reading, or reads a byte now and then: somebody who
+/// asks for crate files and takes none of them would hold connections, open files and memory for as
+/// long as they please.
 pub(crate) struct PunctualStream<T> {
     inner: T,
-    waiting: Option<Pin<Box<Sleep>>>,
+    waiting: Option<Waiting>,
+    /// How long it has waited for the client in this period, and what the client took meanwhile.
+    waited: Duration,
+    taken: u64,
+}
+
+struct Waiting {
+    since: Instant,
+    end: Pin<Box<Sleep>>,
 }
 
 impl<T> PunctualStream<T> {
     pub(crate) fn new(inner: T) -> Self {
-        Self { inner, waiting: None }
+        Self { inner, waiting: None, waited: Duration::ZERO, taken: 0 }
     }
 
     /// What became of a write, or the end of the client's time.
-    fn in_time<R>(
+    fn in_time(
         &mut self,
-        written: Poll<io::Result<R>>,
+        written: Poll<io::Result<usize>>,
         cx: &mut Context<'_>,
-    ) -> Poll<io::Result<R>> {
-        if written.is_ready() {
-            self.waiting = None;
-            return written;
+    ) -> Poll<io::Result<usize>> {
+        let Poll::Ready(written) = written else {
+            let waiting = self.waiting.get_or_insert_with(|| Waiting {
+                since: Instant::now(),
+                end: Box::pin(tokio::time::sleep(IDLE)),
+            });
+            ready!(waiting.end.as_mut().poll(cx));
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        };
+        let bytes = written?;
+        self.taken += bytes as u64;
+        if let Some(waiting) = self.waiting.take() {
+            self.waited += waiting.since.elapsed();
+            if self.waited >= PERIOD {
+                if self.taken < LEAST_RATE * PERIOD.as_secs() {
+                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                }
+                (self.waited, self.taken) = (Duration::ZERO, 0);
+            }
         }
-        let waiting = self.waiting.get_or_insert_with(|| Box::pin(tokio::time::sleep(IDLE)));
-        ready!(waiting.as_mut().poll(cx));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        Poll::Ready(Ok(bytes))
     }
 }
 
@@ -77,7 +104,7 @@ impl<T: Write + Unpin> Write for PunctualStream<T> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.inner).poll_flush(cx);
-        self.in_time(flushed, cx)
+        self.in_time(flushed.map_ok(|()| 0), cx).map_ok(|_| ())
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -89,12 +116,12 @@ impl<T: Write + Unpin> Write for PunctualStream<T> {
 mod tests {
     use std::future::poll_fn;
 
-    use tokio::time::{Instant, Interval, interval_at};
+    use tokio::time::{Interval, interval_at};
 
     use super::*;
 
-    /// Takes a byte each time the interval has passed, for ever.
-    struct Taking(Interval);
+    /// Takes so many bytes each time the interval has passed, for ever.
+    struct Taking(Interval, usize);
 
     impl Write for Taking {
         fn poll_write(
@@ -102,7 +129,7 @@ mod tests {
             cx: &mut Context<'_>,
             _: &[u8],
         ) -> Poll<io::Result<usize>> {
-            self.0.poll_tick(cx).map(|_| Ok(1))
+            self.0.poll_tick(cx).map(|_| Ok(self.1))
         }
 
         fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -114,11 +141,15 @@ mod tests {
         }
     }
 
-    /// What becomes of ten writes to a client that takes a byte in each interval, and after how
-    /// many seconds the last one ends.
-    async fn ten_writes(interval: Duration) -> (Result<(), io::ErrorKind>, u64) {
-        let start = Instant::now();
-        let taking = Taking(interval_at(start + interval, interval));
+    /// What becomes of ten writes to a client that takes so many bytes in each interval, and after
+    /// how many seconds the last one ends. Between them, the server is busy for as long as `pause`.
+    async fn ten_writes(
+        seconds: u64,
+        bytes: usize,
+        pause: Duration,
+    ) -> (Result<(), io::ErrorKind>, u64) {
+        let (start, interval) = (Instant::now(), Duration::from_secs(seconds));
+        let taking = Taking(interval_at(start + interval, interval), bytes);
         let mut stream = PunctualStream::new(taking);
         let mut written = Ok(());
         for _ in 0..10 {
@@ -127,18 +158,33 @@ mod tests {
             if written.is_err() {
                 break;
             }
+            tokio::time::advance(pause).await;
         }
         (written, start.elapsed().as_secs())
     }
 
+    const TIMED_OUT: Result<(), io::ErrorKind> = Err(io::ErrorKind::TimedOut);
+
     #[tokio::test(start_paused = true)]
     async fn a_client_that_takes_nothing_is_dropped() {
-        let after = ten_writes(Duration::from_secs(31)).await;
-        assert_eq!(after, (Err(io::ErrorKind::TimedOut), 30));
+        assert_eq!(ten_writes(31, 1, Duration::ZERO).await, (TIMED_OUT, 30));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_client_that_is_slow_is_served() {
-        assert_eq!(ten_writes(Duration::from_secs(29)).await, (Ok(()), 290));
+        let bytes = 20 * LEAST_RATE as usize;
+        assert_eq!(ten_writes(20, bytes, Duration::ZERO).await, (Ok(()), 200));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_a_byte_now_and_then_is_dropped() {
+        assert_eq!(ten_writes(29, 1, Duration::ZERO).await, (TIMED_OUT, 87));
+        let bytes = 20 * LEAST_RATE as usize - 1;
+        assert_eq!(ten_writes(20, bytes, Duration::ZERO).await, (TIMED_OUT, 60));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn time_in_which_nobody_waits_for_the_client_does_not_count() {
+        assert_eq!(ten_writes(20, 1, Duration::from_secs(20)).await, (Ok(()), 220));
     }
 }

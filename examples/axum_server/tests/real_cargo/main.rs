@@ -20,6 +20,7 @@ mod downloads;
 mod export;
 mod features;
 mod hostile;
+mod http2;
 mod identity;
 mod import;
 mod import_hostile;

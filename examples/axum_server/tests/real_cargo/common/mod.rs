@@ -5,6 +5,7 @@ mod arguments;
 mod cargo;
 mod crates_io;
 mod http;
+mod http2;
 mod identity_server;
 mod object_server;
 mod old_registry;
@@ -21,6 +22,7 @@ pub(crate) use self::{
     cargo::{Cargo, Outcome},
     crates_io::local_crates_io,
     http::{Answer, Client},
+    http2::Http2,
     identity_server::{AUDIENCE, IdentityServer},
     object_server::ObjectServer,
     old_registry::{Import, OldRegistry, index_line},

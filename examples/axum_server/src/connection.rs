@@ -1,0 +1,161 @@
+//! One connection, from its first byte to its end: which protocol it speaks, and how long it may.
+
+use std::{convert::Infallible, net::IpAddr, pin::pin, sync::Arc, time::Duration};
+
+use axum::{Router, body::Body, http::header::CONNECTION};
+use hyper::{
+    Request, Response,
+    body::Incoming,
+    rt::{Read, Write},
+    server::conn::http1,
+    service::{Service, service_fn},
+};
+use hyper_util::{rt::TokioTimer, service::TowerToHyperService};
+use registry_core::BoxError;
+use registry_http::{FromTrustedProxy, TrustedProxies};
+use tokio::{
+    net::TcpStream,
+    sync::{Semaphore, watch},
+    time::timeout,
+};
+
+use crate::{
+    body::PunctualBody,
+    http2,
+    linger::{Lingering, UnreadBody},
+    log::Answering,
+    preface::{self, Protocol},
+    stream::PunctualStream,
+};
+
+/// Longest wait for the head of a request, on a connection that is new or kept alive.
+pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Size of a connection's read buffer, in bytes. A request whose head is larger is refused.
+const READ_BUFFER_BYTES: usize = 32 * 1024;
+/// Most headers of a request.
+const MAX_HEADERS: usize = 64;
+
+/// Most bytes of an answer that the system takes in before the client has room for them, as many as
+/// two pieces.
+///
+/// Otherwise it takes megabytes for each connection. Those of many no longer fit in a processor's
+/// cache, and those of slow readers are memory that no bound here counts.
+#[cfg(target_os = "linux")]
+const UNSENT_BYTES: u32 = 256 * 1024;
+
+/// Tells every connection to end in good order.
+pub(crate) type Stop = watch::Receiver<()>;
+
+/// What answers requests.
+#[derive(Clone)]
+pub(crate) struct Served {
+    pub(crate) router: Router,
+    /// The longest body that anybody may send.
+    pub(crate) max_body_bytes: u64,
+    pub(crate) proxies: Arc<TrustedProxies>,
+    /// One for each connection, and for each further request at a time on one of HTTP/2.
+    pub(crate) slots: Arc<Semaphore>,
+}
+
+/// Serves a connection to its end, or when it is told to stop, to the end of what is under way.
+pub(crate) async fn serve(
+    stream: TcpStream,
+    peer: IpAddr,
+    served: Served,
+    mut stop: Stop,
+) -> Result<(), BoxError> {
+    // Answers are small and written at once; waiting to fill a packet only delays them.
+    let _ = stream.set_nodelay(true);
+    #[cfg(target_os = "linux")]
+    let _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_BYTES);
+    let (slots, answers) = (served.slots.clone(), Answers::new(served, peer));
+    let (protocol, stream) = tokio::select! {
+        chosen = timeout(HEAD_TIMEOUT, preface::read(stream)) => chosen??,
+        // Nobody has asked for anything yet.
+        _ = stop.changed() => return Ok(()),
+    };
+    let stream = PunctualStream::new(stream);
+    match protocol {
+        Protocol::Http1 => Ok(http1(stream, answers, stop).await?),
+        Protocol::Http2 => http2::serve(stream, answers, slots, stop).await,
+    }
+}
+
+async fn http1(
+    stream: impl Read + Write + Unpin,
+    answers: Answers,
+    mut stop: Stop,
+) -> hyper::Result<()> {
+    let unread = UnreadBody::default();
+    let stream = Lingering::new(stream, unread.clone());
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (answer, unread) = (answers.answer(request), unread.clone());
+        async move {
+            let response = answer.await;
+            // Only said of answers to requests whose body was not read to its end.
+            if response.as_ref().is_ok_and(|response| response.headers().contains_key(CONNECTION)) {
+                unread.set();
+            }
+            response
+        }
+    });
+    let mut connection = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIMEOUT)
+            .max_buf_size(READ_BUFFER_BYTES)
+            .max_headers(MAX_HEADERS)
+            .serve_connection(stream, service)
+    );
+    tokio::select! {
+        biased;
+        ended = connection.as_mut() => return ended,
+        _ = stop.changed() => connection.as_mut().graceful_shutdown(),
+    }
+    connection.await
+}
+
+/// What answers the requests of one connection.
+///
+/// Here rather than in layers of the router, each of which would take as long as the routing.
+#[derive(Clone)]
+pub(crate) struct Answers {
+    router: TowerToHyperService<Router>,
+    max_body_bytes: u64,
+    proxies: Arc<TrustedProxies>,
+    peer: IpAddr,
+}
+
+impl Answers {
+    pub(crate) fn new(served: Served, peer: IpAddr) -> Self {
+        let Served { router, max_body_bytes, proxies, .. } = served;
+        Self { router: TowerToHyperService::new(router), max_body_bytes, proxies, peer }
+    }
+
+    pub(crate) fn answer(
+        &self,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Result<Response<Body>, Infallible>> + use<> {
+        let mut request = request.map(|body| PunctualBody::new(body, self.max_body_bytes));
+        let client = self.proxies.client(self.peer, request.headers());
+        request.extensions_mut().insert(client);
+        if self.proxies.contains(self.peer) {
+            request.extensions_mut().insert(FromTrustedProxy);
+        }
+        let answering = Answering::begin(&request, client);
+        let answer = self.router.call(request);
+        async move {
+            let response = answer.await;
+            if let Ok(response) = &response {
+                answering.end(response);
+            }
+            response
+        }
+    }
+
+    /// Logs a request that is answered before anybody has looked at it.
+    pub(crate) fn refused(&self, request: &Request<Incoming>, response: &Response<Body>) {
+        let client = self.proxies.client(self.peer, request.headers());
+        Answering::begin(request, client).end(response);
+    }
+}

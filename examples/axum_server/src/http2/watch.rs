@@ -1,0 +1,169 @@
+//! How long a connection is of use.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::usage::Counts;
+use crate::connection::HEAD_TIMEOUT;
+
+/// How long a connection is kept on which nothing is asked for. Ours, as that of many servers.
+const IDLE: Duration = Duration::from_secs(60);
+/// After how long a connection takes no further requests: whatever somebody has found to hold by it
+/// is let go some time. Ours.
+const AGE: Duration = Duration::from_secs(10 * 60);
+/// How long a client that was told so has to close an idle connection.
+const LEAVE: Duration = Duration::from_secs(10);
+/// Over which time the least rate counts.
+const PERIOD: Duration = Duration::from_secs(60);
+/// Fewest bytes that a client takes in a second for each answer that it is being sent. Ours.
+///
+/// In HTTP/2 it is the client who says how much may be sent, and one that says nothing takes nothing,
+/// while the connection is as alive as can be. Less than over HTTP/1, since answers to a hundred
+/// requests share one line.
+const LEAST_RATE: u64 = 1024;
+
+/// What is to become of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    GoOn,
+    /// No further requests are taken.
+    NoMore,
+    /// It is closed at once.
+    Over(&'static str),
+}
+
+/// What is known of a connection since it began.
+#[derive(Debug)]
+pub(super) struct Watch {
+    began: Instant,
+    used: Instant,
+    begun: u64,
+    /// When the period began, and what the counts were then.
+    period: (Instant, Counts),
+}
+
+impl Watch {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { began: now, used: now, begun: 0, period: (now, Counts::default()) }
+    }
+
+    pub(super) fn look(&mut self, now: Instant, counts: &Counts) -> Verdict {
+        if counts.under_way > 0 || counts.begun > self.begun {
+            (self.used, self.begun) = (now, counts.begun);
+        }
+        let (since, then) = self.period;
+        if now - since >= PERIOD {
+            self.period = (now, *counts);
+            // Those that end meanwhile are followed by as many: it is a busy client, of whom more
+            // than this can be expected.
+            let answers = then.answers.min(counts.answers) as u64;
+            if counts.taken - then.taken < answers * LEAST_RATE * PERIOD.as_secs() {
+                return Verdict::Over("the client takes too little of its answers");
+            }
+        }
+        let idle = now - self.used;
+        let most = if counts.begun == 0 { HEAD_TIMEOUT } else { IDLE };
+        if idle >= most + LEAVE {
+            Verdict::Over("the client asks for nothing")
+        } else if idle >= most || now - self.began >= AGE {
+            Verdict::NoMore
+        } else {
+            Verdict::GoOn
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is said at each of these seconds, with these counts.
+    fn verdicts<const N: usize>(looks: [(u64, Counts); N]) -> [Verdict; N] {
+        let start = Instant::now();
+        let mut watch = Watch::new(start);
+        looks.map(|(second, counts)| watch.look(start + Duration::from_secs(second), &counts))
+    }
+
+    const NOTHING: Counts = Counts { begun: 0, under_way: 0, answers: 0, taken: 0 };
+    const IDLE_FOR_LONG: Verdict = Verdict::Over("the client asks for nothing");
+    const TOO_SLOW: Verdict = Verdict::Over("the client takes too little of its answers");
+
+    #[test]
+    fn a_connection_without_a_request_ends() {
+        let looks = [5, 9, 10, 19, 20].map(|second| (second, NOTHING));
+        let [go_on, no_more] = [Verdict::GoOn, Verdict::NoMore];
+        assert_eq!(verdicts(looks), [go_on, go_on, no_more, no_more, IDLE_FOR_LONG]);
+    }
+
+    #[test]
+    fn an_idle_connection_ends_and_a_used_one_does_not() {
+        let idle = Counts { begun: 1, ..NOTHING };
+        let used = Counts { begun: 2, ..NOTHING };
+        let waiting = Counts { begun: 3, under_way: 1, ..NOTHING };
+        assert_eq!(
+            verdicts([
+                (5, idle),
+                (64, idle),
+                (65, used),
+                (124, used),
+                (125, waiting),
+                (500, waiting),
+                (559, Counts { begun: 3, ..NOTHING }),
+                (560, Counts { begun: 3, ..NOTHING }),
+                (570, Counts { begun: 3, ..NOTHING }),
+            ]),
+            [
+                Verdict::GoOn,
+                Verdict::GoOn,
+                Verdict::GoOn,
+                Verdict::GoOn,
+                Verdict::GoOn,
+                Verdict::GoOn,
+                Verdict::GoOn,
+                Verdict::NoMore,
+                IDLE_FOR_LONG,
+            ]
+        );
+    }
+
+    #[test]
+    fn an_old_connection_takes_no_further_requests() {
+        let busy = |begun| Counts { begun, ..NOTHING };
+        let looks = (0..=120).map(|look| (look * 5, busy(look + 1)));
+        let start = Instant::now();
+        let mut watch = Watch::new(start);
+        for (second, counts) in looks {
+            let verdict = watch.look(start + Duration::from_secs(second), &counts);
+            let expected = if second < 600 { Verdict::GoOn } else { Verdict::NoMore };
+            assert_eq!(verdict, expected, "{second}");
+        }
+    }
+
+    #[test]
+    fn each_answer_is_taken_at_the_least_rate() {
+        let answers = |answers, taken| Counts { begun: 200, under_way: answers, answers, taken };
+        const MINUTE: u64 = 60 * LEAST_RATE;
+        assert_eq!(
+            verdicts([
+                (60, answers(1, 0)),
+                (120, answers(1, MINUTE)),
+                (180, answers(100, MINUTE)),
+                (240, answers(100, 101 * MINUTE)),
+                // Of those that are new, nothing can be said yet.
+                (300, answers(2, 103 * MINUTE)),
+                (360, answers(100, 105 * MINUTE)),
+                (420, answers(2, 107 * MINUTE - 1)),
+            ]),
+            [
+                Verdict::GoOn,
+                Verdict::GoOn,
+                TOO_SLOW,
+                Verdict::GoOn,
+                Verdict::GoOn,
+                Verdict::GoOn,
+                TOO_SLOW,
+            ]
+        );
+    }
+}
