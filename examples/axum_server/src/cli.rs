@@ -19,6 +19,7 @@ use crate::{
     redirect::RedirectArgs,
     size::{Size, crate_size},
     storage_gc::parse_age,
+    tls::TlsArgs,
     token_args::{LifetimeArgs, TokenCommand, TokenKeyArgs},
     trusted_publisher::TrustedPublisherCommand,
     url::UrlText,
@@ -114,6 +115,8 @@ pub(crate) struct ServeArgs {
     /// Lockfiles hold it: a registry keeps its URL for as long as it is used.
     #[arg(long, value_name = "URL", env = "REGISTRY_PUBLIC_URL")]
     pub(crate) public_url: Option<String>,
+    #[command(flatten)]
+    pub(crate) tls: TlsArgs,
     #[command(flatten)]
     pub(crate) credentials: CredentialArgs,
     #[command(flatten)]

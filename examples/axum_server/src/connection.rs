@@ -1,6 +1,6 @@
 //! One connection, from its first byte to its end: which protocol it speaks, and how long it may.
 
-use std::{convert::Infallible, net::IpAddr, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, net::IpAddr, pin::pin, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, http::header::CONNECTION};
 use hyper::{
@@ -10,7 +10,10 @@ use hyper::{
     server::conn::http1,
     service::{Service, service_fn},
 };
-use hyper_util::{rt::TokioTimer, service::TowerToHyperService};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
 use registry_core::BoxError;
 use registry_http::{FromTrustedProxy, TrustedProxies};
 use tokio::{
@@ -18,6 +21,7 @@ use tokio::{
     sync::{Semaphore, watch},
     time::timeout,
 };
+use tokio_rustls::TlsAcceptor;
 
 use crate::{
     body::PunctualBody,
@@ -26,6 +30,7 @@ use crate::{
     log::Answering,
     preface::{self, Protocol},
     stream::PunctualStream,
+    tls,
 };
 
 /// Longest wait for the head of a request, on a connection that is new or kept alive.
@@ -55,6 +60,8 @@ pub(crate) struct Served {
     pub(crate) proxies: Arc<TrustedProxies>,
     /// One for each connection, and for each further request at a time on one of HTTP/2.
     pub(crate) slots: Arc<Semaphore>,
+    /// Unless it is spoken in the clear.
+    pub(crate) tls: Option<TlsAcceptor>,
 }
 
 /// Serves a connection to its end, or when it is told to stop, to the end of what is under way.
@@ -68,12 +75,41 @@ pub(crate) async fn serve(
     let _ = stream.set_nodelay(true);
     #[cfg(target_os = "linux")]
     let _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_BYTES);
+    match served.tls.clone() {
+        None => {
+            let opened = opened(preface::read(stream), &mut stop).await?;
+            let Some((protocol, stream)) = opened else { return Ok(()) };
+            speak(protocol, stream, served, peer, stop).await
+        }
+        Some(tls) => {
+            let opened = opened(tls.accept(stream), &mut stop).await?;
+            let Some(stream) = opened else { return Ok(()) };
+            let protocol = tls::protocol(stream.get_ref().1);
+            speak(protocol, TokioIo::new(stream), served, peer, stop).await
+        }
+    }
+}
+
+/// What the client has to say first; nothing if the server is to stop, for nobody has asked for
+/// anything yet.
+async fn opened<T>(
+    opening: impl Future<Output = io::Result<T>>,
+    stop: &mut Stop,
+) -> Result<Option<T>, BoxError> {
+    tokio::select! {
+        opened = timeout(HEAD_TIMEOUT, opening) => Ok(Some(opened??)),
+        _ = stop.changed() => Ok(None),
+    }
+}
+
+async fn speak(
+    protocol: Protocol,
+    stream: impl Read + Write + Unpin + Send + 'static,
+    served: Served,
+    peer: IpAddr,
+    stop: Stop,
+) -> Result<(), BoxError> {
     let (slots, answers) = (served.slots.clone(), Answers::new(served, peer));
-    let (protocol, stream) = tokio::select! {
-        chosen = timeout(HEAD_TIMEOUT, preface::read(stream)) => chosen??,
-        // Nobody has asked for anything yet.
-        _ = stop.changed() => return Ok(()),
-    };
     let stream = PunctualStream::new(stream);
     match protocol {
         Protocol::Http1 => Ok(http1(stream, answers, stop).await?),

@@ -18,7 +18,7 @@ use registry_core::{
 use registry_storage::{OptionError, RedirectError};
 use semver::Version;
 
-use crate::url::UrlError;
+use crate::{tls::TlsError, url::UrlError};
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -142,6 +142,8 @@ pub(crate) enum Error {
     OidcFile { path: PathBuf, reason: String },
     #[error("cannot look after trusted publishers: {}", causes(.0))]
     TrustedPublisher(#[source] AuthStoreError),
+    #[error("--tls-cert: `{}`: {source}", path.display())]
+    Tls { path: PathBuf, source: TlsError },
     #[error("there is no crate `{name}`")]
     NoCrate { name: CrateName },
     #[error("there is no trusted publisher `{id}`")]

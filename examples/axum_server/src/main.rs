@@ -52,6 +52,7 @@ mod storage_gc;
 mod storage_migrate;
 mod storage_verify;
 mod stream;
+mod tls;
 mod token;
 mod token_args;
 mod token_uses;

@@ -9,10 +9,7 @@ use std::{
 use bytes::{Buf, Bytes, BytesMut};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
-use tokio::{
-    io::{AsyncRead, AsyncReadExt},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// What every client of HTTP/2 sends first. Source: RFC 9113, section 3.4. HTTP/1 has no such
 /// method.
@@ -38,7 +35,10 @@ impl Protocol {
 }
 
 /// Reads until the protocol is known. The connection that is returned gives out what was read.
-pub(crate) async fn read(mut stream: TcpStream) -> io::Result<(Protocol, Looked<TcpStream>)> {
+pub(crate) async fn read<T>(mut stream: T) -> io::Result<(Protocol, Looked<T>)>
+where
+    T: AsyncRead + Unpin,
+{
     let (protocol, read) = first_bytes(&mut stream).await?;
     Ok((protocol, Looked { read, inner: TokioIo::new(stream) }))
 }

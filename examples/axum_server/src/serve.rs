@@ -30,6 +30,7 @@ use crate::{
     oidc::Oidc,
     routes::{self, REGISTRY},
     runtime::TokioRuntime,
+    tls::{Hangup, Tls},
     token_uses::TokenUses,
     verify_on_read::verified,
     welcome::{TokenPlace, Welcome},
@@ -50,6 +51,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
         tracing::warn!("crate files are in memory: when this ends, what the index names is gone");
     }
     let oidc = args.oidc.as_deref().map(Oidc::read).transpose()?;
+    let tls = args.tls.read()?;
     let token_key = args.token_key.read()?;
     let opened = args.index.open().await?;
     let stored = args.redirect.apply(args.storage.open(&args.index)?, &storage)?;
@@ -63,7 +65,8 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
     let listener = TcpListener::bind(&args.listen).await.map_err(cannot_listen)?;
     let address = listener.local_addr().map_err(cannot_listen)?;
 
-    let public_url = args.public_url.unwrap_or_else(|| local_url(address));
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let public_url = args.public_url.unwrap_or_else(|| local_url(scheme, address));
     let base_url = format!("{}/{REGISTRY}", public_url.trim_end_matches('/'));
     let mut config = RegistryConfig::new(&base_url)?
         .with_auth_required(args.private)
@@ -127,10 +130,16 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
 
     let stop = stop_signal()?;
     let told = registry.config().clone().with_auth_required(registry.auth_required());
-    print_welcome(address, &told, &TokenPlace::of(&args.index, &args.token_key)?);
+    let listening = format!("{scheme}://{address}");
+    print_welcome(&listening, &told, &TokenPlace::of(&args.index, &args.token_key)?);
     let router = routes::router(registry, args.credentials.forms(), proxy_users);
     let slots = Arc::new(Semaphore::new(connections::most()));
-    let served = Served { router, max_body_bytes, proxies: args.proxy.proxies().into(), slots };
+    let acceptor = tls.as_ref().map(Tls::acceptor);
+    if let Some(tls) = tls {
+        tokio::spawn(tls.follow(Hangup::new()?));
+    }
+    let proxies = args.proxy.proxies().into();
+    let served = Served { router, max_body_bytes, proxies, slots, tls: acceptor };
     let uses = TokenUses::keep(tokens);
     run(listener, served, stop, Duration::from_secs(args.drain)).await;
     uses.end().await;
@@ -138,7 +147,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
 }
 
 /// The URL of an address as a client on this machine writes it.
-fn local_url(address: SocketAddr) -> String {
+fn local_url(scheme: &str, address: SocketAddr) -> String {
     let mut reachable = address;
     if address.ip().is_unspecified() {
         reachable.set_ip(match address.ip() {
@@ -150,10 +159,10 @@ fn local_url(address: SocketAddr) -> String {
             "clients on other machines need a URL that leads here: set --public-url"
         );
     }
-    format!("http://{reachable}")
+    format!("{scheme}://{reachable}")
 }
 
-fn print_welcome(address: SocketAddr, config: &RegistryConfig, place: &TokenPlace) {
+fn print_welcome(address: &str, config: &RegistryConfig, place: &TokenPlace) {
     let program = std::env::current_exe().unwrap_or_else(|_| "axum_server".into());
     let welcome = Welcome { address, config, program: &program, place };
     // A server whose stdout is closed still serves.
@@ -240,7 +249,7 @@ mod tests {
             ("0.0.0.0:8080", "http://127.0.0.1:8080"),
             ("[::]:8080", "http://[::1]:8080"),
         ] {
-            assert_eq!(local_url(address.parse().unwrap()), url);
+            assert_eq!(local_url("http", address.parse().unwrap()), url);
         }
     }
 }

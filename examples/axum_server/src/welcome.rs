@@ -2,7 +2,6 @@
 
 use std::{
     fmt,
-    net::SocketAddr,
     path::{self, Path, PathBuf},
 };
 
@@ -14,7 +13,8 @@ use crate::{
 
 /// The address, a `.cargo/config.toml` for clients, and the command that makes a token.
 pub(crate) struct Welcome<'a> {
-    pub(crate) address: SocketAddr,
+    /// With its scheme.
+    pub(crate) address: &'a str,
     pub(crate) config: &'a RegistryConfig,
     /// Path of this program.
     pub(crate) program: &'a Path,
@@ -70,7 +70,7 @@ impl Welcome<'_> {
         let index = config.index_url();
         write!(
             f,
-            r#"listening on http://{address}
+            r#"listening on {address}
 
 The registry is read-only.
 
@@ -95,7 +95,7 @@ impl fmt::Display for Welcome<'_> {
         }
         write!(
             f,
-            r#"listening on http://{address}
+            r#"listening on {address}
 
 .cargo/config.toml of a project that uses it, or of a user:
 
@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn it_can_be_pasted() {
         let welcome = Welcome {
-            address: "127.0.0.1:8080".parse().unwrap(),
+            address: "http://127.0.0.1:8080",
             config: &RegistryConfig::new("https://crates.example.com/main").unwrap(),
             program: Path::new("/bin/axum_server"),
             place: &place(Some("/it's here"), None),

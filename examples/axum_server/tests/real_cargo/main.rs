@@ -55,6 +55,7 @@ mod storage_migrate;
 mod storage_options;
 mod storage_verify;
 mod ten_servers;
+mod tls;
 mod tokens;
 mod trusted;
 mod verify;

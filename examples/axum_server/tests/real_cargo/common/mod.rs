@@ -3,6 +3,7 @@
 mod archive;
 mod arguments;
 mod cargo;
+mod certificates;
 mod crates_io;
 mod http;
 mod http2;
@@ -20,6 +21,7 @@ pub(crate) use self::{
     archive::{CrateFile, checksum, frame, index_path, noise},
     arguments::{seen_arguments, watch_arguments},
     cargo::{Cargo, Outcome},
+    certificates::{Certificates, certificate_of},
     crates_io::local_crates_io,
     http::{Answer, Client},
     http2::Http2,

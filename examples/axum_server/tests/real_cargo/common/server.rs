@@ -17,6 +17,7 @@ pub(crate) struct Server {
     /// The program under which it runs, with its arguments.
     under: Vec<String>,
     process: Child,
+    scheme: String,
     address: String,
     starts: usize,
     secrets: Secrets,
@@ -53,9 +54,10 @@ impl Server {
         let [under, flags] =
             [under, flags].map(|words| words.iter().map(|&it| it.into()).collect::<Vec<String>>());
         let process = spawn(folder.path(), place.as_ref(), &under, &flags, 0);
-        let address = String::new();
+        let (scheme, address) = (String::new(), String::new());
         let (starts, secrets) = (0, Secrets::default());
-        let mut server = Self { folder, place, flags, under, process, address, starts, secrets };
+        let mut server =
+            Self { folder, place, flags, under, process, scheme, address, starts, secrets };
         server.await_address();
         server
     }
@@ -67,8 +69,10 @@ impl Server {
             }
             let stdout = self.stdout();
             let (line, _) = stdout.split_once('\n')?;
-            Some(line.strip_prefix("listening on http://").expect(line).to_owned())
+            Some(line.strip_prefix("listening on ").expect(line).to_owned())
         });
+        let (scheme, address) = self.address.split_once("://").expect("a URL");
+        (self.scheme, self.address) = (scheme.into(), address.into());
     }
 
     /// `ADDR:PORT`.
@@ -78,7 +82,7 @@ impl Server {
 
     /// Base URL of the registry.
     pub(crate) fn url(&self) -> String {
-        format!("http://{}/main", self.address)
+        format!("{}://{}/main", self.scheme, self.address)
     }
 
     /// The index URL, as a client configures it.
@@ -177,6 +181,11 @@ impl Server {
     /// Sends SIGINT, as Ctrl-C does, and returns at once.
     pub(crate) fn interrupt(&self) {
         signal("INT", self.pid());
+    }
+
+    /// Sends SIGHUP and returns at once.
+    pub(crate) fn hang_up(&self) {
+        signal("HUP", self.pid());
     }
 
     /// Waits until the server has ended.
