@@ -303,7 +303,7 @@ async fn an_upload_that_finds_no_room_in_time_is_refused() {
     let begin = async |registry: &Registry, length| {
         registry.begin_publish(caller(), length).await.map_err(|error| error.to_string())
     };
-    let busy = "no room for the upload was given up by others in time";
+    let busy = "others are uploading too much";
 
     let registry = builder(&MemoryCrateStore::new()).uploads(uploads(Some(1000))).build();
     let small = begin(&registry, Some(900)).await.unwrap();

@@ -85,7 +85,9 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
     }
     let rules = ValidationRules::private().with_max_crate_bytes(args.max_crate_size);
     let max_body_bytes = rules.max_body_bytes();
+    let slots = connections::most();
     let uploads = Uploads {
+        at_a_time: slots / 2,
         in_flight_bytes: args.max_upload_bytes_in_flight.map(|size| size.bytes),
         folder: match config.is_read_only() {
             true => None,
@@ -133,7 +135,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
     let listening = format!("{scheme}://{address}");
     print_welcome(&listening, &told, &TokenPlace::of(&args.index, &args.token_key)?);
     let router = routes::router(registry, args.credentials.forms(), proxy_users);
-    let slots = Arc::new(Semaphore::new(connections::most()));
+    let slots = Arc::new(Semaphore::new(slots));
     let acceptor = tls.as_ref().map(Tls::acceptor);
     if let Some(tls) = tls {
         tokio::spawn(tls.follow(Hangup::new()?));

@@ -9,16 +9,20 @@ use std::{
 /// So many bytes, of which each upload reserves its part before it begins.
 ///
 /// Whoever finds too few waits in a queue, and who comes later waits behind: small uploads that
-/// would still fit must not keep a large one from its turn for ever.
+/// would still fit must not keep a large one from its turn for ever. No more than so many uploads
+/// have their part or wait for it.
 #[derive(Debug)]
 pub(super) struct Budget {
     total: u64,
+    most: usize,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     free: u64,
+    /// How many have their part.
+    uploads: usize,
     next_id: u64,
     queue: VecDeque<(u64, Waker)>,
 }
@@ -31,13 +35,14 @@ impl State {
 }
 
 impl Budget {
-    /// A budget of at least one byte.
-    pub(super) fn new(total: u64) -> Self {
-        let total = total.max(1);
-        Self { total, state: Mutex::new(State { free: total, ..State::default() }) }
+    /// A budget of at least one byte, for at least one upload.
+    pub(super) fn new(total: u64, most: usize) -> Self {
+        let (total, most) = (total.max(1), most.max(1));
+        Self { total, most, state: Mutex::new(State { free: total, ..State::default() }) }
     }
 
     /// Waits for its turn and for so many bytes; at most for all there are, so that it comes.
+    /// Nothing at once if there are too many uploads already.
     pub(super) fn reserve(self: &Arc<Self>, bytes: u64) -> Reserve {
         Reserve { budget: self.clone(), bytes: bytes.clamp(1, self.total), id: None }
     }
@@ -57,15 +62,19 @@ pub(super) struct Reserve {
 }
 
 impl Future for Reserve {
-    type Output = Reservation;
+    type Output = Option<Reservation>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Reservation> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Reservation>> {
         let this = &mut *self;
         let mut state = this.budget.lock();
+        if this.id.is_none() && state.uploads + state.queue.len() >= this.budget.most {
+            return Poll::Ready(None);
+        }
         let own = |(id, _): &(u64, Waker)| Some(*id) == this.id;
         let is_first = state.queue.front().map_or(this.id.is_none(), own);
         if is_first && state.free >= this.bytes {
             state.free -= this.bytes;
+            state.uploads += 1;
             if this.id.is_some() {
                 state.queue.pop_front();
             }
@@ -73,7 +82,8 @@ impl Future for Reserve {
             drop(state);
             next.into_iter().for_each(Waker::wake);
             this.id = None;
-            return Poll::Ready(Reservation { budget: this.budget.clone(), bytes: this.bytes });
+            let (budget, bytes) = (this.budget.clone(), this.bytes);
+            return Poll::Ready(Some(Reservation { budget, bytes }));
         }
         match state.queue.iter().position(own) {
             Some(place) => state.queue[place].1.clone_from(cx.waker()),
@@ -111,6 +121,7 @@ impl Drop for Reservation {
     fn drop(&mut self) {
         let mut state = self.budget.lock();
         state.free += self.bytes;
+        state.uploads -= 1;
         let first = state.first();
         drop(state);
         first.into_iter().for_each(Waker::wake);
@@ -120,6 +131,7 @@ impl Drop for Reservation {
 #[cfg(test)]
 mod tests {
     use std::{
+        pin::pin,
         sync::atomic::{AtomicUsize, Ordering},
         task::Wake,
     };
@@ -160,7 +172,7 @@ mod tests {
             let waker = self.wakes.clone().into();
             let reserve = Pin::new(self.reserve.as_mut().expect("it was not dropped"));
             match reserve.poll(&mut Context::from_waker(&waker)) {
-                Poll::Ready(reservation) => Some(reservation),
+                Poll::Ready(reservation) => Some(reservation.expect("there are not too many")),
                 Poll::Pending => None,
             }
         }
@@ -186,7 +198,7 @@ mod tests {
 
     #[test]
     fn what_fits_is_taken_at_once_and_given_back() {
-        let budget = Arc::new(Budget::new(10));
+        let budget = Arc::new(Budget::new(10, 1_000));
         let (all, more) = (taken(&budget, 6), taken(&budget, 4));
         assert_eq!(budget.lock().free, 0);
         drop((all, more));
@@ -195,15 +207,15 @@ mod tests {
 
     #[test]
     fn whoever_wants_more_than_there_is_gets_all_of_it() {
-        let budget = Arc::new(Budget::new(10));
+        let budget = Arc::new(Budget::new(10, 1_000));
         assert_eq!(taken(&budget, u64::MAX).bytes, 10);
-        assert_eq!(taken(&Arc::new(Budget::new(0)), 5).bytes, 1);
+        assert_eq!(taken(&Arc::new(Budget::new(0, 1_000)), 5).bytes, 1);
         assert_eq!(taken(&budget, 0).bytes, 1);
     }
 
     #[test]
     fn a_large_one_is_not_overtaken_by_small_ones() {
-        let budget = Arc::new(Budget::new(10));
+        let budget = Arc::new(Budget::new(10, 1_000));
         let first = taken(&budget, 6);
         let mut large = Somebody::waiting(&budget, 8);
         let mut small = Somebody::waiting(&budget, 1);
@@ -221,7 +233,7 @@ mod tests {
 
     #[test]
     fn who_no_longer_waits_holds_up_nobody() {
-        let budget = Arc::new(Budget::new(10));
+        let budget = Arc::new(Budget::new(10, 1_000));
         let first = taken(&budget, 6);
         let mut large = Somebody::waiting(&budget, 8);
         let mut gone = Somebody::waiting(&budget, 1);
@@ -237,7 +249,7 @@ mod tests {
 
     #[test]
     fn who_is_woken_and_goes_away_passes_its_turn_on() {
-        let budget = Arc::new(Budget::new(10));
+        let budget = Arc::new(Budget::new(10, 1_000));
         let first = taken(&budget, 10);
         let mut woken = Somebody::waiting(&budget, 10);
         let mut next = Somebody::waiting(&budget, 10);
@@ -246,16 +258,39 @@ mod tests {
         assert!(next.woken().is_some());
     }
 
+    #[test]
+    fn one_too_many_is_refused_at_once() {
+        let budget = Arc::new(Budget::new(10, 3));
+        let first = taken(&budget, 10);
+        let mut second = Somebody::waiting(&budget, 1);
+        let third = Somebody::waiting(&budget, 1);
+        let is_refused = || {
+            let asking = pin!(budget.reserve(1));
+            matches!(asking.poll(&mut Context::from_waker(Waker::noop())), Poll::Ready(None))
+        };
+        assert!(is_refused());
+        drop(third);
+        assert!(!is_refused());
+        // Those that have their part and those that wait are counted alike.
+        let third = Somebody::waiting(&budget, 1);
+        drop(first);
+        let second = second.woken().expect("its turn has come");
+        let fourth = Somebody::waiting(&budget, 1);
+        assert!(is_refused());
+        drop((second, third, fourth));
+        assert_eq!((left(&budget), budget.lock().uploads), ((10, 0), 0));
+    }
+
     #[tokio::test(flavor = "multi_thread")]
     async fn many_at_once_never_hold_more_than_there_is() {
-        let budget = Arc::new(Budget::new(100));
+        let budget = Arc::new(Budget::new(100, 1_000));
         let held = Arc::new(AtomicUsize::new(0));
         let mut all = tokio::task::JoinSet::new();
         for number in 0..200_usize {
             let (budget, held) = (budget.clone(), held.clone());
             all.spawn(async move {
                 let bytes = 1 + number * 7 % 90;
-                let reservation = budget.reserve(bytes as u64).await;
+                let reservation = budget.reserve(bytes as u64).await.unwrap();
                 assert!(held.fetch_add(bytes, Ordering::SeqCst) + bytes <= 100);
                 tokio::task::yield_now().await;
                 held.fetch_sub(bytes, Ordering::SeqCst);

@@ -55,7 +55,7 @@ impl RegistryBuilder {
             audit: None,
             runtime: Arc::new(Inline),
             uploads: Uploads::default(),
-            budget: Arc::new(Budget::new(0)),
+            budget: Arc::new(Budget::new(0, 0)),
             writers: WriteQueues::default(),
             decoys: Decoys::default(),
             limiter: Limiter::default(),
@@ -194,7 +194,7 @@ impl RegistryBuilder {
     /// The registry.
     pub fn build(mut self) -> Registry {
         let bytes = self.0.uploads.in_flight_bytes(&self.0.rules);
-        self.0.budget = Arc::new(Budget::new(bytes));
+        self.0.budget = Arc::new(Budget::new(bytes, self.0.uploads.at_a_time));
         Registry { parts: Arc::new(self.0) }
     }
 }

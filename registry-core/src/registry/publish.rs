@@ -69,12 +69,12 @@ impl Registry {
         })
     }
 
-    /// Waits for room, but not for ever.
+    /// Waits for room, but not for ever, and not if there are too many who do.
     async fn reserve(&self, bytes: u64) -> Option<Reservation> {
         let mut room = pin!(self.parts.budget.reserve(bytes));
         let mut end = pin!(self.parts.runtime.sleep(self.parts.uploads.patience));
         poll_fn(|cx| match room.as_mut().poll(cx) {
-            Poll::Ready(reservation) => Poll::Ready(Some(reservation)),
+            Poll::Ready(reservation) => Poll::Ready(reservation),
             Poll::Pending => end.as_mut().poll(cx).map(|()| None),
         })
         .await
@@ -292,7 +292,7 @@ pub struct Published {
 #[non_exhaustive]
 pub enum PublishError {
     /// Too much is being uploaded by others; try again.
-    #[error("no room for the upload was given up by others in time")]
+    #[error("others are uploading too much")]
     Busy,
     /// The body is not a publish body, or too large.
     #[error(transparent)]

@@ -31,6 +31,9 @@ pub struct Uploads {
     /// Each upload counts with its announced length, or with the largest one, from before its first
     /// byte is read until it is over. One that is larger than this has it all for itself.
     pub in_flight_bytes: Option<u64>,
+    /// Most uploads at a time, those included that wait for others. Default: 128. One more is refused
+    /// at once: each holds a connection, and readers are to have the most of them.
+    pub at_a_time: usize,
     /// How long an upload waits for others to end before it is refused. Default: 30 seconds, as
     /// cargo does not repeat a publish by itself.
     pub patience: Duration,
@@ -46,6 +49,7 @@ impl Default for Uploads {
     fn default() -> Self {
         Self {
             in_flight_bytes: None,
+            at_a_time: 128,
             patience: Duration::from_secs(30),
             memory_bytes: 1 << 20,
             folder: None,

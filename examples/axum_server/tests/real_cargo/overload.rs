@@ -43,3 +43,22 @@ fn many_publishes_are_taken_in_at_a_time() {
     let found = server.client().get("/main/api/v1/crates?q=crate").json();
     assert_eq!(found["meta"]["total"], UPLOADS);
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn publishes_are_refused_before_reads_are() {
+    // Room for ten connections, half of which may be publishes.
+    let server = Server::start_under(&["prlimit", "--nofile=84"], &[]);
+    let client = server.client_of("alice");
+    let file = |number: usize| CrateFile::library(&format!("crate-{number}"), "1.0.0", b"");
+    let halves: Vec<_> = (0..5).map(|it| client.half_a_publish(&file(it))).collect();
+    let refused = client.publish(&file(5).frame());
+    assert_eq!(refused.error(), (503, "server is busy, try again".into()));
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    assert_eq!(server.client().get("/main/index/config.json").status, 200);
+    for (mut half, rest) in halves {
+        half.write_all(&rest).unwrap();
+        assert_eq!(Answer::read(half).status, 200);
+    }
+    assert_eq!(client.publish(&file(5).frame()).status, 200);
+}
