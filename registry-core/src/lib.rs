@@ -110,6 +110,7 @@ pub mod policy;
 pub mod publish;
 pub mod record;
 pub mod record_store;
+pub mod registries;
 pub mod registry;
 pub mod scrub;
 pub mod search;
@@ -128,6 +129,7 @@ pub use self::{
     publish::{Release, ValidationRules},
     record::CrateRecord,
     record_store::{RecordIndex, RecordStore},
+    registries::RegistryName,
     registry::Registry,
     store::{CrateStore, StoreError},
     version::VersionError,

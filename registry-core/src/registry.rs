@@ -87,8 +87,8 @@ struct Parts {
     budget: Arc<Budget>,
     writers: WriteQueues,
     decoys: Decoys,
-    limiter: Limiter,
-    throttle: Throttle,
+    limiter: Arc<Limiter>,
+    throttle: Arc<Throttle>,
     file_age_limit: Duration,
     clock: Clock,
 }

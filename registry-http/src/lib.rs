@@ -38,6 +38,13 @@
 //! A framework that strips the path at which it mounts a service needs nothing more; for any
 //! other, [`RegistryService::with_prefix`] says where the service is.
 //!
+//! # Several registries
+//!
+//! [`Registries`] is a service as well, of several registries: by the first segment of the path,
+//! `/NAME/…`, by the first two, `/OWNER/NAME/…`, or by the host. Which ones there are says a map, or
+//! a [`ResolveRegistry`] of the host's own, which is asked at each request: a registry may be made
+//! while the service runs.
+//!
 //! # What it answers
 //!
 //! | Method, path below the mount point | |
@@ -167,6 +174,7 @@ mod proxy_user;
 mod publish;
 mod query;
 pub mod range;
+mod registries;
 mod request_body;
 mod request_id;
 mod respond;
@@ -182,6 +190,7 @@ pub use self::{
     path_token::masked_path,
     peer::{ForwardedBy, Network, NetworkParseError, PeerAddress, TrustedProxies},
     proxy_user::{FromTrustedProxy, ProxyUserHeaders},
+    registries::{HostName, InvalidHostName, Registries, RegistryPlace, ResolveRegistry},
     service::{RegistryService, ResponseFuture},
 };
 

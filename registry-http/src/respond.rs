@@ -120,6 +120,8 @@ pub(crate) enum Error {
     Store(StoreError),
     #[error(transparent)]
     Internal(BoxError),
+    #[error("the registry could not be looked up")]
+    Resolver(#[source] BoxError),
     #[error("panicked while answering: {message}")]
     Panic { message: String },
 }
@@ -218,7 +220,9 @@ impl Error {
                 (S::SERVICE_UNAVAILABLE, Tell::CauseLater { seconds: 60 })
             }
             Self::Store(StoreError::ReadOnly { .. }) => (S::SERVICE_UNAVAILABLE, READ_ONLY),
-            Self::Index(_) | Self::Store(_) => (S::SERVICE_UNAVAILABLE, BACKEND),
+            Self::Index(_) | Self::Store(_) | Self::Resolver(_) => {
+                (S::SERVICE_UNAVAILABLE, BACKEND)
+            }
             Self::Internal(_) | Self::Panic { .. } => (S::INTERNAL_SERVER_ERROR, Tell::Nothing),
         }
     }
@@ -246,7 +250,7 @@ impl Error {
     pub(crate) fn into_response(
         self,
         shape: Shape,
-        config: &RegistryConfig,
+        config: Option<&RegistryConfig>,
         request: &str,
     ) -> Response<Body> {
         let (status, tell) = self.answer();
@@ -271,7 +275,8 @@ impl Error {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         match tell {
             Tell::Challenge => {
-                let challenge = format!("Cargo login_url=\"{}\"", config.login_url());
+                let login_url = config.map(RegistryConfig::login_url).unwrap_or_default();
+                let challenge = format!("Cargo login_url=\"{login_url}\"");
                 let challenge = HeaderValue::try_from(challenge);
                 headers.insert(
                     WWW_AUTHENTICATE,

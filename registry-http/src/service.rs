@@ -131,25 +131,23 @@ impl RegistryService {
         let answer = CatchPanic(pin!(answer)).await;
         let mut response = answer.unwrap_or_else(|error| {
             let shape = Shape::of(target.as_ref().map_or("", |target| target.path));
-            let mut response = error.into_response(shape, self.registry.config(), &id);
+            let mut response = error.into_response(shape, Some(self.registry.config()), &id);
             // What is left of the body must not be taken for the next request.
             if parts.version <= Version::HTTP_11 && !body.is_end_stream() {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             response
         });
-        if parts.method == Method::HEAD {
-            *response.body_mut() = Body::empty();
-        }
         if target.is_some_and(|target| target.token.is_some()) {
             caching::keep_private(&mut response);
         }
-        let headers = response.headers_mut();
-        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-        let id = HeaderValue::from_str(&id).expect("an id is letters, digits, `.`, `_` and `-`");
-        headers.insert(HeaderName::from_static(request_id::HEADER), id);
+        finish(&mut response, &parts.method, &id);
         response
+    }
+
+    /// Below which path it answers.
+    pub(crate) fn prefix(&self) -> &str {
+        &self.prefix
     }
 
     /// What the path says; `None` if it is not below the mount point.
@@ -382,6 +380,18 @@ impl RegistryService {
     }
 }
 
+/// What every answer has, and what no answer to `HEAD` has.
+pub(crate) fn finish(response: &mut Response<Body>, method: &Method, id: &str) {
+    if *method == Method::HEAD {
+        *response.body_mut() = Body::empty();
+    }
+    let headers = response.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    let id = HeaderValue::from_str(id).expect("an id is letters, digits, `.`, `_` and `-`");
+    headers.insert(HeaderName::from_static(request_id::HEADER), id);
+}
+
 /// What a path says.
 struct Target<'a> {
     /// The path below the mount point.
@@ -397,7 +407,7 @@ fn nobody(parts: &Parts, id: &Arc<str>) -> Caller {
 }
 
 /// A bug in one request must not end the connection, let alone the server.
-struct CatchPanic<F>(F);
+pub(crate) struct CatchPanic<F>(pub(crate) F);
 
 impl<F, T> Future for CatchPanic<F>
 where

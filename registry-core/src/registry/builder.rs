@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::{
     Inline, Parts, Registry, Runtime, Uploads, audit::Trail, budget::Budget, clock::Clock,
-    hidden::Decoys, limit::Limiter, queue::WriteQueues, throttle::Throttle,
+    hidden::Decoys, limit::Limiter, queue::WriteQueues,
 };
 use crate::{
     audit::AuditLog,
@@ -25,7 +25,11 @@ use crate::{
 
 /// Puts a [`Registry`] together.
 #[derive(Debug)]
-pub struct RegistryBuilder(Parts);
+pub struct RegistryBuilder(
+    Parts,
+    /// That of another registry, in place of one of its own.
+    Option<Arc<Budget>>,
+);
 
 impl RegistryBuilder {
     /// What [`RegistryBuilder::file_age_limit`] is if nothing else is said: 30 minutes, half the
@@ -37,7 +41,7 @@ impl RegistryBuilder {
         index: Arc<dyn Index>,
         crates: Arc<dyn CrateStore>,
     ) -> Self {
-        Self(Parts {
+        let parts = Parts {
             config_json: config.to_json(),
             private_config_json: config.clone().with_auth_required(true).to_json(),
             config,
@@ -58,11 +62,12 @@ impl RegistryBuilder {
             budget: Arc::new(Budget::new(0, 0)),
             writers: WriteQueues::default(),
             decoys: Decoys::default(),
-            limiter: Limiter::default(),
-            throttle: Throttle::default(),
+            limiter: Arc::default(),
+            throttle: Arc::default(),
             file_age_limit: Self::FILE_AGE_LIMIT,
             clock: Clock::default(),
-        })
+        };
+        Self(parts, None)
     }
 
     /// Who makes principals of credentials. Default: every credential is rejected.
@@ -151,6 +156,19 @@ impl RegistryBuilder {
     #[must_use]
     pub fn uploads(mut self, uploads: Uploads) -> Self {
         self.0.uploads = uploads;
+        self.1 = None;
+        self
+    }
+
+    /// Has the uploads and the rates of another registry, and counts together with it: for several in
+    /// one process. In place of [`uploads`](Self::uploads) and [`rate_limits`](Self::rate_limits).
+    #[must_use]
+    pub fn beside(mut self, other: &Registry) -> Self {
+        let other = &other.parts;
+        self.0.uploads = other.uploads.clone();
+        self.0.limiter = other.limiter.clone();
+        self.0.throttle = other.throttle.clone();
+        self.1 = Some(other.budget.clone());
         self
     }
 
@@ -181,7 +199,7 @@ impl RegistryBuilder {
     /// is not known of a caller is not counted. Source: ours.
     #[must_use]
     pub fn rate_limits(mut self, limits: RateLimits) -> Self {
-        self.0.limiter.limits = limits;
+        self.0.limiter = Arc::new(Limiter::new(limits));
         self
     }
 
@@ -193,8 +211,10 @@ impl RegistryBuilder {
 
     /// The registry.
     pub fn build(mut self) -> Registry {
-        let bytes = self.0.uploads.in_flight_bytes(&self.0.rules);
-        self.0.budget = Arc::new(Budget::new(bytes, self.0.uploads.at_a_time));
+        self.0.budget = self.1.unwrap_or_else(|| {
+            let bytes = self.0.uploads.in_flight_bytes(&self.0.rules);
+            Arc::new(Budget::new(bytes, self.0.uploads.at_a_time))
+        });
         Registry { parts: Arc::new(self.0) }
     }
 }

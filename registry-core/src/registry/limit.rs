@@ -18,6 +18,12 @@ pub(super) struct Limiter {
     buckets: Buckets,
 }
 
+impl Limiter {
+    pub(super) fn new(limits: RateLimits) -> Self {
+        Self { limits, buckets: Buckets::default() }
+    }
+}
+
 /// Whose requests are counted together.
 #[derive(Hash)]
 enum Who<'a> {
@@ -36,7 +42,7 @@ impl Registry {
     /// [`AuthError::TooMany`] if they have made too many: see
     /// [`RegistryBuilder::rate_limits`](super::RegistryBuilder::rate_limits).
     pub fn admit(&self, caller: &Caller, kind: RequestKind) -> Result<(), AuthError> {
-        let Limiter { limits, buckets } = &self.parts.limiter;
+        let Limiter { limits, buckets } = &*self.parts.limiter;
         let Some(rate) = limits.rate(kind) else { return Ok(()) };
         let who = match (&caller.principal, caller.address) {
             (Some(principal), _) => Who::User(&principal.user.login),

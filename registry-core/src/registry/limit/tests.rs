@@ -162,6 +162,23 @@ async fn new_crates_and_further_versions_are_counted_apart() {
 }
 
 #[tokio::test]
+async fn registries_beside_each_other_count_together() {
+    let (one, seconds) = registry(RateLimits::crates_io(), OwnersMayWrite);
+    let config = RegistryConfig::new("https://crates.example.com/other").unwrap();
+    let builder = Registry::builder(config, MemoryIndex::default(), MemoryCrateStore::default());
+    let other = builder.authorizer(OwnersMayWrite).beside(&one).clock(seconds.clock()).build();
+    for number in 0..5 {
+        let registry = if number % 2 == 0 { &one } else { &other };
+        assert_eq!(publish(registry, "ann", &format!("new{number}"), "1.0.0").await, Outcome::Done);
+    }
+    for registry in [&one, &other] {
+        let refused = publish(registry, "ann", "new5", "1.0.0").await;
+        assert_eq!(refused, too_many_new("Thu, 01 Jan 2026 00:10:00 GMT", 600));
+    }
+    assert!(Arc::ptr_eq(&one.parts.budget, &other.parts.budget));
+}
+
+#[tokio::test]
 async fn what_is_refused_is_counted_as_well() {
     let limits = only(RequestKind::PublishUpdate, 3, 60);
     let (registry, _) = registry(limits, OwnersMayWrite);
