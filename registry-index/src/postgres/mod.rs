@@ -50,6 +50,7 @@ mod index;
 mod keys;
 mod listen;
 mod pool;
+mod registries;
 mod schema;
 mod search;
 mod settings;
@@ -64,8 +65,9 @@ use registry_core::{BoxError, CanonicalName, IndexError};
 
 pub use self::{
     accounts::PostgresAccounts, approved_names::PostgresApprovedNames, audit::PostgresAudit,
-    index::PostgresIndex, keys::PostgresKeys, listen::Listener, schema::PostgresOpenError,
-    single_use::PostgresSingleUse, tokens::PostgresTokens, trusted::PostgresTrustedPublishers,
+    index::PostgresIndex, keys::PostgresKeys, listen::Listener, registries::PostgresRegistries,
+    schema::PostgresOpenError, single_use::PostgresSingleUse, tokens::PostgresTokens,
+    trusted::PostgresTrustedPublishers,
 };
 use self::{listen::Announcer, pool::Pool, settings::Settings};
 
@@ -122,9 +124,19 @@ impl PostgresDatabase {
 
     /// The index of the registry called `registry`; its crates are not seen by any other.
     ///
-    /// A registry is there as soon as something is published in it.
+    /// A registry is there as soon as something is published in it, but for one of the
+    /// [list](Self::registries): `registry` is its [key] then, which alone has a
+    /// `#` in it, and nothing can be published in it after it was deleted.
+    ///
+    /// [key]: registry_core::registries::RegistryRecord::key
     pub fn index(&self, registry: &str) -> PostgresIndex {
         PostgresIndex { database: self.0.clone(), registry: registry.into() }
+    }
+
+    /// The list of those registries in this database that were made by name. They have users, tokens and keys
+    /// in common with all others.
+    pub fn registries(&self) -> PostgresRegistries {
+        PostgresRegistries { database: self.0.clone() }
     }
 
     /// The users, service accounts and groups, which all registries in this database have in common.

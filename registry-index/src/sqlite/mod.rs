@@ -33,6 +33,7 @@ mod backup;
 mod index;
 mod keys;
 mod pool;
+mod registries;
 mod schema;
 mod search;
 mod single_use;
@@ -46,8 +47,9 @@ use registry_core::{BoxError, CanonicalName, IndexError, record::About, search::
 use self::pool::Pool;
 pub use self::{
     accounts::SqliteAccounts, approved_names::SqliteApprovedNames, audit::SqliteAudit,
-    backup::SqliteBackupError, index::SqliteIndex, keys::SqliteKeys, schema::SqliteOpenError,
-    single_use::SqliteSingleUse, tokens::SqliteTokens, trusted::SqliteTrustedPublishers,
+    backup::SqliteBackupError, index::SqliteIndex, keys::SqliteKeys, registries::SqliteRegistries,
+    schema::SqliteOpenError, single_use::SqliteSingleUse, tokens::SqliteTokens,
+    trusted::SqliteTrustedPublishers,
 };
 
 const BACKEND: &str = "sqlite";
@@ -75,9 +77,19 @@ impl SqliteDatabase {
 
     /// The index of the registry called `registry`; its crates are not seen by any other.
     ///
-    /// A registry is there as soon as something is published in it.
+    /// A registry is there as soon as something is published in it, but for one of the
+    /// [list](Self::registries): `registry` is its [key] then, which alone has a
+    /// `#` in it, and nothing can be published in it after it was deleted.
+    ///
+    /// [key]: registry_core::registries::RegistryRecord::key
     pub fn index(&self, registry: &str) -> SqliteIndex {
         SqliteIndex { pool: self.0.clone(), registry: registry.into() }
+    }
+
+    /// The list of those registries in this file that were made by name. They have users, tokens and keys
+    /// in common with all others.
+    pub fn registries(&self) -> SqliteRegistries {
+        SqliteRegistries { pool: self.0.clone() }
     }
 
     /// The users, service accounts and groups, which all registries in this file have in common.

@@ -1,0 +1,4 @@
+UPDATE named_registry
+SET private = $2, read_only = $3
+WHERE name = $1
+RETURNING number

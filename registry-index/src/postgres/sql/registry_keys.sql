@@ -1,0 +1,3 @@
+SELECT name || '#' || number FROM named_registry
+UNION
+SELECT registry FROM crate

@@ -1,0 +1,5 @@
+SELECT name, number, private, read_only, created_at
+FROM named_registry
+WHERE name > ?1 AND substr(name, 1, length(?2)) = ?2
+ORDER BY name
+LIMIT ?3
