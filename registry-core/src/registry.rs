@@ -72,6 +72,7 @@ struct Parts {
     private_config_json: bytes::Bytes,
     index: Arc<dyn Index>,
     crates: Arc<dyn CrateStore>,
+    shares_crates: bool,
     authenticator: Arc<dyn Authenticator>,
     authorizer: Arc<dyn Authorizer>,
     tokens: Option<Tokens>,

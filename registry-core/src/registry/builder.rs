@@ -49,6 +49,7 @@ impl RegistryBuilder {
             keys: None,
             index,
             crates,
+            shares_crates: false,
             authenticator: Arc::new(NobodyKnown),
             authorizer: Arc::new(OwnersMayWrite),
             tokens: None,
@@ -157,6 +158,17 @@ impl RegistryBuilder {
     pub fn uploads(mut self, uploads: Uploads) -> Self {
         self.0.uploads = uploads;
         self.1 = None;
+        self
+    }
+
+    /// Says that other registries keep files in the same crate store. Default: none does.
+    ///
+    /// Then a file is read only where a release of this registry has it: who knows the checksum of a
+    /// file, from a lockfile say, does not get it here because it is in a private registry beside this
+    /// one. So each download looks at the index file of its crate.
+    #[must_use]
+    pub fn shares_crates(mut self) -> Self {
+        self.0.shares_crates = true;
         self
     }
 

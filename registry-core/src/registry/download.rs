@@ -1,18 +1,25 @@
 use std::borrow::Cow;
 
+use bytes::Bytes;
+
 use super::{ReadError, Registry};
 use crate::{
     auth::{Action, Caller},
-    name::CrateName,
+    entry::IndexLine,
+    index::Lookup,
+    name::{CanonicalName, CrateName},
     store::{ByteRange, CrateFile, CrateKey, CrateStore, StoredCrate},
 };
 
 impl Registry {
     /// The file under a key, for a caller who may read it. The key says which bytes, so the index
-    /// is not asked; nor is the store, yet. A caller who may not is given one that finds no file.
+    /// is not asked, unless other registries have files in [the same
+    /// store](super::RegistryBuilder::shares_crates); nor is the store, yet. A caller who may not is
+    /// given one that finds no file.
     ///
     /// # Errors
-    /// [`ReadError::Auth`] if the caller may not read here.
+    /// [`ReadError::Auth`] if the caller may not read here, [`ReadError::UnknownVersion`] if the file
+    /// is another registry's.
     pub async fn download<'a>(
         &'a self,
         caller: &Caller,
@@ -20,6 +27,11 @@ impl Registry {
     ) -> Result<Download<'a>, ReadError> {
         let name = key.name.canonical();
         let place = match self.place(caller, &Action::Read(&name), &name).await? {
+            Cow::Borrowed(_)
+                if self.parts.shares_crates && !self.names_file(&name, key).await? =>
+            {
+                return Err(ReadError::unknown_version(&name, &key.version));
+            }
             Cow::Borrowed(_) => Cow::Borrowed(key),
             Cow::Owned(decoy) => Cow::Owned(CrateKey {
                 name: CrateName::new(decoy.as_str()).expect("a canonical name is one"),
@@ -27,6 +39,31 @@ impl Registry {
             }),
         };
         Ok(Download { crates: &*self.parts.crates, key, place, hides: self.hides_crates() })
+    }
+
+    /// Whether a release of this registry, and not only of another over the same crate store, has the
+    /// file.
+    async fn names_file(&self, name: &CanonicalName, key: &CrateKey) -> Result<bool, ReadError> {
+        let Lookup::Found(file) = self.parts.index.index_file(name, None).await? else {
+            return Ok(false);
+        };
+        let checksum = key.checksum.to_string();
+        let has_it = |line: &&str| line.contains(&checksum);
+        // Anybody may write it into a line of theirs, say as the name of a feature.
+        let is_it = |line: &str| {
+            let line = IndexLine::parse(Bytes::copy_from_slice(line.as_bytes()));
+            line.is_ok_and(|line| line.checksum() == key.checksum)
+        };
+        let lines = std::str::from_utf8(&file.body).unwrap_or_default();
+        if lines.lines().filter(has_it).any(is_it) {
+            return Ok(true);
+        }
+        // What is not listed may have kept its file.
+        let Some(stored) = self.parts.index.load(name, None).await?.found() else {
+            return Ok(false);
+        };
+        let mut kept = stored.record.releases().iter().filter(|it| it.state.keeps_file());
+        Ok(kept.any(|release| release.line.checksum() == key.checksum))
     }
 }
 
