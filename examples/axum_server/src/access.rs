@@ -25,6 +25,8 @@ use crate::{
 pub(crate) struct Accounts {
     file: Option<Arc<AccountFile>>,
     stored: Option<Arc<dyn AccountStore>>,
+    /// For passwords. Threads of their own: guesses are not to keep uploads from being checked.
+    runtime: TokioRuntime,
 }
 
 impl Accounts {
@@ -39,7 +41,7 @@ impl Accounts {
             });
             Ok(Arc::new(file))
         };
-        Ok(Self { file: file.map(open).transpose()?, stored })
+        Ok(Self { file: file.map(open).transpose()?, stored, runtime: TokioRuntime::new() })
     }
 
     /// Asks all who may know a credential, and holds the accounts against each answer.
@@ -60,8 +62,7 @@ impl Accounts {
         if let Some(users) = users {
             chain = chain.or(users);
         }
-        // Threads of their own: guessed passwords are not to keep uploads from being checked.
-        let passwords = PasswordAuthenticator::new(self.clone(), TokioRuntime::new());
+        let passwords = PasswordAuthenticator::new(self.clone(), self.runtime.clone());
         let chain = chain.or(tokens).or(passwords);
         CachedAuthenticator::new(WithAccounts::new(chain, self.clone()))
     }

@@ -12,7 +12,7 @@ use registry_core::{
 use serde_json::json;
 
 use crate::{
-    cli::IndexArgs,
+    cli::RegistryArgs,
     error::{Error, causes},
 };
 
@@ -52,7 +52,7 @@ pub(crate) struct AuditArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    index: IndexArgs,
+    index: RegistryArgs,
 }
 
 /// A moment as RFC 3339 has it in UTC, or the beginning of a day in UTC.

@@ -9,12 +9,13 @@ use std::{
 };
 
 use registry_core::{
-    Index,
+    Index, RegistryName,
     audit::AuditLog,
     auth::{
         AccountStore, ApprovedNames, SingleUse, TokenKey, TokenTransfer,
         trusted::TrustedPublisherStore,
     },
+    registries::RegistryStore,
     search::{NameSearch, Search},
     store::SpoolFolder,
 };
@@ -28,7 +29,7 @@ use registry_index::{
 use registry_storage::{Bucket, ObjectCrateStore, OpenError, StorageOptions, StorageUrl};
 
 use crate::{
-    cli::{IndexArgs, StorageArgs},
+    cli::{IndexArgs, RegistryArgs, StorageArgs},
     error::{Error, causes},
     routes::REGISTRY,
     url::{IndexUrl, UrlText, storage_beside},
@@ -83,7 +84,8 @@ impl IndexArgs {
         self.open().await
     }
 
-    /// Opens the indexes of all registries over the same crate files; one that is not there is not
+    /// Opens the indexes of all registries over the same crate files, each of all in its database; one
+    /// that is not there is not
     /// made, for it would name none of them.
     pub(crate) async fn open_all(&self, also: &[UrlText]) -> Result<Vec<Arc<dyn Index>>, Error> {
         let mut urls = vec![self.url()?];
@@ -94,9 +96,29 @@ impl IndexArgs {
         let mut indexes = Vec::new();
         for url in &urls {
             url.must_be_there()?;
-            indexes.push(open_index(url, &self.data.folder).await?.index());
+            indexes.extend(open_index(url, &self.data.folder).await?.all().await?);
         }
         Ok(indexes)
+    }
+}
+
+impl RegistryArgs {
+    pub(crate) fn url(&self) -> Result<IndexUrl, Error> {
+        self.index.url()
+    }
+
+    pub(crate) fn is_there(&self) -> Result<Option<bool>, Error> {
+        self.index.is_there()
+    }
+
+    /// As [`IndexArgs::open`].
+    pub(crate) async fn open(&self) -> Result<OpenIndex, Error> {
+        self.index.open().await?.registry(&self.registry).await
+    }
+
+    /// As [`IndexArgs::open_there`].
+    pub(crate) async fn open_there(&self) -> Result<OpenIndex, Error> {
+        self.index.open_there().await?.registry(&self.registry).await
     }
 }
 
@@ -208,127 +230,176 @@ pub(crate) struct ServedIndex {
     _listener: Option<Listener>,
 }
 
+/// What a registry's own data are kept under in a database: `main`, or the key of one in its list.
+type Key = Arc<str>;
+
 /// An opened index, with its search and its tokens.
+#[derive(Clone)]
 pub(crate) enum OpenIndex {
-    Sqlite(SqliteDatabase),
+    Sqlite(SqliteDatabase, Key),
     /// With a database for the tokens.
     Folder(FolderIndex, SqliteDatabase),
     Bucket(ObjectIndex, ObjectTokens),
-    Postgres(PostgresDatabase),
+    Postgres(PostgresDatabase, Key),
 }
 
 impl OpenIndex {
     pub(crate) fn index(&self) -> Arc<dyn Index> {
         match self {
-            Self::Sqlite(database) => Arc::new(database.index(REGISTRY)),
+            Self::Sqlite(database, key) => Arc::new(database.index(key)),
             Self::Folder(index, _) => Arc::new(index.clone()),
             Self::Bucket(index, _) => Arc::new(index.clone()),
-            Self::Postgres(database) => Arc::new(database.index(REGISTRY)),
+            Self::Postgres(database, key) => Arc::new(database.index(key)),
         }
     }
 
-    /// The index with a cache in front. What another process writes is seen at once, or after
-    /// `max_staleness` at the latest; a database in a file tells of it by itself.
-    pub(crate) fn cached(&self, max_staleness: Duration) -> ServedIndex {
-        let cached = CachedIndex::new(self.index(), CACHE_BYTES);
+    /// The index with a cache in front, of so many bytes. What another process writes is seen at once,
+    /// or after `max_staleness` at the latest; a database in a file tells of it by itself.
+    pub(crate) fn cached(
+        &self,
+        max_staleness: Duration,
+        bytes: u64,
+    ) -> CachedIndex<Arc<dyn Index>> {
+        let cached = CachedIndex::new(self.index(), bytes);
         match self {
-            Self::Sqlite(database) => {
+            Self::Sqlite(database, _) => {
                 let database = database.clone();
-                let cached = cached.with_generation(move || database.generation());
-                ServedIndex { index: Arc::new(cached), _listener: None }
+                cached.with_generation(move || database.generation())
             }
-            Self::Folder(..) | Self::Bucket(..) => {
-                let cached = cached.with_staleness(max_staleness);
-                ServedIndex { index: Arc::new(cached), _listener: None }
-            }
-            Self::Postgres(database) => {
-                let cached = cached.with_staleness(max_staleness);
-                let invalidations = cached.invalidations();
-                // Who asks at each read has nothing to be told.
-                let listener = (!max_staleness.is_zero()).then(|| {
-                    database.listen(REGISTRY, move |name| match name {
-                        Some(name) => invalidations.forget(name),
-                        None => invalidations.forget_all(),
-                    })
-                });
-                ServedIndex { index: Arc::new(cached), _listener: listener }
+            Self::Folder(..) | Self::Bucket(..) | Self::Postgres(..) => {
+                cached.with_staleness(max_staleness)
             }
         }
+    }
+
+    /// The same, and what tells it of other processes' writes sooner, where that takes a connection of
+    /// its own.
+    pub(crate) fn served(&self, max_staleness: Duration) -> ServedIndex {
+        let cached = self.cached(max_staleness, CACHE_BYTES);
+        let listener = match self {
+            // Who asks at each read has nothing to be told.
+            Self::Postgres(database, key) if !max_staleness.is_zero() => {
+                let invalidations = cached.invalidations();
+                Some(database.listen(key, move |name| match name {
+                    Some(name) => invalidations.forget(name),
+                    None => invalidations.forget_all(),
+                }))
+            }
+            _ => None,
+        };
+        ServedIndex { index: Arc::new(cached), _listener: listener }
+    }
+
+    /// The list of the registries beside `main`; only a database has one.
+    pub(crate) fn registries(&self) -> Option<Arc<dyn RegistryStore>> {
+        match self {
+            Self::Sqlite(database, _) => Some(Arc::new(database.registries())),
+            Self::Folder(..) | Self::Bucket(..) => None,
+            Self::Postgres(database, _) => Some(Arc::new(database.registries())),
+        }
+    }
+
+    /// The same database, with what is kept under this key.
+    pub(crate) fn with_key(&self, key: &Arc<str>) -> Self {
+        match self {
+            Self::Sqlite(database, _) => Self::Sqlite(database.clone(), key.clone()),
+            Self::Postgres(database, _) => Self::Postgres(database.clone(), key.clone()),
+            Self::Folder(..) | Self::Bucket(..) => self.clone(),
+        }
+    }
+
+    /// The registry of this name.
+    pub(crate) async fn registry(self, name: &RegistryName) -> Result<Self, Error> {
+        if name.as_str() == REGISTRY {
+            return Ok(self);
+        }
+        let store = self.registries().ok_or(Error::OneRegistry)?;
+        let record = store.find(name).await?;
+        let record = record.ok_or_else(|| Error::NoRegistry { name: name.clone() })?;
+        Ok(self.with_key(&record.key))
+    }
+
+    /// The indexes of all registries, whether they are in the list or not.
+    async fn all(&self) -> Result<Vec<Arc<dyn Index>>, Error> {
+        let Some(store) = self.registries() else { return Ok(vec![self.index()]) };
+        let mut keys: Vec<Arc<str>> = store.keys().await?;
+        keys.push(REGISTRY.into());
+        keys.sort();
+        keys.dedup();
+        Ok(keys.iter().map(|key| self.with_key(key).index()).collect())
     }
 
     /// Searches by itself, or by the names in `index`, which is this one with a cache in front.
     pub(crate) fn search(&self, index: Arc<dyn Index>) -> Arc<dyn Search> {
         match self {
-            Self::Sqlite(database) => Arc::new(database.index(REGISTRY)),
+            Self::Sqlite(database, key) => Arc::new(database.index(key)),
             Self::Folder(..) | Self::Bucket(..) => Arc::new(NameSearch::new(index)),
-            Self::Postgres(database) => Arc::new(database.index(REGISTRY)),
+            Self::Postgres(database, key) => Arc::new(database.index(key)),
         }
     }
 
     /// Looks for damage that is no matter of single crates.
     pub(crate) async fn check(&self) -> Result<Vec<String>, Error> {
         match self {
-            Self::Sqlite(database) => {
+            Self::Sqlite(database, _) => {
                 Ok(database.check().await.err().iter().map(|error| causes(error)).collect())
             }
             Self::Folder(index, _) => {
                 let differences = index.check().await.map_err(Error::Check)?;
                 Ok(differences.iter().map(Difference::to_string).collect())
             }
-            Self::Bucket(..) | Self::Postgres(_) => Ok(Vec::new()),
+            Self::Bucket(..) | Self::Postgres(..) => Ok(Vec::new()),
         }
     }
 
     /// The accounts, where the tokens are; a bucket has none.
     pub(crate) fn accounts(&self) -> Option<Arc<dyn AccountStore>> {
         match self {
-            Self::Sqlite(database) | Self::Folder(_, database) => {
+            Self::Sqlite(database, _) | Self::Folder(_, database) => {
                 Some(Arc::new(database.accounts()))
             }
             Self::Bucket(..) => None,
-            Self::Postgres(database) => Some(Arc::new(database.accounts())),
+            Self::Postgres(database, _) => Some(Arc::new(database.accounts())),
         }
     }
 
     /// The new names that were agreed to, where they can be kept.
     pub(crate) fn approved_names(&self) -> Option<Arc<dyn ApprovedNames>> {
         match self {
-            Self::Sqlite(database) | Self::Folder(_, database) => {
-                Some(Arc::new(database.approved_names(REGISTRY)))
-            }
+            Self::Sqlite(database, key) => Some(Arc::new(database.approved_names(key))),
+            Self::Folder(_, database) => Some(Arc::new(database.approved_names(REGISTRY))),
             Self::Bucket(..) => None,
-            Self::Postgres(database) => Some(Arc::new(database.approved_names(REGISTRY))),
+            Self::Postgres(database, key) => Some(Arc::new(database.approved_names(key))),
         }
     }
 
     /// The audit trail, where the index itself writes to it.
     pub(crate) fn audit(&self) -> Option<Arc<dyn AuditLog>> {
         match self {
-            Self::Sqlite(database) => Some(Arc::new(database.audit(REGISTRY))),
+            Self::Sqlite(database, key) => Some(Arc::new(database.audit(key))),
             Self::Folder(..) | Self::Bucket(..) => None,
-            Self::Postgres(database) => Some(Arc::new(database.audit(REGISTRY))),
+            Self::Postgres(database, key) => Some(Arc::new(database.audit(key))),
         }
     }
 
     /// The trusted publishers of the registry.
     pub(crate) fn trusted_publishers(&self) -> Result<Arc<dyn TrustedPublisherStore>, Error> {
         match self {
-            Self::Sqlite(database) | Self::Folder(_, database) => {
-                Ok(Arc::new(database.trusted_publishers(REGISTRY)))
-            }
+            Self::Sqlite(database, key) => Ok(Arc::new(database.trusted_publishers(key))),
+            Self::Folder(_, database) => Ok(Arc::new(database.trusted_publishers(REGISTRY))),
             Self::Bucket(..) => Err(Error::NoDatabase { place: "an index in a bucket" }),
-            Self::Postgres(database) => Ok(Arc::new(database.trusted_publishers(REGISTRY))),
+            Self::Postgres(database, key) => Ok(Arc::new(database.trusted_publishers(key))),
         }
     }
 
     /// What counts only once.
     pub(crate) fn single_use(&self) -> Result<Arc<dyn SingleUse>, Error> {
         match self {
-            Self::Sqlite(database) | Self::Folder(_, database) => {
+            Self::Sqlite(database, _) | Self::Folder(_, database) => {
                 Ok(Arc::new(database.single_use()))
             }
             Self::Bucket(..) => Err(Error::NoDatabase { place: "an index in a bucket" }),
-            Self::Postgres(database) => Ok(Arc::new(database.single_use())),
+            Self::Postgres(database, _) => Ok(Arc::new(database.single_use())),
         }
     }
 
@@ -336,11 +407,11 @@ impl OpenIndex {
     pub(crate) fn tokens(&self, key: Option<&TokenKey>) -> Arc<dyn TokenTransfer> {
         let key = key.cloned();
         match self {
-            Self::Sqlite(database) | Self::Folder(_, database) => {
+            Self::Sqlite(database, _) | Self::Folder(_, database) => {
                 Arc::new(database.tokens().with_key(key))
             }
             Self::Bucket(_, tokens) => Arc::new(tokens.clone().with_key(key)),
-            Self::Postgres(database) => Arc::new(database.tokens().with_key(key)),
+            Self::Postgres(database, _) => Arc::new(database.tokens().with_key(key)),
         }
     }
 }
@@ -349,7 +420,9 @@ impl OpenIndex {
 pub(crate) async fn open_index(url: &IndexUrl, data: &Path) -> Result<OpenIndex, Error> {
     let failed = |source| Error::Open { place: url.to_string(), source };
     match url {
-        IndexUrl::Sqlite(path) => Ok(OpenIndex::Sqlite(open_sqlite(path.clone())?)),
+        IndexUrl::Sqlite(path) => {
+            Ok(OpenIndex::Sqlite(open_sqlite(path.clone())?, REGISTRY.into()))
+        }
         IndexUrl::Bucket(bucket) => {
             let opened = Bucket::open(bucket, &StorageOptions::new());
             let store = opened.map_err(|error| cannot_open(url, error))?.store();
@@ -368,7 +441,8 @@ pub(crate) async fn open_index(url: &IndexUrl, data: &Path) -> Result<OpenIndex,
         }
         IndexUrl::Postgres(database) => {
             let database = PostgresDatabase::connect(database.expose()).await;
-            Ok(OpenIndex::Postgres(database.map_err(|error| failed(error.into()))?))
+            let database = database.map_err(|error| failed(error.into()))?;
+            Ok(OpenIndex::Postgres(database, REGISTRY.into()))
         }
     }
 }

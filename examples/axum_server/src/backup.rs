@@ -11,7 +11,7 @@ pub(crate) async fn run(args: BackupArgs) -> Result<(), Error> {
     let url = args.index.url()?;
     url.must_be_there()?;
     let instead = match args.index.open().await? {
-        OpenIndex::Sqlite(database) => return copy(&database, &args.file, &url).await,
+        OpenIndex::Sqlite(database, _) => return copy(&database, &args.file, &url).await,
         OpenIndex::Folder(..) => {
             "copy the folder with all that is in it, and its tokens by \
              `index backup --index sqlite:DATA/index.sqlite`"
@@ -19,7 +19,7 @@ pub(crate) async fn run(args: BackupArgs) -> Result<(), Error> {
         OpenIndex::Bucket(..) => {
             "let the bucket keep versions, or copy it by its provider's own tools"
         }
-        OpenIndex::Postgres(_) => "use `pg_dump`",
+        OpenIndex::Postgres(..) => "use `pg_dump`",
     };
     Err(Error::NoBackup { place: url.to_string(), instead })
 }

@@ -3,7 +3,9 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, builder::BoolishValueParser, value_parser};
-use registry_core::{auth::KeyId, config::DlTemplate, limits::RateLimits, owner::Login};
+use registry_core::{
+    RegistryName, auth::KeyId, config::DlTemplate, limits::RateLimits, owner::Login,
+};
 
 use crate::{
     account::{GroupCommand, UserCommand},
@@ -17,6 +19,8 @@ use crate::{
     peer::ProxyArgs,
     policy::{ExplainArgs, PolicyArgs},
     redirect::RedirectArgs,
+    registry::RegistryCommand,
+    routes::REGISTRY,
     size::{Size, crate_size},
     storage_gc::parse_age,
     tls::TlsArgs,
@@ -75,6 +79,13 @@ pub(crate) enum Command {
     /// Say whose CI runs may publish a crate without a stored token.
     #[command(subcommand)]
     TrustedPublisher(TrustedPublisherCommand),
+    /// Look after the registries of a database, beside `main`, which is there by itself.
+    ///
+    /// For an index of sqlite: or postgres:. A server over it has each at /NAME/, from the moment at
+    /// which it is made: users, tokens and crate files are those of all, and so are the flags of the
+    /// server. Each has owners, trusted publishers, approved names and an audit trail of its own.
+    #[command(subcommand)]
+    Registry(RegistryCommand),
     /// Look after the index.
     #[command(subcommand)]
     Index(IndexCommand),
@@ -111,7 +122,7 @@ pub(crate) struct ServeArgs {
     pub(crate) cache: CacheArgs,
     /// The URL under which clients reach this server, if it is not the address listened on.
     ///
-    /// The registry is below it: `/main` is added, not to be given here.
+    /// The registries are below it: `/main` is added, not to be given here.
     /// Lockfiles hold it: a registry keeps its URL for as long as it is used.
     #[arg(long, value_name = "URL", env = "REGISTRY_PUBLIC_URL")]
     pub(crate) public_url: Option<String>,
@@ -225,6 +236,16 @@ pub(crate) struct IndexArgs {
     pub(crate) index: Option<UrlText>,
 }
 
+/// One registry of those in an index.
+#[derive(Debug, Args)]
+pub(crate) struct RegistryArgs {
+    #[command(flatten)]
+    pub(crate) index: IndexArgs,
+    /// Which registry, of those that `registry create` has made; `main` is there by itself.
+    #[arg(long, value_name = "NAME", default_value = REGISTRY)]
+    pub(crate) registry: RegistryName,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct StorageArgs {
     /// Where the crate files are; default: file:DIR/crates, or with an index in a bucket, beside it.
@@ -313,7 +334,7 @@ pub(crate) enum IndexCommand {
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
     #[command(flatten)]
-    pub(crate) index: IndexArgs,
+    pub(crate) index: RegistryArgs,
     #[command(flatten)]
     pub(crate) storage: StorageArgs,
 }
@@ -354,8 +375,8 @@ pub(crate) enum StorageCommand {
     /// Takes two runs: the first puts a file aside, where it can still be downloaded, and a later
     /// one removes it, if nothing names it then. Only that makes room. Run it by cron, say once a
     /// day; servers go on meanwhile, and it may be stopped at any time. Not while crate files are
-    /// migrated or backed up. Name every registry that keeps its files in the same place, or its
-    /// files are taken for garbage. Ends with status 3 if a file could not be dealt with.
+    /// migrated or backed up. Name every index that has its files in the same place, or its files are
+    /// taken for garbage; all registries of an index are looked at. Ends with status 3 if a file could not be dealt with.
     Gc(StorageGcArgs),
     /// Check every crate file against its checksum, and every index line against a file.
     ///
@@ -371,7 +392,8 @@ pub(crate) struct StorageGcArgs {
     pub(crate) index: IndexArgs,
     #[command(flatten)]
     pub(crate) storage: StorageArgs,
-    /// The index of another registry over the same crate files, as --index; once for each.
+    /// Another index over the same crate files, as --index; once for each. All registries of an index
+    /// are looked at.
     #[arg(long, value_name = "URL")]
     pub(crate) also_index: Vec<UrlText>,
     /// How long ago a file must have been stored to be put aside, and put aside to be removed.
@@ -419,7 +441,8 @@ pub(crate) struct StorageVerifyArgs {
     pub(crate) index: IndexArgs,
     #[command(flatten)]
     pub(crate) storage: StorageArgs,
-    /// The index of another registry over the same crate files, as --index; once for each.
+    /// Another index over the same crate files, as --index; once for each. All registries of an index
+    /// are looked at.
     #[arg(long, value_name = "URL")]
     pub(crate) also_index: Vec<UrlText>,
     /// Put damaged files aside, so that they are refused with a clear error and not handed out.

@@ -3,7 +3,7 @@
 use std::{io, path::PathBuf};
 
 use registry_core::{
-    BoxError, Causes, CrateName, IndexError, StoreError,
+    BoxError, Causes, CrateName, IndexError, RegistryName, StoreError,
     auth::{
         AccountError, AccountFileError, AuthError, AuthStoreError, KeyError, KeyId, KeyParseError,
         PasswordError, PolicyError, TokenError, TokenId, TokenKeyParseError,
@@ -199,6 +199,23 @@ pub(crate) enum Error {
     NoApprovedNames { place: String },
     #[error("the name `{name}` was not approved")]
     NotApproved { name: CrateName },
+    #[error("cannot serve: {}", causes(.0.as_ref()))]
+    Registries(#[source] BoxError),
+    #[error("there is no registry `{name}`")]
+    NoRegistry { name: RegistryName },
+    #[error("there is a registry `{name}` already")]
+    RegistryExists { name: RegistryName },
+    #[error("`main` is there by itself, and stays; `serve` says what it is like")]
+    MainRegistry,
+    #[error(
+        "only a database has several registries: an index in a folder or a bucket is one; use \
+         sqlite: or postgres://"
+    )]
+    OneRegistry,
+    #[error("say --yes: what is in the registry is gone then")]
+    NotSure,
+    #[error("there are {crates} crates in `{name}`: say --with-crates if they are to go, too")]
+    HasCrates { name: RegistryName, crates: u64 },
     #[error("cannot print: {0}")]
     Print(#[source] io::Error),
 }

@@ -17,7 +17,7 @@ use registry_core::{
 
 use crate::{
     backends::storage_must_be_there,
-    cli::{IndexArgs, StorageArgs},
+    cli::{RegistryArgs, StorageArgs},
     crate_file::checksum_of,
     error::Error,
     progress::Progress,
@@ -42,7 +42,7 @@ pub(crate) struct ExportArgs {
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8000")]
     base_url: String,
     #[command(flatten)]
-    index: IndexArgs,
+    index: RegistryArgs,
     #[command(flatten)]
     storage: StorageArgs,
 }
@@ -55,9 +55,9 @@ pub(crate) async fn export(args: ExportArgs) -> Result<(), Error> {
         .with_dl(format!("{base_url}/{CRATES}/{{crate}}/{{crate}}-{{version}}.crate").parse()?)
         .with_read_only(true);
     args.index.url()?.must_be_there()?;
-    storage_must_be_there(&args.storage.url(&args.index)?)?;
+    storage_must_be_there(&args.storage.url(&args.index.index)?)?;
     let index = args.index.open().await?.index();
-    let crates = args.storage.open(&args.index)?;
+    let crates = args.storage.open(&args.index.index)?;
 
     let mut export = Export::begin(&args.to)?;
     let mut names = 0;

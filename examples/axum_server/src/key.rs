@@ -25,6 +25,7 @@ use crate::{
 const MAX_INPUT_BYTES: u64 = 1024;
 
 /// Where keys are, and what has to be known beside them.
+#[derive(Clone)]
 pub(crate) struct KeyStores {
     keys: Arc<dyn KeyStore>,
     directory: Arc<dyn Directory>,
@@ -36,13 +37,13 @@ impl KeyStores {
     /// Those beside the index; a bucket has none.
     pub(crate) fn of(index: &OpenIndex) -> Option<Self> {
         match index {
-            OpenIndex::Sqlite(database) | OpenIndex::Folder(_, database) => Some(Self {
+            OpenIndex::Sqlite(database, _) | OpenIndex::Folder(_, database) => Some(Self {
                 keys: Arc::new(database.keys()),
                 directory: Arc::new(database.accounts()),
                 used: Arc::new(database.single_use()),
                 trail: index.audit(),
             }),
-            OpenIndex::Postgres(database) => Some(Self {
+            OpenIndex::Postgres(database, _) => Some(Self {
                 keys: Arc::new(database.keys()),
                 directory: Arc::new(database.accounts()),
                 used: Arc::new(database.single_use()),

@@ -44,6 +44,8 @@ mod preface;
 mod progress;
 mod rebuild;
 mod redirect;
+mod registries;
+mod registry;
 mod routes;
 mod runtime;
 mod serve;
@@ -111,6 +113,7 @@ fn run(command: Command) -> Result<End, Error> {
             }
             Command::Name(command) => names::run(command).await.map(done),
             Command::TrustedPublisher(command) => trusted_publisher::run(command).await.map(done),
+            Command::Registry(command) => registry::run(command).await.map(done),
             Command::Index(IndexCommand::Verify(args)) => verify::run(args).await,
             Command::Index(IndexCommand::Backup(args)) => backup::run(args).await.map(done),
             Command::Index(IndexCommand::Rebuild(args)) => rebuild::run(args).await.map(done),

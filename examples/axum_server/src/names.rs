@@ -9,7 +9,7 @@ use registry_core::{
     auth::{ApprovedName, ApprovedNames},
 };
 
-use crate::{audit, cli::IndexArgs, error::Error};
+use crate::{audit, cli::RegistryArgs, error::Error};
 
 /// Approve the names of new crates, where --new-names asks for it.
 #[derive(Debug, Subcommand)]
@@ -17,7 +17,7 @@ pub(crate) enum NameCommand {
     /// Agree to a new crate of this name. What rules there are for the name no longer count.
     Approve(ApproveArgs),
     /// Print the names agreed to: name, for whom, by whom, and when, with tabs between them.
-    List(IndexArgs),
+    List(RegistryArgs),
     /// No longer agree to a name. A crate that is there already stays.
     Revoke(RevokeArgs),
 }
@@ -34,7 +34,7 @@ pub(crate) struct ApproveArgs {
     #[arg(long, value_name = "TEXT", default_value = "an administrator")]
     by: String,
     #[command(flatten)]
-    index: IndexArgs,
+    index: RegistryArgs,
 }
 
 #[derive(Debug, Args)]
@@ -43,7 +43,7 @@ pub(crate) struct RevokeArgs {
     #[arg(value_name = "NAME", value_parser = CrateName::new)]
     name: CrateName,
     #[command(flatten)]
-    index: IndexArgs,
+    index: RegistryArgs,
 }
 
 pub(crate) async fn run(command: NameCommand) -> Result<(), Error> {
@@ -72,7 +72,7 @@ pub(crate) async fn run(command: NameCommand) -> Result<(), Error> {
 
 type Trail = Option<Arc<dyn AuditLog>>;
 
-async fn open(index: &IndexArgs) -> Result<(Arc<dyn ApprovedNames>, Trail), Error> {
+async fn open(index: &RegistryArgs) -> Result<(Arc<dyn ApprovedNames>, Trail), Error> {
     let url = index.url()?;
     url.must_be_there()?;
     let place = url.to_string();
@@ -81,7 +81,7 @@ async fn open(index: &IndexArgs) -> Result<(Arc<dyn ApprovedNames>, Trail), Erro
     Ok((names, opened.audit()))
 }
 
-async fn list(index: &IndexArgs) -> Result<(), Error> {
+async fn list(index: &RegistryArgs) -> Result<(), Error> {
     let names = open(index).await?.0.list().await.map_err(Error::ApprovedNames)?;
     let mut out = std::io::stdout().lock();
     for ApprovedName { name, login, at, by } in names {

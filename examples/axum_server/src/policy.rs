@@ -20,7 +20,7 @@ use semver::Version;
 use tokio::time::MissedTickBehavior;
 
 use crate::{
-    access::Accounts, account::GroupName, backends::OpenIndex, cli::IndexArgs, error::Error,
+    access::Accounts, account::GroupName, backends::OpenIndex, cli::RegistryArgs, error::Error,
 };
 
 /// How often a file is looked at.
@@ -43,8 +43,8 @@ pub(crate) struct PolicyArgs {
 }
 
 impl PolicyArgs {
-    /// Who decides, from now on and by what the files will say later.
-    pub(crate) fn authorizer(&self, opened: &OpenIndex) -> Result<Arc<dyn Authorizer>, Error> {
+    /// Reads the files, and follows what they will say later.
+    pub(crate) fn open(&self) -> Result<Rules, Error> {
         let mut authorizer: Arc<dyn Authorizer> = Arc::new(OwnersMayWrite);
         if let Some(path) = &self.policy {
             let (file, policy) = RuleFile::open(path, read_policy)?;
@@ -53,18 +53,33 @@ impl PolicyArgs {
             file.follow(read_policy, move |policy| live.replace(policy));
             authorizer = Arc::new(policy);
         }
-        if let Some(path) = &self.new_names {
-            let (file, rules) = RuleFile::open(path, read_names)?;
-            let mut names = NewNames::new(authorizer, rules);
-            match opened.approved_names() {
-                Some(approved) => names = names.with_approvals(approved),
-                None => tracing::warn!("a bucket keeps no approved names: there are none"),
+        let Some(path) = &self.new_names else { return Ok(Rules { authorizer, names: None }) };
+        let (file, rules) = RuleFile::open(path, read_names)?;
+        let names = NewNames::new(authorizer.clone(), rules);
+        let live = names.clone();
+        file.follow(read_names, move |rules| live.replace(rules));
+        Ok(Rules { authorizer, names: Some(names) })
+    }
+}
+
+/// What is decided in all registries of a server.
+pub(crate) struct Rules {
+    authorizer: Arc<dyn Authorizer>,
+    /// In front of it, if there are rules for new names.
+    names: Option<NewNames<Arc<dyn Authorizer>>>,
+}
+
+impl Rules {
+    /// Who decides in a registry, by the names that were approved in it.
+    pub(crate) fn authorizer(&self, opened: &OpenIndex) -> Arc<dyn Authorizer> {
+        let Some(names) = &self.names else { return self.authorizer.clone() };
+        match opened.approved_names() {
+            Some(approved) => Arc::new(names.clone().with_approvals(approved)),
+            None => {
+                tracing::warn!("a bucket keeps no approved names: there are none");
+                Arc::new(names.clone())
             }
-            let live = names.clone();
-            file.follow(read_names, move |rules| live.replace(rules));
-            authorizer = Arc::new(names);
         }
-        Ok(authorizer)
     }
 }
 
@@ -175,7 +190,7 @@ pub(crate) struct ExplainArgs {
     #[arg(long)]
     admin: bool,
     #[command(flatten)]
-    index: IndexArgs,
+    index: RegistryArgs,
 }
 
 /// Prints the decision; answers whether it is to allow.

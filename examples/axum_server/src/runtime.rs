@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 
 /// The runtime's threads for blocking work, some of them at a time: more would only take turns on
 /// the processors and the disk.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct TokioRuntime(Arc<Semaphore>);
 
 impl TokioRuntime {

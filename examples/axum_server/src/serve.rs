@@ -8,10 +8,10 @@ use std::{
 };
 
 use registry_core::{
-    CrateStore, Registry, RegistryConfig, ValidationRules,
-    auth::{TokenAuthenticator, Tokens, trusted::TrustedPublishing},
-    registry::Uploads,
+    CrateStore, RegistryConfig, ValidationRules, auth::TokenAuthenticator,
+    registries::RegistrySettings, registry::Uploads,
 };
+use registry_http::Registries;
 use registry_storage::StorageUrl;
 use tokio::{
     net::TcpListener,
@@ -20,7 +20,6 @@ use tokio::{
 
 use crate::{
     access::Accounts,
-    audit::AuditLines,
     backends::{OpenIndex, spool},
     cli::ServeArgs,
     connection::{self, Served},
@@ -28,6 +27,7 @@ use crate::{
     error::Error,
     key::KeyStores,
     oidc::Oidc,
+    registries::{Common, LiveRegistries},
     routes::{self, REGISTRY},
     runtime::TokioRuntime,
     tls::{Hangup, Tls},
@@ -66,22 +66,9 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
     let address = listener.local_addr().map_err(cannot_listen)?;
 
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let public_url = args.public_url.unwrap_or_else(|| local_url(scheme, address));
-    let base_url = format!("{}/{REGISTRY}", public_url.trim_end_matches('/'));
-    let mut config = RegistryConfig::new(&base_url)?
-        .with_auth_required(args.private)
-        .with_read_only(args.read_only);
-    if let Some(dl) = args.dl {
-        if args.private {
-            tracing::warn!(%dl, "with --private, clients send their tokens there, too");
-        }
-        config = config.with_dl(dl);
-    }
-    if let OpenIndex::Folder(folder, _) = &opened
-        && !config.is_read_only()
-    {
-        // Whoever is served the folder by another server finds this one for the rest.
-        folder.write_config(&config).await.map_err(Error::WriteConfig)?;
+    let settings = RegistrySettings { private: args.private, read_only: args.read_only };
+    if let Some(dl) = args.dl.as_ref().filter(|_| args.private) {
+        tracing::warn!(%dl, "with --private, clients send their tokens there, too");
     }
     let rules = ValidationRules::private().with_max_crate_bytes(args.max_crate_size);
     let max_body_bytes = rules.max_body_bytes();
@@ -89,7 +76,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
     let uploads = Uploads {
         at_a_time: slots / 2,
         in_flight_bytes: args.max_upload_bytes_in_flight.map(|size| size.bytes),
-        folder: match config.is_read_only() {
+        folder: match args.read_only {
             true => None,
             false => Some(spool(&storage, &args.index.data.folder)?),
         },
@@ -97,44 +84,52 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
     };
     let accounts = Accounts::open(args.accounts, opened.accounts())?;
     let proxy_users = args.proxy.user_headers(&accounts)?;
-    let served = opened.cached(Duration::from_secs(args.max_staleness));
     let keys = KeyStores::of(&opened);
     let Oidc { authenticator: users, ci } = oidc.unwrap_or_default();
     let stored_tokens = opened.tokens(token_key.as_ref());
     let tokens = TokenAuthenticator::new(stored_tokens.clone());
-    let authenticator = accounts.authenticator(tokens.clone(), keys.as_ref(), users, &config);
-    let mut registry = Registry::builder(config, served.index.clone(), crates)
-        .search(opened.search(served.index.clone()))
-        .authenticator(authenticator.clone())
-        .authorizer(args.policy.authorizer(&opened)?)
-        .tokens(Tokens::new(stored_tokens.clone()).with_rules(args.lifetimes.rules()))
-        .rules(rules)
+    let common = Common {
+        opened,
+        crates,
+        public_url: args.public_url.unwrap_or_else(|| local_url(scheme, address)),
+        settings,
+        dl: args.dl,
+        max_staleness: Duration::from_secs(args.max_staleness),
+        accounts,
+        tokens: tokens.clone(),
+        stored_tokens,
+        token_rules: args.lifetimes.rules(),
+        keys,
+        users,
+        ci,
+        rules,
+        policy: args.policy.open()?,
+        runtime: TokioRuntime::new(),
+        forms: args.credentials.forms(),
+        proxy_users,
+    };
+    let config = common.config(REGISTRY, settings)?;
+    if let OpenIndex::Folder(folder, _) = &common.opened
+        && !config.is_read_only()
+    {
+        // Whoever is served the folder by another server finds this one for the rest.
+        folder.write_config(&config).await.map_err(Error::WriteConfig)?;
+    }
+    let served = common.opened.served(common.max_staleness);
+    let registry = common
+        .registry(config, &common.opened, served.index.clone())?
         .uploads(uploads)
         .rate_limits(args.rate_limits.unwrap_or_default())
-        .runtime(TokioRuntime::new())
-        .observer(AuditLines)
-        .observer(authenticator);
-    if let Some(keys) = keys {
-        registry = registry.keys(keys.keys());
-    }
-    if let Some(ci) = ci {
-        registry = registry.trusted_publishing(TrustedPublishing::new(
-            ci,
-            opened.trusted_publishers()?,
-            opened.single_use()?,
-            stored_tokens,
-        ));
-    }
-    if let Some(trail) = opened.audit() {
-        registry = registry.audit(trail);
-    }
-    let registry = registry.build();
+        .build();
 
     let stop = stop_signal()?;
     let told = registry.config().clone().with_auth_required(registry.auth_required());
     let listening = format!("{scheme}://{address}");
     print_welcome(&listening, &told, &TokenPlace::of(&args.index, &args.token_key)?);
-    let router = routes::router(registry, args.credentials.forms(), proxy_users);
+    let registries = LiveRegistries::new(common, registry).map_err(Error::Registries)?;
+    let router = routes::router(Registries::by_name(registries), told.login_url());
+    // What keeps the index current goes with it.
+    let _served = served;
     let slots = Arc::new(Semaphore::new(slots));
     let acceptor = tls.as_ref().map(Tls::acceptor);
     if let Some(tls) = tls {

@@ -9,7 +9,7 @@ use registry_core::{
     auth::trusted::{TrustedPublisher, TrustedPublisherRecord, TrustedPublishing},
 };
 
-use crate::{audit, backends::OpenIndex, cli::IndexArgs, error::Error};
+use crate::{audit, backends::OpenIndex, cli::RegistryArgs, error::Error};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TrustedPublisherCommand {
@@ -72,7 +72,7 @@ pub(crate) struct AddArgs {
     #[arg(long, value_name = "NAME", conflicts_with_all = ["forgejo", "buildkite", "claims"])]
     environment: Option<String>,
     #[command(flatten)]
-    index: IndexArgs,
+    index: RegistryArgs,
 }
 
 #[derive(Debug, Args)]
@@ -81,7 +81,7 @@ pub(crate) struct ListArgs {
     #[arg(long = "crate", value_name = "CRATE")]
     name: Option<CrateName>,
     #[command(flatten)]
-    index: IndexArgs,
+    index: RegistryArgs,
 }
 
 #[derive(Debug, Args)]
@@ -90,7 +90,7 @@ pub(crate) struct RemoveArgs {
     #[arg(value_name = "ID")]
     id: u64,
     #[command(flatten)]
-    index: IndexArgs,
+    index: RegistryArgs,
 }
 
 pub(crate) async fn run(command: TrustedPublisherCommand) -> Result<(), Error> {

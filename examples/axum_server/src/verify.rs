@@ -11,9 +11,9 @@ use crate::{
 /// Checks every record, what is made of it, and every crate file.
 pub(crate) async fn run(args: VerifyArgs) -> Result<End, Error> {
     args.index.url()?.must_be_there()?;
-    storage_must_be_there(&args.storage.url(&args.index)?)?;
+    storage_must_be_there(&args.storage.url(&args.index.index)?)?;
     let index = args.index.open().await?;
-    let crates = args.storage.open(&args.index)?;
+    let crates = args.storage.open(&args.index.index)?;
     // Nobody is told of this URL.
     let config = RegistryConfig::new("http://localhost")?;
     let registry = Registry::builder(config, index.index(), crates).build();

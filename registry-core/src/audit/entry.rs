@@ -163,6 +163,12 @@ impl AuditAction {
     pub const CONFIGURE_TRUSTED_PUBLISHING: Self = Self::known("configure-trusted-publishing");
     /// A CI run got a token.
     pub const EXCHANGE_TOKEN: Self = Self::known("exchange-token");
+    /// A registry was made in the list of a database.
+    pub const CREATE_REGISTRY: Self = Self::known("create-registry");
+    /// Something else was said of one.
+    pub const CHANGE_REGISTRY: Self = Self::known("change-registry");
+    /// One was deleted.
+    pub const DELETE_REGISTRY: Self = Self::known("delete-registry");
     /// A token was made.
     pub const CREATE_TOKEN: Self = Self::known("create-token");
     /// A token was revoked.

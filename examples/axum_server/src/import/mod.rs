@@ -22,7 +22,7 @@ use self::{
 };
 use crate::{
     End,
-    cli::{IndexArgs, StorageArgs},
+    cli::{RegistryArgs, StorageArgs},
     error::{Error, causes},
     layers::MirrorArgs,
     progress::Progress,
@@ -51,7 +51,7 @@ pub(crate) struct ImportArgs {
     #[arg(long, value_name = "LOGIN", default_value = "admin")]
     owner: Login,
     #[command(flatten)]
-    index: IndexArgs,
+    index: RegistryArgs,
     #[command(flatten)]
     storage: StorageArgs,
     #[command(flatten)]
@@ -60,7 +60,7 @@ pub(crate) struct ImportArgs {
 
 /// Brings over all that can be.
 pub(crate) async fn import(args: ImportArgs) -> Result<End, Error> {
-    args.mirror.check(&args.storage, &args.index)?;
+    args.mirror.check(&args.storage, &args.index.index)?;
     let mut progress = Progress::new();
     let files = IndexFiles::find(&args.index_dir)?;
     let mut folder = CrateFolder::find(&args.crates)?;
@@ -68,7 +68,7 @@ pub(crate) async fn import(args: ImportArgs) -> Result<End, Error> {
     let index = args.index.open().await?;
     // Under no address: nothing of it is served from here.
     let config = RegistryConfig::new("http://localhost").expect("a plain URL");
-    let crates = args.mirror.around(args.storage.open(&args.index)?)?;
+    let crates = args.mirror.around(args.storage.open(&args.index.index)?)?;
     let registry =
         Registry::builder(config, index.index(), crates).runtime(TokioRuntime::new()).build();
     let owner = user(&*index.tokens(None), &args.owner).await?;

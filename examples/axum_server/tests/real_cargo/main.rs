@@ -42,6 +42,7 @@ mod proxies;
 mod publish;
 mod read_only;
 mod redirect;
+mod registries;
 mod resolve;
 mod search;
 mod secrets;

@@ -1,0 +1,205 @@
+//! The registries of a server: `main`, and those in the list of its database.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use registry_core::{
+    BoxError, CrateStore, Index, Registry, RegistryConfig, RegistryName, ValidationRules,
+    auth::{
+        CredentialForms, TokenAuthenticator, TokenRules, TokenTransfer, Tokens,
+        oidc::{OidcAuthenticator, Verifier},
+        trusted::TrustedPublishing,
+    },
+    config::DlTemplate,
+    registries::{RegistryRecord, RegistrySettings, RegistryStore},
+    registry::RegistryBuilder,
+};
+use registry_http::{ProxyUserHeaders, RegistryPlace, RegistryService, ResolveRegistry};
+
+use crate::{
+    access::Accounts, audit::AuditLines, backends::OpenIndex, error::Error, key::KeyStores,
+    policy::Rules, routes::REGISTRY, runtime::TokioRuntime,
+};
+
+/// For how long what the list says of a registry is remembered: so long, one that was changed or
+/// deleted elsewhere may go on as it was.
+const MAX_AGE: Duration = Duration::from_secs(1);
+/// Most registries beside `main` that stay in memory though nobody asks for them.
+const MOST_IDLE: usize = 256;
+/// What is kept in memory of the index of one of them.
+const CACHE_BYTES: u64 = 8 << 20;
+
+/// What all registries of a server have in common.
+pub(crate) struct Common {
+    pub(crate) opened: OpenIndex,
+    pub(crate) crates: Arc<dyn CrateStore>,
+    pub(crate) public_url: String,
+    /// What counts for all, whatever one's own settings say.
+    pub(crate) settings: RegistrySettings,
+    pub(crate) dl: Option<DlTemplate>,
+    pub(crate) max_staleness: Duration,
+    pub(crate) accounts: Accounts,
+    pub(crate) tokens: TokenAuthenticator,
+    pub(crate) stored_tokens: Arc<dyn TokenTransfer>,
+    pub(crate) token_rules: TokenRules,
+    pub(crate) keys: Option<KeyStores>,
+    pub(crate) users: Option<OidcAuthenticator>,
+    pub(crate) ci: Option<Verifier>,
+    pub(crate) rules: ValidationRules,
+    pub(crate) policy: Rules,
+    pub(crate) runtime: TokioRuntime,
+    pub(crate) forms: CredentialForms,
+    pub(crate) proxy_users: Option<ProxyUserHeaders>,
+}
+
+impl Common {
+    /// What clients are told of a registry.
+    pub(crate) fn config(
+        &self,
+        name: &str,
+        settings: RegistrySettings,
+    ) -> Result<RegistryConfig, Error> {
+        let base_url = format!("{}/{name}", self.public_url.trim_end_matches('/'));
+        let mut config = RegistryConfig::new(&base_url)?
+            .with_auth_required(self.settings.private || settings.private)
+            .with_read_only(self.settings.read_only || settings.read_only);
+        if let Some(dl) = &self.dl {
+            config = config.with_dl(dl.clone());
+        }
+        Ok(config)
+    }
+
+    /// A registry over its part of the database, which is `opened`, but for what it takes in and how
+    /// often.
+    pub(crate) fn registry(
+        &self,
+        config: RegistryConfig,
+        opened: &OpenIndex,
+        index: Arc<dyn Index>,
+    ) -> Result<RegistryBuilder, Error> {
+        let (users, keys) = (self.users.clone(), self.keys.as_ref());
+        let authenticator = self.accounts.authenticator(self.tokens.clone(), keys, users, &config);
+        let tokens = Tokens::new(self.stored_tokens.clone()).with_rules(self.token_rules);
+        let mut registry = Registry::builder(config, index.clone(), self.crates.clone())
+            .search(opened.search(index))
+            .authenticator(authenticator.clone())
+            .authorizer(self.policy.authorizer(opened))
+            .tokens(tokens)
+            .rules(self.rules.clone())
+            .runtime(self.runtime.clone())
+            .observer(AuditLines)
+            .observer(authenticator);
+        if opened.registries().is_some() {
+            registry = registry.shares_crates();
+        }
+        if let Some(keys) = keys {
+            registry = registry.keys(keys.keys());
+        }
+        if let Some(ci) = &self.ci {
+            registry = registry.trusted_publishing(TrustedPublishing::new(
+                ci.clone(),
+                opened.trusted_publishers()?,
+                opened.single_use()?,
+                self.stored_tokens.clone(),
+            ));
+        }
+        if let Some(trail) = opened.audit() {
+            registry = registry.audit(trail);
+        }
+        Ok(registry)
+    }
+
+    fn service(&self, name: &str, registry: Registry) -> Result<RegistryService, BoxError> {
+        let mut service = RegistryService::new(registry)
+            .with_name(name)?
+            .with_prefix(name)
+            .with_credential_forms(self.forms);
+        if let Some(headers) = &self.proxy_users {
+            service = service.with_proxy_users(headers.clone());
+        }
+        Ok(service)
+    }
+}
+
+/// Finds `main`, and whatever is in the list at the time.
+pub(crate) struct LiveRegistries {
+    common: Common,
+    main: RegistryService,
+    list: Option<Arc<dyn RegistryStore>>,
+    known: Mutex<HashMap<RegistryName, Known>>,
+}
+
+/// One of the list, as it was a moment ago.
+struct Known {
+    record: RegistryRecord,
+    service: RegistryService,
+    asked_at: Instant,
+}
+
+impl LiveRegistries {
+    /// Uploads and rates are those of `main`, and counted together.
+    pub(crate) fn new(common: Common, main: Registry) -> Result<Self, BoxError> {
+        let main = common.service(REGISTRY, main)?;
+        let list = common.opened.registries();
+        Ok(Self { common, main, list, known: Mutex::default() })
+    }
+
+    fn build(&self, record: &RegistryRecord) -> Result<RegistryService, BoxError> {
+        let common = &self.common;
+        let config = common.config(record.name.as_str(), record.settings)?;
+        let opened = common.opened.with_key(&record.key);
+        let index = Arc::new(opened.cached(common.max_staleness, CACHE_BYTES));
+        let registry = common.registry(config, &opened, index)?;
+        common.service(record.name.as_str(), registry.beside(self.main.registry()).build())
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<RegistryName, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl ResolveRegistry for LiveRegistries {
+    async fn resolve(&self, place: &RegistryPlace) -> Result<Option<RegistryService>, BoxError> {
+        let RegistryPlace::Name(name) = place else { return Ok(None) };
+        if name.as_str() == REGISTRY {
+            return Ok(Some(self.main.clone()));
+        }
+        let Some(list) = &self.list else { return Ok(None) };
+        if let Some(known) = self.known().get(name)
+            && known.asked_at.elapsed() < MAX_AGE
+        {
+            return Ok(Some(known.service.clone()));
+        }
+        let asked_at = Instant::now();
+        let record = list.find(name).await?;
+        let known = &mut *self.known();
+        let Some(record) = record else {
+            known.remove(name);
+            return Ok(None);
+        };
+        if let Some(known) = known.get_mut(name)
+            && known.record == record
+        {
+            known.asked_at = known.asked_at.max(asked_at);
+            return Ok(Some(known.service.clone()));
+        }
+        if known.len() >= MOST_IDLE {
+            known.retain(|_, known| known.asked_at.elapsed() < MAX_AGE);
+        }
+        let service = self.build(&record)?;
+        known.insert(name.clone(), Known { record, service: service.clone(), asked_at });
+        Ok(Some(service))
+    }
+}
+
+impl fmt::Debug for LiveRegistries {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LiveRegistries").field("main", &self.main).finish_non_exhaustive()
+    }
+}
