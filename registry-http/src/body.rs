@@ -9,7 +9,9 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
+use metrics::Counter;
 use registry_core::store::{CrateFile, CrateStream, StoreError};
+use tracing::Span;
 
 /// The body of an answer: bytes at hand, or a crate file as it is read from the store.
 ///
@@ -25,6 +27,10 @@ struct FileBody {
     stream: SyncStream,
     remaining: u64,
     request: Arc<str>,
+    /// The span of the request.
+    span: Span,
+    /// How many bytes were sent.
+    sent: Counter,
 }
 
 /// Shared between threads, a stream that may only be sent: it is never locked, since reading it
@@ -45,13 +51,24 @@ impl Body {
         Self(Inner::Full(Bytes::new()))
     }
 
-    /// A stored file. If reading it fails, that is logged under the id of the request.
+    /// A stored file. It is read in the span that is current now; if that fails, it is logged under
+    /// the id of the request.
     pub(crate) fn file(file: CrateFile, request: Arc<str>) -> Self {
         Self(Inner::File(FileBody {
             stream: SyncStream(Mutex::new(file.body)),
             remaining: file.range.end - file.range.start,
             request,
+            span: Span::current(),
+            sent: Counter::noop(),
         }))
+    }
+
+    /// Counts the bytes that are sent: those at hand now, those of a file as they are read.
+    pub(crate) fn count(&mut self, sent: &Counter) {
+        match &mut self.0 {
+            Inner::Full(bytes) => sent.increment(bytes.len() as u64),
+            Inner::File(file) => file.sent = sent.clone(),
+        }
     }
 }
 
@@ -89,13 +106,16 @@ pub enum BodyError {
 
 impl FileBody {
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
-        let chunk = match ready!(self.stream.get_mut().poll_next(cx)) {
+        let chunk = match ready!(self.span.in_scope(|| self.stream.get_mut().poll_next(cx))) {
             Some(chunk) => chunk?,
             None if self.remaining == 0 => return Poll::Ready(None),
             None => return Poll::Ready(Some(Err(BodyError::Length))),
         };
         match self.remaining.checked_sub(chunk.len() as u64) {
-            Some(remaining) => self.remaining = remaining,
+            Some(remaining) => {
+                self.remaining = remaining;
+                self.sent.increment(chunk.len() as u64);
+            }
             None => return Poll::Ready(Some(Err(BodyError::Length))),
         }
         Poll::Ready(Some(Ok(chunk)))
@@ -116,7 +136,7 @@ impl http_body::Body for Body {
             Inner::File(file) => {
                 let chunk = ready!(file.poll_chunk(cx));
                 if let Some(Err(error)) = &chunk {
-                    crate::log::error(&file.request, error);
+                    file.span.in_scope(|| crate::log::error(&file.request, error));
                     self.0 = Inner::Full(Bytes::new());
                 }
                 Poll::Ready(chunk.map(|chunk| chunk.map(Frame::data)))

@@ -133,7 +133,28 @@
 //! `internal error (request ID)` and nothing else; the cause is logged under that id as a
 //! [`tracing`] event of level `ERROR`, for which the embedding program brings a subscriber. The id
 //! is in the header `X-Request-Id` of every answer: the one a proxy in front has given the
-//! request, if that is a plain word, otherwise one of ours.
+//! request, if that is a plain word; otherwise trace and parent of its `traceparent`, with a `-`
+//! between them; otherwise one of ours.
+//!
+//! # What it tells its host
+//!
+//! Everything is done for a request in a [`tracing`] span `request` of the target `registry_http` and
+//! the level `DEBUG`. It has the `id`; `trace_id` and `parent_id`, if the request has a well-formed
+//! `traceparent` ([`TraceParent`]); the `method`; the `route`, which is [`route::Route::name`]; the
+//! `crate`, if the path names one; `status` and `duration` when the answer is there. No path and no
+//! query is in it, for secrets may be in them. What backends log of their part is in that span, too.
+//!
+//! For the recorder of the crate [`metrics`](::metrics), if one is installed by the first request of a route:
+//!
+//! | metric | labels | |
+//! |---|---|---|
+//! | `registry_http_requests_total` | `route`, `status` | a status is a number, or `abandoned` |
+//! | `registry_http_request_duration_seconds` | `route` | a histogram, to the head of the answer |
+//! | `registry_http_received_bytes_total` | `route` | of bodies, as they are read |
+//! | `registry_http_sent_bytes_total` | `route` | of bodies, as they are handed to the server |
+//! | `registry_publishes_total` | `outcome` | `published`, or in a word why not, as `version_taken` |
+//!
+//! Whoever asks for nothing that there is has the route `none`. No label is chosen by a client.
 //!
 //! # What it leaves to the server
 //!
@@ -168,6 +189,7 @@ mod keys;
 mod listing;
 mod log;
 mod me;
+mod metrics;
 mod path_token;
 mod peer;
 mod proxy_user;
@@ -180,7 +202,9 @@ mod request_id;
 mod respond;
 pub mod route;
 mod service;
+mod span;
 mod tokens;
+mod trace_parent;
 mod trusted;
 
 pub use self::{
@@ -192,6 +216,7 @@ pub use self::{
     proxy_user::{FromTrustedProxy, ProxyUserHeaders},
     registries::{HostName, InvalidHostName, Registries, RegistryPlace, ResolveRegistry},
     service::{RegistryService, ResponseFuture},
+    trace_parent::TraceParent,
 };
 
 /// The page of the package, so that the program in it is compiled.

@@ -10,6 +10,8 @@ use std::{
 
 use http::HeaderMap;
 
+use crate::trace_parent::TraceParent;
+
 /// The header that carries the id, both ways.
 pub(crate) const HEADER: &str = "x-request-id";
 
@@ -31,14 +33,16 @@ impl RequestIds {
         Self { start: since_epoch.as_nanos() as u64, next: AtomicU64::new(0) }
     }
 
-    /// The id that came with the request if it is plain, otherwise a new one.
+    /// The id that came with the request if it is plain, that of its trace if it has one, otherwise
+    /// a new one.
     ///
     /// Anything but a short word is not taken over: it would be written to the log.
-    pub(crate) fn of(&self, headers: &HeaderMap) -> Arc<str> {
+    pub(crate) fn of(&self, headers: &HeaderMap, trace: Option<&TraceParent>) -> Arc<str> {
         let given = headers.get(HEADER).and_then(|value| value.to_str().ok());
-        match given.filter(|id| is_plain(id)) {
-            Some(id) => id.into(),
-            None => {
+        match (given.filter(|id| is_plain(id)), trace) {
+            (Some(id), _) => id.into(),
+            (None, Some(trace)) => trace.to_string().into(),
+            (None, None) => {
                 let mut id = String::with_capacity(2 * MAX_DIGITS + 1);
                 push_base62(&mut id, self.start);
                 id.push('-');
@@ -89,8 +93,21 @@ mod tests {
     fn a_plain_id_is_taken_over() {
         let ids = RequestIds { start: 0, next: AtomicU64::new(0) };
         for id in ["a", "0.A_z-9", &"x".repeat(64)] {
-            assert_eq!(&*ids.of(&given(id.as_bytes())), id);
+            assert_eq!(&*ids.of(&given(id.as_bytes()), None), id);
         }
+    }
+
+    #[test]
+    fn the_id_of_a_trace_counts_if_no_other_came() {
+        const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7";
+        let ids = RequestIds { start: 0, next: AtomicU64::new(0) };
+        let parent = http::HeaderValue::try_from(format!("00-{TRACE}-01")).unwrap();
+        let headers =
+            HeaderMap::from_iter([(http::HeaderName::from_static("traceparent"), parent)]);
+        let trace = TraceParent::of(&headers);
+        assert_eq!(&*ids.of(&headers, trace.as_ref()), TRACE);
+        assert_eq!(&*ids.of(&given(b"mine"), trace.as_ref()), "mine");
+        assert_eq!(&*ids.of(&given(b"not mine"), trace.as_ref()), TRACE);
     }
 
     #[test]
@@ -99,11 +116,11 @@ mod tests {
         let long = "x".repeat(65);
         let odd: [&[u8]; 5] = [b"", b"a b", b"a\tb", "ä".as_bytes(), long.as_bytes()];
         for (id, made) in odd.into_iter().zip(["zz-z", "zz-10", "zz-11", "zz-12", "zz-13"]) {
-            assert_eq!(&*ids.of(&given(id)), made);
+            assert_eq!(&*ids.of(&given(id), None), made);
         }
-        assert_eq!(&*ids.of(&HeaderMap::new()), "zz-14");
+        assert_eq!(&*ids.of(&HeaderMap::new(), None), "zz-14");
         // The largest number: 2^64 - 1.
         let ids = RequestIds { start: u64::MAX, next: AtomicU64::new(0) };
-        assert_eq!(&*ids.of(&HeaderMap::new()), "LygHa16AHYF-0");
+        assert_eq!(&*ids.of(&HeaderMap::new(), None), "LygHa16AHYF-0");
     }
 }

@@ -127,6 +127,74 @@ impl Needs {
 }
 
 impl Route {
+    /// The [name](Self::name) of what is no route.
+    pub const NONE: &str = "none";
+
+    /// All names, in ascending order.
+    pub(crate) const NAMES: [&str; 28] = [
+        "add_key",
+        "add_owners",
+        "add_trusted_publisher",
+        "config",
+        "download",
+        "download_by_version",
+        "exchange_token",
+        "index_file",
+        "keys",
+        "me",
+        "new_token",
+        "none",
+        "owners",
+        "publish",
+        "remove_owners",
+        "remove_trusted_publisher",
+        "revoke_current_token",
+        "revoke_exchanged_token",
+        "revoke_key",
+        "revoke_token",
+        "search",
+        "token",
+        "tokens",
+        "trusted_publishers",
+        "unyank",
+        "user",
+        "versions",
+        "yank",
+    ];
+
+    /// The word for it in spans and metrics: the same for each crate, and one of few.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Config => "config",
+            Self::IndexFile(..) => "index_file",
+            Self::Download(..) => "download",
+            Self::DownloadByVersion(..) => "download_by_version",
+            Self::Search => "search",
+            Self::Versions(..) => "versions",
+            Self::Publish => "publish",
+            Self::Yank(..) => "yank",
+            Self::Unyank(..) => "unyank",
+            Self::Owners(..) => "owners",
+            Self::AddOwners(..) => "add_owners",
+            Self::RemoveOwners(..) => "remove_owners",
+            Self::ExchangeToken => "exchange_token",
+            Self::RevokeExchangedToken => "revoke_exchanged_token",
+            Self::TrustedPublishers(_) => "trusted_publishers",
+            Self::AddTrustedPublisher(_) => "add_trusted_publisher",
+            Self::RemoveTrustedPublisher(_) => "remove_trusted_publisher",
+            Self::Me => "me",
+            Self::Keys => "keys",
+            Self::AddKey => "add_key",
+            Self::RevokeKey(_) => "revoke_key",
+            Self::User => "user",
+            Self::Tokens => "tokens",
+            Self::NewToken => "new_token",
+            Self::Token(_) => "token",
+            Self::RevokeToken(_) => "revoke_token",
+            Self::RevokeCurrentToken => "revoke_current_token",
+        }
+    }
+
     /// The right each route needs. There is no route without a line here.
     pub fn needs(&self) -> Needs {
         match self {

@@ -24,6 +24,7 @@ use registry_core::{
     store::CrateKey,
 };
 use tower_service::Service;
+use tracing::Instrument as _;
 
 use crate::{
     body::Body,
@@ -33,6 +34,7 @@ use crate::{
     host::HostPrincipal,
     index, keys, listing,
     me::{self, RegistryName, RegistryNameError},
+    metrics::{Answering, Metrics},
     path_token,
     peer::PeerAddress,
     proxy_user::{FromTrustedProxy, ProxyUserHeaders},
@@ -40,7 +42,9 @@ use crate::{
     request_id::{self, RequestIds},
     respond::{Error, Shape},
     route::{self, Needs, NoRoute, Route},
-    tokens, trusted,
+    span, tokens,
+    trace_parent::TraceParent,
+    trusted,
 };
 
 /// A registry as a service, to be mounted in any HTTP server.
@@ -55,6 +59,7 @@ pub struct RegistryService {
     credential_forms: CredentialForms,
     proxy_users: Option<Arc<ProxyUserHeaders>>,
     request_ids: Arc<RequestIds>,
+    metrics: Arc<Metrics>,
 }
 
 impl RegistryService {
@@ -67,6 +72,7 @@ impl RegistryService {
             credential_forms: CredentialForms::default(),
             proxy_users: None,
             request_ids: Arc::new(RequestIds::new()),
+            metrics: Arc::new(Metrics::new()),
         }
     }
 
@@ -124,14 +130,22 @@ impl RegistryService {
         B: HttpBody<Error: Into<BoxError>>,
     {
         let (parts, body) = request.into_parts();
-        let mut body = pin!(body);
-        let id = self.request_ids.of(&parts.headers);
+        let trace = TraceParent::of(&parts.headers);
+        let id = self.request_ids.of(&parts.headers, trace.as_ref());
         let target = self.target(&parts);
-        let answer = self.answer(target.as_ref(), &parts, body.as_mut(), &id);
-        let answer = CatchPanic(pin!(answer)).await;
+        let route = route(&parts.method, target.as_ref());
+        let metrics = self.metrics.of(route.as_ref().map_or(Route::NONE, Route::name));
+        let answering = Answering::begin(metrics);
+        let span = span::of_request(&id, trace.as_ref(), &parts, route.as_ref());
+        let body = pin!(body);
+        let mut body = pin!(metrics.receive(body));
+        let answer = self.answer(target.as_ref(), route, &parts, body.as_mut(), &id);
+        let answer = CatchPanic(pin!(answer.instrument(span.clone()))).await;
+        answering.decided(&answer);
         let mut response = answer.unwrap_or_else(|error| {
             let shape = Shape::of(target.as_ref().map_or("", |target| target.path));
-            let mut response = error.into_response(shape, Some(self.registry.config()), &id);
+            let config = Some(self.registry.config());
+            let mut response = span.in_scope(|| error.into_response(shape, config, &id));
             // What is left of the body must not be taken for the next request.
             if parts.version <= Version::HTTP_11 && !body.is_end_stream() {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -142,6 +156,8 @@ impl RegistryService {
             caching::keep_private(&mut response);
         }
         finish(&mut response, &parts.method, &id);
+        let elapsed = answering.end(&mut response);
+        span::end(&span, &response, elapsed);
         response
     }
 
@@ -164,6 +180,7 @@ impl RegistryService {
     async fn answer<B>(
         &self,
         target: Option<&Target<'_>>,
+        route: Result<Route, NoRoute>,
         parts: &Parts,
         body: Pin<&mut B>,
         id: &Arc<str>,
@@ -171,9 +188,9 @@ impl RegistryService {
     where
         B: HttpBody<Error: Into<BoxError>>,
     {
-        let Target { path, token } = target.ok_or(NoRoute::NotFound)?;
-        let route = route::parse(&parts.method, path)?;
-        let answer = self.dispatch(&route, token.as_ref(), parts, body, id).await;
+        let route = route?;
+        let token = target.and_then(|target| target.token.as_ref());
+        let answer = self.dispatch(&route, token, parts, body, id).await;
         answer.map_err(|error| match route.crate_name() {
             Some(name) => error.spelled(name),
             None => error,
@@ -398,6 +415,11 @@ struct Target<'a> {
     path: &'a str,
     /// The token in front of it.
     token: Option<Credential>,
+}
+
+/// What is asked for there.
+fn route(method: &Method, target: Option<&Target<'_>>) -> Result<Route, NoRoute> {
+    route::parse(method, target.ok_or(NoRoute::NotFound)?.path)
 }
 
 /// The caller at this request, without a credential.

@@ -58,7 +58,9 @@ async fn the_log_has_the_causes_under_the_id_and_no_secret() {
     let _guard = tracing::subscriber::set_default(subscriber);
 
     let registry = Fixture::with(|config| config, |builder| builder.authenticator(Down)).await;
-    let call = registry.get("/api/v1/crates").token("the-secret").header("x-request-id", "r-7");
+    let call = registry.get("/api/v1/crates?q=the-secret").token("the-secret");
+    let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let call = call.header("x-request-id", "r-7").header("traceparent", trace);
     call.await.assert_refused(503, "internal error (request r-7)");
     // What is the client's fault is the client's to know.
     assert_eq!(registry.get("/x").await.status, 404);
@@ -66,7 +68,9 @@ async fn the_log_has_the_causes_under_the_id_and_no_secret() {
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     assert_eq!(
         log,
-        "ERROR registry_http: authentication backend failed request=\"r-7\" \
+        "ERROR request{id=\"r-7\" trace_id=\"4bf92f3577b34da6a3ce929d0e0e4736\" \
+         parent_id=\"00f067aa0ba902b7\" method=GET route=\"search\"}: \
+         registry_http: authentication backend failed request=\"r-7\" \
          causes=\"no connection: refused ERROR forged line\"\n"
     );
 }
