@@ -85,6 +85,7 @@
 //! | `oidc` | `auth::oidc`: tokens of identity providers (JWT), verified with keys that the host fetches |
 //! | `passwords` | `PasswordAuthenticator`, and hashing by argon2id (with argon2) |
 //! | `paseto` | tokens that their holders sign by themselves (`auth::paseto`, RFC 3231), as cargo does with `-Zasymmetric-token` |
+//! | `telemetry` | calls to backends as spans and metrics (`telemetry`), for the facades `tracing` and `metrics` |
 
 pub mod audit;
 pub mod auth;
@@ -115,6 +116,8 @@ pub mod registry;
 pub mod scrub;
 pub mod search;
 pub mod store;
+#[cfg(feature = "telemetry")]
+pub mod telemetry;
 pub mod version;
 
 pub use self::{

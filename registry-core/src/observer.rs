@@ -44,3 +44,12 @@ pub enum Event<'a> {
     /// An entry, of which the event before told, could not be appended to the audit trail.
     Unrecorded(&'a AuditEntry, &'a AuthStoreError),
 }
+
+/// How a cache could answer a read, as the caches of this registry tell it to a meter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CacheRead {
+    /// Nobody had to be asked on account of this read.
+    Hit,
+    /// What is behind the cache was asked, whether it has it or only whether it has changed.
+    Miss,
+}

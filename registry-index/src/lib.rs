@@ -34,6 +34,7 @@
 //! | `object-store` | no | index and tokens in an object store, and an index exported to one |
 //! | `postgres` | no | index, search and tokens in PostgreSQL (with tokio-postgres and rustls) |
 //! | `sqlite` | yes | index, search and tokens in SQLite, which is compiled in (with tokio, to run it) |
+//! | `telemetry` | no | `ObservedIndex`, which tells of each call by a span and metrics |
 
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod accounts;

@@ -11,6 +11,11 @@ registry_core::index_conformance!(metered_index, durable: async || {
     let inner = MemoryIndex::new();
     async move || metered(inner.clone())
 });
+#[cfg(feature = "telemetry")]
+registry_core::index_conformance!(observed_index, durable: async || {
+    let inner = MemoryIndex::new();
+    async move || registry_index::layer::ObservedIndex::new(inner.clone(), "memory")
+});
 registry_core::registry_conformance!(metered_registry, durable: async || {
     let (inner, crates) = (MemoryIndex::new(), MemoryCrateStore::new());
     async move || (metered(inner.clone()), crates.clone())

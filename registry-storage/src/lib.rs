@@ -24,6 +24,7 @@
 //! | `aws` | | crate files in a bucket of Amazon S3, or of a server of its kind |
 //! | `gcp` | | crate files in a bucket of Google Cloud Storage |
 //! | `azure` | | crate files in a container of Azure Blob Storage |
+//! | `telemetry` | | `ObservedCrateStore`, which tells of each call by a span and metrics |
 //! | `cache` | | `CachedCrateStore`, which keeps what was read from a distant store in a folder |
 //!
 #![cfg_attr(feature = "fs", doc = include_str!("stores.md"))]

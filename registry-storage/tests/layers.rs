@@ -13,6 +13,12 @@ registry_core::crate_upkeep_conformance!(metered_upkeep, durable: async || {
     async move || MeteredCrateStore::new(inner.clone(), |_| {})
 });
 
+#[cfg(feature = "telemetry")]
+registry_core::crate_store_conformance!(observed, durable: async || {
+    let inner = MemoryCrateStore::new();
+    async move || registry_storage::layer::ObservedCrateStore::new(inner.clone(), "memory")
+});
+
 registry_core::crate_store_conformance!(mirrored_in_memory, durable: async || {
     let (first, second) = (MemoryCrateStore::new(), MemoryCrateStore::new());
     async move || MirroredCrateStore::new(first.clone(), second.clone())

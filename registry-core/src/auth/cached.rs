@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use super::{AuthError, Authenticator, Credential, Principal};
 use crate::{
     checksum::{Checksum, ChecksumHasher},
-    observer::{Event, Observer},
+    observer::{CacheRead, Event, Observer},
     owner::{Login, Owner},
 };
 
@@ -31,8 +31,11 @@ use crate::{
 pub struct CachedAuthenticator<A> {
     inner: A,
     cache: Arc<Cache>,
+    meter: Option<Arc<Meter>>,
     now: fn() -> Instant,
 }
+
+type Meter = dyn Fn(CacheRead) + Send + Sync;
 
 #[derive(Default)]
 struct Cache(Mutex<State>);
@@ -85,7 +88,22 @@ impl<A> CachedAuthenticator<A> {
 
     /// Remembers what `inner` says.
     pub fn new(inner: A) -> Self {
-        Self { inner, cache: Arc::default(), now: Instant::now }
+        Self { inner, cache: Arc::default(), meter: None, now: Instant::now }
+    }
+
+    /// Tells `meter` of each [`authenticate`](Authenticator::authenticate). It must neither block nor
+    /// panic.
+    ///
+    /// To be set before the authenticator is cloned.
+    #[must_use]
+    pub fn with_meter(self, meter: impl Fn(CacheRead) + Send + Sync + 'static) -> Self {
+        Self { meter: Some(Arc::new(meter)), ..self }
+    }
+
+    fn meter(&self, read: CacheRead) {
+        if let Some(meter) = &self.meter {
+            meter(read);
+        }
     }
 
     /// Has every request that arrives from now on ask anew: to be called when something was revoked
@@ -122,16 +140,28 @@ impl<A: Authenticator> Authenticator for CachedAuthenticator<A> {
     async fn authenticate(&self, credential: &Credential) -> Result<Arc<Principal>, AuthError> {
         let key = Key::of(credential);
         let others = match self.cache.find(key, (self.now)()) {
-            Found::Principal(principal) => return Ok(principal),
-            Found::Turn(_turn) => return self.ask(credential, key).await,
+            Found::Principal(principal) => {
+                self.meter(CacheRead::Hit);
+                return Ok(principal);
+            }
+            Found::Turn(_turn) => {
+                self.meter(CacheRead::Miss);
+                return self.ask(credential, key).await;
+            }
             Found::Asking(others) => others,
         };
         drop(others.lock().await);
         let kept = self.cache.lock().kept(&key, (self.now)());
         match kept {
-            Some(principal) => Ok(principal),
+            Some(principal) => {
+                self.meter(CacheRead::Hit);
+                Ok(principal)
+            }
             // Not one after the other: of what is not kept, no answer helps the next.
-            None => self.ask(credential, key).await,
+            None => {
+                self.meter(CacheRead::Miss);
+                self.ask(credential, key).await
+            }
         }
     }
 

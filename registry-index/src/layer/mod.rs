@@ -18,6 +18,8 @@
 //!
 //! - `MeteredIndex` measures what is beneath it: outermost it tells what readers and writers wait
 //!   for; directly around the backend it tells what the cache did not spare it.
+//! - `ObservedIndex` does so for the facades of `tracing` and `metrics` (feature `telemetry`), directly
+//!   around the backend.
 //! - `CachedIndex` belongs outside of all that writes: its promise to show every commit at once is
 //!   about commits that go through it. What writes beneath it has to tell its `Invalidations`.
 //! - `ExportIndex` goes directly around the backend: after a commit it reads what it exports.
@@ -27,9 +29,13 @@ mod cached;
 #[cfg(feature = "object-store")]
 mod export;
 mod metered;
+#[cfg(feature = "telemetry")]
+mod observed;
 
 #[cfg(feature = "cache")]
 pub use self::cached::{CachedIndex, Invalidations};
 #[cfg(feature = "object-store")]
 pub use self::export::{ExportError, ExportIndex, Rebuilt};
 pub use self::metered::{Measurement, MeteredIndex, Operation, Outcome};
+#[cfg(feature = "telemetry")]
+pub use self::observed::ObservedIndex;

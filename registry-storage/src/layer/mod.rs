@@ -22,6 +22,8 @@
 //!
 //! - `MeteredCrateStore` measures what is beneath it: outermost it tells what readers and writers
 //!   wait for; directly around a store it tells what the cache did not spare that.
+//! - `ObservedCrateStore` does so for the facades of `tracing` and `metrics` (feature `telemetry`),
+//!   directly around a store.
 //! - `CachedCrateStore` goes around all that is slow or paid for, a mirror included. Upkeep that is
 //!   done through it is seen by its readers at once; what is done beneath it, after a while.
 //! - `MirroredCrateStore` has no upkeep of its own: do that in each of its stores.
@@ -35,10 +37,14 @@
 mod cached;
 mod metered;
 mod mirrored;
+#[cfg(feature = "telemetry")]
+mod observed;
 mod verified;
 
 #[cfg(feature = "cache")]
 pub use self::cached::{CacheError, CachedCrateStore};
+#[cfg(feature = "telemetry")]
+pub use self::observed::ObservedCrateStore;
 pub use self::{
     metered::{Measurement, MeteredCrateStore, Operation, Outcome},
     mirrored::MirroredCrateStore,

@@ -16,6 +16,7 @@ use async_trait::async_trait;
 use registry_core::{
     CanonicalName, Index, IndexError,
     index::{ETag, IndexFile, Lookup, Revision, Stored},
+    observer::CacheRead,
     record::{Change, CrateRecord},
 };
 
@@ -58,10 +59,12 @@ pub struct CachedIndex<I> {
     cache: Arc<Cache>,
     staleness: Duration,
     generation: Option<Arc<Generation>>,
+    meter: Option<Arc<Meter>>,
     now: fn() -> Instant,
 }
 
 type Generation = dyn Fn() -> Option<u64> + Send + Sync;
+type Meter = dyn Fn(CacheRead) + Send + Sync;
 
 #[derive(Debug)]
 struct Cache {
@@ -85,7 +88,8 @@ impl<I> CachedIndex<I> {
         let for_records = max_bytes / 4;
         let files = Shelf::new(max_bytes - for_records);
         let cache = Arc::new(Cache { files, records: Shelf::new(for_records) });
-        Self { inner, cache, staleness: Duration::ZERO, generation: None, now: Instant::now }
+        let (staleness, generation, meter) = (Duration::ZERO, None, None);
+        Self { inner, cache, staleness, generation, meter, now: Instant::now }
     }
 
     /// Lets index files be served for this long without a question, although another process may
@@ -111,6 +115,20 @@ impl<I> CachedIndex<I> {
         generation: impl Fn() -> Option<u64> + Send + Sync + 'static,
     ) -> Self {
         Self { generation: Some(Arc::new(generation)), ..self }
+    }
+
+    /// Tells `meter` of each read of an index file or a record. It must neither block nor panic.
+    ///
+    /// To be set before the index is cloned.
+    #[must_use]
+    pub fn with_meter(self, meter: impl Fn(CacheRead) + Send + Sync + 'static) -> Self {
+        Self { meter: Some(Arc::new(meter)), ..self }
+    }
+
+    fn meter(&self, read: CacheRead) {
+        if let Some(meter) = &self.meter {
+            meter(read);
+        }
     }
 
     /// A handle by which others say that something was written elsewhere.
@@ -141,19 +159,23 @@ impl<I: Index> CachedIndex<I> {
         if let Some(kept) = shelf.get(name)
             && kept.stamp.holds(&self.stamp(staleness), staleness)
         {
+            self.meter(CacheRead::Hit);
             return Ok(answer(kept.value.as_ref(), known));
         }
         let visitor = shelf.gates.arrive(name);
         let mut turn = visitor.turn().await;
         if let Some(found) = turn.answer() {
+            self.meter(CacheRead::Hit);
             return Ok(answer(found?.as_ref(), known));
         }
         let (kept, stamp) = (shelf.get(name), self.stamp(staleness));
         if let Some(kept) = &kept
             && kept.stamp.holds(&stamp, staleness)
         {
+            self.meter(CacheRead::Hit);
             return Ok(answer(kept.value.as_ref(), known));
         }
+        self.meter(CacheRead::Miss);
         let (question, epoch) = (turn.begin(), shelf.epoch(name));
         // Without the asker's own validator: the answer is for all.
         let validator = kept.as_ref().and_then(|kept| kept.value.as_ref()).map(T::validator);

@@ -107,6 +107,24 @@ fn within_the_staleness_nobody_asks() {
 }
 
 #[test]
+fn the_meter_is_told_which_reads_asked() {
+    let (stage, foo) = (Stage::free(), Foo::new());
+    let told: Arc<std::sync::Mutex<Vec<CacheRead>>> = Arc::default();
+    let meter = told.clone();
+    let index = cached(&stage).with_staleness(SECOND);
+    let index = index.with_meter(move |read| meter.lock().unwrap().push(read));
+    let file = || now(index.index_file(&foo.name, None)).unwrap();
+    file();
+    file();
+    advance(SECOND + Duration::from_nanos(1));
+    file();
+    now(index.load(&foo.name, None)).unwrap();
+    let expected = [CacheRead::Miss, CacheRead::Hit, CacheRead::Miss, CacheRead::Miss];
+    assert_eq!(*told.lock().unwrap(), expected);
+    assert_eq!(stage.calls().len(), 3);
+}
+
+#[test]
 fn staleness_is_not_for_loads() {
     let (stage, foo) = (Stage::free(), Foo::new());
     let index = cached(&stage).with_staleness(SECOND);

@@ -22,6 +22,7 @@ use async_trait::async_trait;
 use futures_util::TryStreamExt as _;
 use registry_core::{
     Checksum, CrateStore, StoreError,
+    observer::CacheRead,
     store::{
         AsideCrate, AsideCrates, AsideReason, ByteRange, CrateBody, CrateFile, CrateKey,
         CrateUpkeep, StoredCrate, StoredCrates,
@@ -81,8 +82,11 @@ pub struct CachedCrateStore<S> {
     inner: Arc<S>,
     cache: Arc<Cache>,
     staleness: Duration,
+    meter: Option<Arc<Meter>>,
     now: fn() -> Instant,
 }
+
+type Meter = dyn Fn(CacheRead) + Send + Sync;
 
 struct Cache {
     shelf: Arc<Shelf>,
@@ -126,7 +130,8 @@ impl<S> CachedCrateStore<S> {
         let given_up = shelf.adopt(left);
         let cache = Arc::new(Cache { shelf, disk, report: Box::new(report) });
         cache.remove_all(given_up).map_err(failed)?;
-        Ok(Self { inner: Arc::new(inner), cache, staleness: Self::STALENESS, now: Instant::now })
+        let (inner, staleness, meter) = (Arc::new(inner), Self::STALENESS, None);
+        Ok(Self { inner, cache, staleness, meter, now: Instant::now })
     }
 
     /// For how long a file is served without asking the inner store whether it still has it. A file
@@ -136,6 +141,20 @@ impl<S> CachedCrateStore<S> {
     #[must_use]
     pub fn with_staleness(self, staleness: Duration) -> Self {
         Self { staleness, ..self }
+    }
+
+    /// Tells `meter` of each read of a file or a part of one. It must neither block nor panic.
+    ///
+    /// To be set before the store is cloned.
+    #[must_use]
+    pub fn with_meter(self, meter: impl Fn(CacheRead) + Send + Sync + 'static) -> Self {
+        Self { meter: Some(Arc::new(meter)), ..self }
+    }
+
+    fn meter(&self, read: CacheRead) {
+        if let Some(meter) = &self.meter {
+            meter(read);
+        }
     }
 }
 
@@ -211,9 +230,13 @@ impl<S: CrateStore> CachedCrateStore<S> {
         // Each round but the first two finds that a file was forgotten, or a reader left.
         loop {
             match shelf.find(id, (self.now)(), self.staleness) {
-                Place::Led(lead) => return self.lead(key, lead).await,
+                Place::Led(lead) => {
+                    self.meter(CacheRead::Miss);
+                    return self.lead(key, lead).await;
+                }
                 Place::Kept(kept) => {
                     if let Some(file) = self.open_kept(key, id, kept, None).await {
+                        self.meter(CacheRead::Hit);
                         return Ok(Some(file));
                     }
                 }
@@ -221,12 +244,22 @@ impl<S: CrateStore> CachedCrateStore<S> {
                     let is_current = number > arrival;
                     match answer(&mut receiver).await {
                         Answer::Growing(growing) => {
+                            self.meter(CacheRead::Hit);
                             let (inner, key) = (self.inner.clone(), key.clone());
                             return Ok(Some(Follower::file(inner, key, growing, receiver)));
                         }
-                        Answer::Uncached => return self.inner.get(key, None).await,
-                        Answer::Absent if is_current => return Ok(None),
-                        Answer::Failed(failure) if is_current => return Err(failure.into()),
+                        Answer::Uncached => {
+                            self.meter(CacheRead::Miss);
+                            return self.inner.get(key, None).await;
+                        }
+                        Answer::Absent if is_current => {
+                            self.meter(CacheRead::Hit);
+                            return Ok(None);
+                        }
+                        Answer::Failed(failure) if is_current => {
+                            self.meter(CacheRead::Hit);
+                            return Err(failure.into());
+                        }
                         Answer::Absent | Answer::Failed(_) | Answer::None => {}
                     }
                 }
@@ -346,8 +379,10 @@ impl<S: CrateStore> CrateStore for CachedCrateStore<S> {
         if let Some(kept) = self.cache.shelf.kept(id, (self.now)(), self.staleness)
             && let Some(part) = self.open_kept(key, id, kept, range).await
         {
+            self.meter(CacheRead::Hit);
             return Ok(Some(part));
         }
+        self.meter(CacheRead::Miss);
         self.inner.get(key, range).await
     }
 
@@ -406,8 +441,8 @@ impl<S: CrateUpkeep> CrateUpkeep for CachedCrateStore<S> {
 
 impl<S> Clone for CachedCrateStore<S> {
     fn clone(&self) -> Self {
-        let (inner, cache) = (self.inner.clone(), self.cache.clone());
-        Self { inner, cache, staleness: self.staleness, now: self.now }
+        let (inner, cache, meter) = (self.inner.clone(), self.cache.clone(), self.meter.clone());
+        Self { inner, cache, staleness: self.staleness, meter, now: self.now }
     }
 }
 
