@@ -177,6 +177,12 @@
 //!   `application/gzip` alone: a crate file with a `Content-Encoding` does not match its checksum
 //!   once cargo has unpacked it. Index files may be compressed.
 //! - A proxy in front must be strict about message framing.
+//!
+//! # Features
+//!
+//! | feature | brings |
+//! |---|---|
+//! | `testing` | `testing::TestRegistry`: a whole registry for the tests of tools, with faults on demand (with hyper and tokio, to serve it) |
 
 mod body;
 mod caching;
@@ -203,6 +209,8 @@ mod respond;
 pub mod route;
 mod service;
 mod span;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod tokens;
 mod trace_parent;
 mod trusted;
@@ -220,6 +228,6 @@ pub use self::{
 };
 
 /// The page of the package, so that the program in it is compiled.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "testing"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -14,8 +14,20 @@ pub fn crate_file(name: &str, version: &str, manifest_extra: &str) -> Vec<u8> {
     let manifest = format!(
         "[package]\nname = \"{name}\"\nversion = \"{version}\"\nedition = \"2021\"\n{manifest_extra}"
     );
+    crate_file_of(name, version, [("Cargo.toml", manifest.as_str()), ("src/lib.rs", "")])
+}
+
+/// A crate file of these files, each given with its path in the package and its content.
+///
+/// # Panics
+/// If a path or a content is longer than a tar header can hold, or a path leads out of the package.
+pub fn crate_file_of<'a>(
+    name: &str,
+    version: &str,
+    files: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Vec<u8> {
     let mut tar = tar::Builder::new(Vec::new());
-    for (path, content) in [("Cargo.toml", manifest.as_str()), ("src/lib.rs", "")] {
+    for (path, content) in files {
         let mut header = tar::Header::new_gnu();
         header.set_size(content.len() as u64);
         header.set_mode(0o644);
