@@ -103,7 +103,8 @@ pub enum Who {
     /// Nobody in particular. What they are allowed, everybody is; what they are denied, only
     /// callers without a credential are.
     Anonymous,
-    /// Everybody with a credential that counts, but for [trusted publishers](Self::TrustedPublishers).
+    /// Everybody with a credential that counts. What they are denied,
+    /// [trusted publishers](Self::TrustedPublishers) are, too; what they are allowed, those are not.
     Authenticated,
     /// CI runs that publish in the place of a crate's owners. They have no part in what is for the
     /// users who have named them: each could name one of their own, who is in none of their groups.
@@ -133,7 +134,7 @@ impl Who {
         let Some(who) = who else { return *self == Self::Anonymous };
         match self {
             Self::Anonymous => effect == Effect::Allow,
-            Self::Authenticated => !who.is_trusted_publisher(),
+            Self::Authenticated => effect == Effect::Deny || !who.is_trusted_publisher(),
             Self::TrustedPublishers => who.is_trusted_publisher(),
             Self::Login(login) => who.is(login),
             Self::Issuer { issuer, subject } => {

@@ -194,27 +194,43 @@ fn an_issuer_reads_the_crates_of_a_tenant_that_is_not_its_own() {
     }
 }
 
-/// A run is no user, whatever its login, but what anybody may do it may, too.
+/// A run is no user, whatever its login, but what anybody may do it may, too; and what users may not
+/// do, it may not either.
 #[test]
 fn a_ci_run_is_meant_by_its_own_word_and_by_its_login() {
     let id = TokenId::from_number(7).unwrap();
     let run = Principal { credential: CredentialId::TrustedPublisher(id), ..owner("run").into() };
     let user: Principal = owner("run").into();
-    let foo = name("foo");
-    for (to, for_user, for_run) in [
-        ("anonymous", true, true),
-        ("authenticated", true, false),
-        ("trusted-publishers", false, true),
-        ("run", true, true),
+    let (foo, one) = (name("foo"), Version::new(1, 0, 0));
+    let of_run = Owners::from_iter([owner("run")]);
+    const READ: &str = r#"{"allow":["read"],"to":["anonymous"],"crates":["*"]}"#;
+    for (to, [for_user, for_run], [denied_to_user, denied_to_run]) in [
+        ("anonymous", [true, true], [false, false]),
+        ("authenticated", [true, false], [true, true]),
+        ("trusted-publishers", [false, true], [false, true]),
+        ("run", [true, true], [true, true]),
     ] {
         let rules = format!(r#"{{"rules":[{{"allow":["read"],"to":["{to}"],"crates":["*"]}}]}}"#);
-        let policy = RolePolicy::from_json(&rules).unwrap();
-        let line = format!("by rule 1: allow read to {to} on *");
-        for (who, allowed) in [(&user, for_user), (&run, for_run)] {
-            let decision = decide(&policy, Some(who), &Action::Read(&foo), &Owners::default());
+        let allows = RolePolicy::from_json(&rules).unwrap();
+        let rules = format!(
+            r#"{{"rules":[{READ},{{"deny":["publish-update"],"to":["{to}"],"crates":["f*"]}}]}}"#
+        );
+        let denies = RolePolicy::from_json(&rules).unwrap();
+        for (who, allowed, denied) in
+            [(&user, for_user, denied_to_user), (&run, for_run, denied_to_run)]
+        {
+            let decision = decide(&allows, Some(who), &Action::Read(&foo), &Owners::default());
             let expected = match allowed {
-                true => format!("allowed {line}"),
+                true => format!("allowed by rule 1: allow read to {to} on *"),
                 false => "denied: no rule allows it".to_owned(),
+            };
+            assert_eq!(decision.to_string(), expected, "{:?}", who.credential);
+
+            let publish = Action::Publish(&foo, &one, None);
+            let decision = decide(&denies, Some(who), &publish, &of_run);
+            let expected = match denied {
+                true => format!("denied by rule 2: deny publish-update to {to} on f*"),
+                false => "allowed by ownership".to_owned(),
             };
             assert_eq!(decision.to_string(), expected, "{:?}", who.credential);
         }
