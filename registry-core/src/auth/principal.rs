@@ -44,12 +44,24 @@ impl Principal {
         matches!(self.credential, CredentialId::TrustedPublisher(_))
     }
 
-    /// Whether the principal is this user or in this group.
+    /// Whether the principal is this user or in this group: for what that gives.
+    ///
+    /// A group that others vouch for counts while they do, which is when somebody has just said who
+    /// they are. Of what a token or key has kept of them, nobody knows whether it is still so.
     pub fn is(&self, login: &Login) -> bool {
         match login.is_group() {
-            true => self.groups.contains(login) || self.vouched.groups.contains(login),
+            true => {
+                self.groups.contains(login)
+                    || self.credential.is_person() && self.vouched.groups.contains(login)
+            }
             false => self.user.login == *login,
         }
+    }
+
+    /// Whether the principal is this user or in this group, or was when their token or key was
+    /// made: for what that takes away.
+    pub fn is_or_was(&self, login: &Login) -> bool {
+        self.is(login) || self.vouched.groups.contains(login)
     }
 }
 

@@ -8,9 +8,9 @@ use super::Groups;
 ///
 /// Kept with the tokens and keys that the user makes, for a rule that denies something to those
 /// whom an issuer vouches for, or to a group of theirs, means them by whatever credential they come.
-/// It stays as it was when the token was made: who leaves a group there has it taken from their
-/// older tokens by their end, or by an administrator who revokes them. What the registry itself
-/// knows, a token does not keep.
+/// It stays as it was when the token was made, so that groups which it tells deny, but neither allow
+/// nor own anything: see [`Principal::is`](super::Principal::is). A group that they join later denies
+/// nothing to older tokens. What the registry itself knows, a token does not keep.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Vouched {

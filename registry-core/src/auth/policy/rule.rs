@@ -109,7 +109,8 @@ pub enum Who {
     /// CI runs that publish in the place of a crate's owners. They have no part in what is for the
     /// users who have named them: each could name one of their own, who is in none of their groups.
     TrustedPublishers,
-    /// The user or service account of this login, or the members of this group.
+    /// The user or service account of this login, or the members of this group. A group that others
+    /// vouch for allows nothing to [tokens and keys](Principal::is); it denies to them, too.
     Login(Login),
     /// Those whom an authority vouches for, or one of them.
     Issuer {
@@ -136,7 +137,10 @@ impl Who {
             Self::Anonymous => effect == Effect::Allow,
             Self::Authenticated => effect == Effect::Deny || !who.is_trusted_publisher(),
             Self::TrustedPublishers => who.is_trusted_publisher(),
-            Self::Login(login) => who.is(login),
+            Self::Login(login) => match effect {
+                Effect::Allow => who.is(login),
+                Effect::Deny => who.is_or_was(login),
+            },
             Self::Issuer { issuer, subject } => {
                 who.vouched.identity.as_ref().is_some_and(|identity| {
                     *identity.issuer == **issuer

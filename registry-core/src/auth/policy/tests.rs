@@ -194,6 +194,60 @@ fn an_issuer_reads_the_crates_of_a_tenant_that_is_not_its_own() {
     }
 }
 
+/// They may have left it since.
+#[test]
+fn a_group_that_others_vouch_for_gives_nothing_to_tokens_and_keys_but_takes_from_them() {
+    let policy = RolePolicy::from_toml(
+        r#"
+        [[rules]]
+        allow = ["read"]
+        to = ["authenticated"]
+        crates = ["*"]
+        [[rules]]
+        allow = ["publish-new", "admin"]
+        to = ["group:corp:ui"]
+        crates = ["ui-*"]
+        [[rules]]
+        deny = ["read"]
+        to = ["group:corp:ui"]
+        crates = ["secret-*"]
+        "#,
+    )
+    .unwrap();
+    let group = Login::new("group:corp:ui").unwrap();
+    let groups = Groups::from_iter([group.clone()]);
+    let of = |credential| Principal {
+        vouched: Vouched { groups: groups.clone(), ..Vouched::default() },
+        credential,
+        ..owner("corp:alice").into()
+    };
+    let id = TokenId::from_number(7).unwrap();
+    let member = Principal { groups: groups.clone(), ..of(CredentialId::Token(id)) };
+    let none = Owners::default();
+    let owned = Owners::from_iter([Owner { id: 9, login: group, name: None }]);
+    let (ui, foo, secret, one) =
+        (name("ui-x"), name("foo"), name("secret-x"), Version::new(1, 0, 0));
+    for (who, gives) in [
+        (of(CredentialId::IdentityToken), true),
+        (of(CredentialId::Proxy), true),
+        (of(CredentialId::Token(id)), false),
+        (of(CredentialId::Key("a".into())), false),
+        // Of this registry, which knows who is in it now.
+        (member, true),
+    ] {
+        for (action, owners, expected) in [
+            (Action::Publish(&ui, &one, None), &none, gives),
+            (Action::Yank(&ui, &one), &none, gives),
+            (Action::Publish(&foo, &one, None), &owned, gives),
+            (Action::Read(&ui), &none, true),
+            (Action::Read(&secret), &none, false),
+        ] {
+            let decision = decide(&policy, Some(&who), &action, owners);
+            assert_eq!(decision.allowed, expected, "{:?} {action:?}", who.credential);
+        }
+    }
+}
+
 /// A run is no user, whatever its login, but what anybody may do it may, too; and what users may not
 /// do, it may not either.
 #[test]
