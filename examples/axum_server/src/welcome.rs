@@ -194,7 +194,7 @@ see https://crates.example.com/main/me
     fn a_read_only_registry_tells_of_no_token() {
         let welcome = |config: &RegistryConfig| {
             let (program, place) = (Path::new("/bin/axum_server"), &place(Some("/data"), None));
-            let address = "127.0.0.1:8080".parse().unwrap();
+            let address = "http://127.0.0.1:8080";
             Welcome { address, config, program, place }.to_string()
         };
         let config =
