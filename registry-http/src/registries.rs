@@ -17,6 +17,7 @@ use crate::{
     respond::{Error, Shape},
     route::NoRoute,
     service::{CatchPanic, RegistryService, ResponseFuture, finish},
+    trace_parent::TraceParent,
 };
 
 /// Finds the registry that is at a place, at the time of each request: registries may come and go.
@@ -142,7 +143,8 @@ impl Registries {
             }
             Err(error) => error,
         };
-        let id = self.request_ids.of(request.headers());
+        let trace = TraceParent::of(request.headers());
+        let id = self.request_ids.of(request.headers(), trace.as_ref());
         let mut response = error.into_response(shape, None, &id);
         // What is left of the body must not be taken for the next request.
         if request.version() <= Version::HTTP_11 && !request.body().is_end_stream() {

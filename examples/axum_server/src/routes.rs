@@ -1,6 +1,12 @@
 //! What is served under which path.
 
-use axum::{Router, response::Redirect, routing::get};
+use axum::{
+    Router,
+    body::Body,
+    http::{HeaderValue, StatusCode, header},
+    response::{Redirect, Response},
+    routing::get,
+};
 use registry_http::Registries;
 
 /// The name of the registry that is there by itself, and so the first segment of its paths.
@@ -11,4 +17,19 @@ pub(crate) fn router(registries: Registries, help: String) -> Router {
     Router::new()
         .route("/", get(async move || Redirect::temporary(&help)))
         .fallback_service(registries)
+}
+
+/// A refusal as cargo reads it. Source: Cargo book, "Web API".
+pub(crate) fn error(status: StatusCode, detail: &str) -> Response {
+    let body = serde_json::json!({ "errors": [{ "detail": detail }] });
+    let mut response = Response::new(Body::from(body.to_string()));
+    *response.status_mut() = status;
+    for (name, value) in [
+        (header::CONTENT_TYPE, "application/json"),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ] {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
 }
