@@ -127,6 +127,16 @@ impl Registry {
         self.parts.keys.as_ref()
     }
 
+    /// Does `work` where it holds up nobody: on the [`Runtime`] that the
+    /// registry was given. `None` if it did not come to its end: it panicked, or the runtime is
+    /// shutting down.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        runtime::run(&*self.parts.runtime, work).await
+    }
+
     /// Finds out who is asking; nobody, if there is no credential. `request` is the id under which
     /// the request is logged, `address` that of the client, if it is known.
     ///

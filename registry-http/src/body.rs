@@ -51,6 +51,15 @@ impl Body {
         Self(Inner::Full(Bytes::new()))
     }
 
+    /// All of it, if it is at hand.
+    #[cfg(feature = "compression")]
+    pub(crate) fn bytes(&self) -> Option<&Bytes> {
+        match &self.0 {
+            Inner::Full(bytes) => Some(bytes),
+            Inner::File(_) => None,
+        }
+    }
+
     /// A stored file. It is read in the span that is current now; if that fails, it is logged under
     /// the id of the request.
     pub(crate) fn file(file: CrateFile, request: Arc<str>) -> Self {

@@ -10,7 +10,10 @@ use http::{
 };
 use registry_core::ETag;
 
-use crate::body::Body;
+use crate::{
+    body::Body,
+    coding::{Accepted, Coding},
+};
 
 /// Most tags of one request that are looked at. The rest could only cost time.
 const MAX_TAGS: usize = 64;
@@ -28,6 +31,7 @@ impl<'a> IfNoneMatch<'a> {
     /// Reads the `If-None-Match` headers of a request.
     pub(crate) fn of(headers: &'a HeaderMap) -> Self {
         let mut held = Self::default();
+        let mut accepted = None;
         for value in headers.get_all(IF_NONE_MATCH) {
             let Ok(mut rest) = value.to_str() else { continue };
             if rest.trim() == "*" {
@@ -37,7 +41,11 @@ impl<'a> IfNoneMatch<'a> {
                 && let Some((opaque, behind)) = next_tag(rest)
             {
                 rest = behind;
-                held.tags.push(without_suffix(opaque));
+                // What is held in a coding that is not taken now is not what would be sent.
+                let is_of_use = Coding::of_tag(opaque).is_none_or(|coding| {
+                    accepted.get_or_insert_with(|| Accepted::of(headers)).admits(coding)
+                });
+                held.tags.push(if is_of_use { without_suffix(opaque) } else { opaque });
             }
         }
         held
@@ -82,7 +90,7 @@ fn next_tag(list: &str) -> Option<(&str, &str)> {
 }
 
 /// A tag without the coding that something which compressed the answer wrote behind it: `…-gzip`
-/// (Apache), `…--gzip` (Jetty), `…;br` (Caddy, others). Our own tags are hexadecimal digits.
+/// (we, Apache), `…--gzip` (Jetty), `…;br` (Caddy, others). Our own tags are hexadecimal digits.
 fn without_suffix(opaque: &str) -> &str {
     opaque.split(['-', ';', ':', '/']).next().unwrap_or_default()
 }
@@ -125,6 +133,21 @@ mod tests {
         let other = "\"ba7816bf8f01cfea414140de5dae2224\"";
         assert_eq!(held(&[&format!("\"x,y\", W/\"{A}\""), other]), (None, true));
         assert_eq!(held(&[&format!("\"x,y\", {other}")]), (ETag::parse(other), false));
+    }
+
+    #[test]
+    fn what_is_held_in_a_coding_counts_for_who_takes_the_coding() {
+        for (accepts, is_held) in
+            [(None, true), (Some("gzip"), true), (Some("br"), false), (Some("identity"), false)]
+        {
+            let mut headers = headers(&[&format!("\"{A}-gzip\"")]);
+            if let Some(accepts) = accepts {
+                headers.insert("accept-encoding", HeaderValue::from_static(accepts));
+            }
+            let held = IfNoneMatch::of(&headers);
+            assert_eq!(held.matches(&format!("\"{A}\"")), is_held, "{accepts:?}");
+            assert_eq!(held.only().is_some(), is_held, "{accepts:?}");
+        }
     }
 
     #[test]

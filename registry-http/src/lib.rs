@@ -115,6 +115,14 @@
 //!
 //! [`CrateStore::location`]: registry_core::CrateStore::location
 //!
+//! # Compression
+//!
+//! With the feature `compression` and `RegistryService::with_compression`, index files, `config.json`
+//! and the lists of the web API are compressed for who asks for it. A compressed index file has a tag
+//! of its own, by which it is found unchanged as by the plain one's. Crate files never are, and
+//! nothing that holds a credential is: not answers about tokens, and not a `config.json` with the token
+//! of the path in it.
+//!
 //! # Lists
 //!
 //! The crates are listed with `prefix=…` for how their names begin, `status=…` for those that have
@@ -173,19 +181,23 @@
 //!   comes, spares the client a reset in which the answer may be lost.
 //! - A limit on bodies: the service has its own, the registry's limit for publishes. A framework
 //!   that has one of its own, often 2 MB, must be told to leave it.
-//! - TLS, `Strict-Transport-Security`, compression. A compression layer must leave
-//!   `application/gzip` alone: a crate file with a `Content-Encoding` does not match its checksum
-//!   once cargo has unpacked it. Index files may be compressed.
+//! - TLS, `Strict-Transport-Security`, and compression, unless the service does it. A compression
+//!   layer must leave `application/gzip` alone: a crate file with a `Content-Encoding` does not match
+//!   its checksum once cargo has unpacked it. Index files may be compressed.
 //! - A proxy in front must be strict about message framing.
 //!
 //! # Features
 //!
 //! | feature | brings |
 //! |---|---|
+//! | `compression` | `RegistryService::with_compression`: index files and answers of the web API by zstd, brotli or gzip |
 //! | `testing` | `testing::TestRegistry`: a whole registry for the tests of tools, with faults on demand (with hyper and tokio, to serve it) |
 
 mod body;
 mod caching;
+mod coding;
+#[cfg(feature = "compression")]
+mod compression;
 mod conditional;
 mod crates;
 mod download;

@@ -26,6 +26,8 @@ use registry_core::{
 use tower_service::Service;
 use tracing::Instrument as _;
 
+#[cfg(feature = "compression")]
+use crate::compression::{Compression, is_compressed};
 use crate::{
     body::Body,
     caching,
@@ -60,6 +62,8 @@ pub struct RegistryService {
     proxy_users: Option<Arc<ProxyUserHeaders>>,
     request_ids: Arc<RequestIds>,
     metrics: Arc<Metrics>,
+    #[cfg(feature = "compression")]
+    compression: Option<Compression>,
 }
 
 impl RegistryService {
@@ -73,6 +77,8 @@ impl RegistryService {
             proxy_users: None,
             request_ids: Arc::new(RequestIds::new()),
             metrics: Arc::new(Metrics::new()),
+            #[cfg(feature = "compression")]
+            compression: None,
         }
     }
 
@@ -114,6 +120,19 @@ impl RegistryService {
     #[must_use]
     pub fn with_proxy_users(mut self, headers: ProxyUserHeaders) -> Self {
         self.proxy_users = Some(Arc::new(headers));
+        self
+    }
+
+    /// Compresses index files and the larger answers of the web API for who asks for it, by zstd,
+    /// brotli or gzip. Default: nothing is compressed.
+    ///
+    /// Each is compressed once, where the registry's
+    /// [`runtime`](registry_core::registry::RegistryBuilder::runtime) does the work; `max_cache_bytes`
+    /// of what came of it are kept, and what is longer than that is not compressed.
+    #[cfg(feature = "compression")]
+    #[must_use]
+    pub fn with_compression(mut self, max_cache_bytes: u64) -> Self {
+        self.compression = Some(Compression::new(max_cache_bytes));
         self
     }
 
@@ -191,6 +210,13 @@ impl RegistryService {
         let route = route?;
         let token = target.and_then(|target| target.token.as_ref());
         let answer = self.dispatch(&route, token, parts, body, id).await;
+        #[cfg(feature = "compression")]
+        let answer = match (&self.compression, answer) {
+            (Some(compression), Ok(response)) if is_compressed(&route, token.is_some()) => {
+                Ok(compression.apply(&self.registry, &route, parts, response).await)
+            }
+            (_, answer) => answer,
+        };
         answer.map_err(|error| match route.crate_name() {
             Some(name) => error.spelled(name),
             None => error,
