@@ -12,6 +12,7 @@ use crate::{
     audit::AuditArgs,
     credentials::CredentialArgs,
     export::ExportArgs,
+    health::HealthArgs,
     import::ImportArgs,
     index_line::IndexLineArgs,
     layers::{CacheArgs, MirrorArgs},
@@ -136,6 +137,8 @@ pub(crate) struct ServeArgs {
     pub(crate) token_key: TokenKeyArgs,
     #[command(flatten)]
     pub(crate) proxy: ProxyArgs,
+    #[command(flatten)]
+    pub(crate) health: HealthArgs,
     /// A TOML file of users, service accounts and groups, with the hashes of their passwords and
     /// tokens; counts before those in the index.
     ///

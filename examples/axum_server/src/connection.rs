@@ -2,7 +2,11 @@
 
 use std::{convert::Infallible, io, net::IpAddr, pin::pin, sync::Arc, time::Duration};
 
-use axum::{Router, body::Body, http::header::CONNECTION};
+use axum::{
+    Router,
+    body::Body,
+    http::{HeaderValue, StatusCode, header::CONNECTION},
+};
 use hyper::{
     Request, Response,
     body::Incoming,
@@ -29,6 +33,7 @@ use crate::{
     linger::{Lingering, UnreadBody},
     log::Answering,
     preface::{self, Protocol},
+    routes,
     stream::PunctualStream,
     tls,
 };
@@ -39,6 +44,8 @@ pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const READ_BUFFER_BYTES: usize = 32 * 1024;
 /// Most headers of a request.
 const MAX_HEADERS: usize = 64;
+/// Longest path and query, in bytes. Ours; all that lead somewhere are much shorter.
+const MAX_TARGET_BYTES: usize = 8 * 1024;
 
 /// Most bytes of an answer that the system takes in before the client has room for them, as many as
 /// two pieces.
@@ -179,9 +186,13 @@ impl Answers {
             request.extensions_mut().insert(FromTrustedProxy);
         }
         let answering = Answering::begin(&request, client);
-        let answer = self.router.call(request);
+        let target = request.uri().path_and_query().map_or("", |target| target.as_str());
+        let answer = (target.len() <= MAX_TARGET_BYTES).then(|| self.router.call(request));
         async move {
-            let response = answer.await;
+            let response = match answer {
+                Some(answer) => answer.await,
+                None => Ok(too_long()),
+            };
             if let Ok(response) = &response {
                 answering.end(response);
             }
@@ -194,4 +205,12 @@ impl Answers {
         let client = self.proxies.client(self.peer, request.headers());
         Answering::begin(request, client).end(response);
     }
+}
+
+fn too_long() -> Response<Body> {
+    let detail = format!("the path and query are longer than {MAX_TARGET_BYTES} bytes");
+    let mut response = routes::error(StatusCode::URI_TOO_LONG, &detail);
+    // Nobody has looked whether there is a body.
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
 }

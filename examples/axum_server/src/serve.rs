@@ -25,6 +25,7 @@ use crate::{
     connection::{self, Served},
     connections,
     error::Error,
+    health::Health,
     key::KeyStores,
     oidc::Oidc,
     registries::{Common, LiveRegistries},
@@ -116,6 +117,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
         folder.write_config(&config).await.map_err(Error::WriteConfig)?;
     }
     let served = common.opened.served(common.max_staleness);
+    let health = Health::new(served.index.clone(), common.crates.clone(), args.health);
     let registry = common
         .registry(config, &common.opened, served.index.clone())?
         .uploads(uploads)
@@ -128,6 +130,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
     print_welcome(&listening, &told, &TokenPlace::of(&args.index, &args.token_key)?);
     let registries = LiveRegistries::new(common, registry).map_err(Error::Registries)?;
     let router = routes::router(Registries::by_name(registries), told.login_url());
+    let router = router.merge(health.router());
     // What keeps the index current goes with it.
     let _served = served;
     let slots = Arc::new(Semaphore::new(slots));

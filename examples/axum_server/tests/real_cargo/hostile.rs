@@ -1,6 +1,6 @@
 use std::{fs, io::Write, net::TcpStream, path::Path};
 
-use crate::common::{Answer, CrateFile, Server, frame};
+use crate::common::{Answer, CrateFile, Http2, Server, frame};
 
 /// All files below a folder.
 fn files(folder: &Path) -> Vec<std::path::PathBuf> {
@@ -224,8 +224,28 @@ fn heads_that_are_too_large_are_refused() {
     let path = "/main/index/config.json";
     let long = "x".repeat(100_000);
     assert_eq!(client.get_with(path, &[("x-long", &long)]).status, 431);
-    assert_eq!(client.get_with(path, &[("x-many", "1"); 100]).status, 431);
-    assert_eq!(client.get_with(path, &[("x-many", "1"); 50]).status, 200);
+    let nearly = "x".repeat(32 * 1024 - 200);
+    assert_eq!(client.get_with(path, &[("x-long", &nearly)]).status, 200);
+    // With `host` and `connection`, 64 and one more.
+    assert_eq!(client.get_with(path, &[("x-many", "1"); 62]).status, 200);
+    assert_eq!(client.get_with(path, &[("x-many", "1"); 63]).status, 431);
+    assert_untouched(&server);
+}
+
+#[test]
+fn targets_that_are_too_long_are_refused() {
+    let server = Server::start();
+    let path = |bytes| {
+        let path = String::from("/main/api/v1/crates?per_page=1&q=");
+        let rest = bytes - path.len();
+        path + &"+".repeat(rest)
+    };
+    assert_eq!(server.client().get(&path(8 * 1024)).status, 200);
+    let text = "the path and query are longer than 8192 bytes".to_owned();
+    assert_eq!(server.client().get(&path(8 * 1024 + 1)).error(), (414, text.clone()));
+    let client = Http2::connect(&server);
+    assert_eq!(client.get(&path(8 * 1024)).status, 200);
+    assert_eq!(client.get(&path(8 * 1024 + 1)).error(), (414, text));
     assert_untouched(&server);
 }
 
@@ -253,7 +273,14 @@ fn a_request_for_an_upgrade_is_answered_as_if_it_were_none() {
         ("connection", "Upgrade, HTTP2-Settings"),
     ];
     let answer = server.client().get_with("/main/index/config.json", &headers);
-    assert_eq!(answer.status, 200);
+    assert_eq!((answer.status, answer.header("upgrade")), (200, None));
+    // As cargo from 1.97 on has it with a publish.
+    let hello = CrateFile::library("hello", "1.0.0", b"");
+    let client = server.client_of("alice");
+    let answer = client.send("PUT", "/main/api/v1/crates/new", &headers, &hello.frame());
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let answer = server.client().get_with(&hello.download_path(), &headers);
+    assert!((answer.status, &answer.body) == (200, &hello.bytes), "{}", answer.status);
 }
 
 #[test]

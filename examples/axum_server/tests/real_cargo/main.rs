@@ -19,6 +19,7 @@ mod dl;
 mod downloads;
 mod export;
 mod features;
+mod health;
 mod hostile;
 mod http2;
 mod identity;

@@ -1,4 +1,7 @@
-use std::io::{ErrorKind, Read, Write};
+use std::{
+    io::{ErrorKind, Read, Write},
+    net::TcpStream,
+};
 
 use crate::common::{Answer, CrateFile, Server};
 
@@ -42,6 +45,33 @@ fn many_publishes_are_taken_in_at_a_time() {
     }
     let found = server.client().get("/main/api/v1/crates?q=crate").json();
     assert_eq!(found["meta"]["total"], UPLOADS);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_connection_beyond_those_that_there_may_be_waits_for_one_to_end() {
+    // Room for ten.
+    let server = Server::start_under(&["prlimit", "--nofile=84"], &[]);
+    let path = "/main/index/config.json";
+    // Begun, so that the server has accepted them, and not ended.
+    let mut open: Vec<_> = (0..10)
+        .map(|_| {
+            let mut stream = TcpStream::connect(server.address()).unwrap();
+            let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
+            stream.write_all(request.as_bytes()).unwrap();
+            let mut status = [0; 12];
+            stream.read_exact(&mut status).unwrap();
+            assert_eq!(&status, b"HTTP/1.1 200");
+            stream
+        })
+        .collect();
+    let mut next = server.client().begin("GET", path, &[]);
+    next.set_nonblocking(true).unwrap();
+    let answer = next.read(&mut [0]).unwrap_err();
+    assert_eq!(answer.kind(), ErrorKind::WouldBlock);
+    next.set_nonblocking(false).unwrap();
+    open.pop();
+    assert_eq!(Answer::read(next).status, 200);
 }
 
 #[cfg(target_os = "linux")]
