@@ -2,7 +2,7 @@
 
 mod place;
 
-use std::{collections::HashMap, convert::Infallible, fmt, pin::pin, sync::Arc, task};
+use std::{borrow::Cow, collections::HashMap, convert::Infallible, fmt, pin::pin, sync::Arc, task};
 
 use async_trait::async_trait;
 use http::{HeaderValue, Request, Response, Uri, Version, header::CONNECTION, uri::PathAndQuery};
@@ -134,7 +134,8 @@ impl Registries {
     {
         let target = self.target(&request);
         let shape = target.as_ref().map_or(Shape::Api, |target| target.shape);
-        let error = match CatchPanic(pin!(self.service(target))).await {
+        let found = CatchPanic(pin!(self.service(target))).await;
+        let error = match found {
             Ok((service, uri)) => {
                 if let Some(uri) = uri {
                     *request.uri_mut() = uri;
@@ -157,7 +158,7 @@ impl Registries {
     /// Who answers, and the target of the request if it had another form.
     async fn service(
         &self,
-        target: Option<Target>,
+        target: Option<Target<'_>>,
     ) -> Result<(RegistryService, Option<Uri>), Error> {
         let Target { place, prefix, uri, .. } = target.ok_or(NoRoute::NotFound)?;
         match self.resolver.resolve(&place).await {
@@ -171,53 +172,52 @@ impl Registries {
     }
 
     /// What a request says; `None` if no registry can be there.
-    fn target<B>(&self, request: &Request<B>) -> Option<Target> {
+    fn target<'a, B>(&self, request: &'a Request<B>) -> Option<Target<'a>> {
         let whole = request.uri().path();
-        let names = match self.by {
-            By::Name => 1,
-            By::OwnerAndName => 2,
-            By::Host => {
-                let place = HostName::of(request)?.into();
-                return Some(Target { place, prefix: None, uri: None, shape: Shape::of(whole) });
-            }
-        };
+        if let By::Host = self.by {
+            let place = HostName::of(request)?.into();
+            return Some(Target { place, prefix: None, uri: None, shape: Shape::of(whole) });
+        }
         // `t` is nobody's name.
         let behind_t = whole.strip_prefix("/t/").and_then(|behind| behind.find('/'));
         let (token, path) = whole.split_at(behind_t.map_or(0, |end| "/t/".len() + end));
-        let behind = path.strip_prefix(&*self.prefix)?;
-        let (mut rest, mut found) = (behind, Vec::with_capacity(2));
-        for _ in 0..names {
-            let name = rest.trim_start_matches('/');
-            if name.len() == rest.len() {
-                return None;
-            }
-            let end = name.find('/').unwrap_or(name.len());
-            found.push(RegistryName::new(&name[..end]).ok()?);
-            rest = &name[end..];
-        }
-        let place = match &found[..] {
-            [owner, name] => RegistryPlace::OwnerAndName(owner.clone(), name.clone()),
-            [name, ..] => RegistryPlace::Name(name.clone()),
-            [] => return None,
+        let mut rest = path.strip_prefix(&*self.prefix)?;
+        let first = next_name(&mut rest)?;
+        let place = match self.by {
+            By::OwnerAndName => RegistryPlace::OwnerAndName(first, next_name(&mut rest)?),
+            By::Name | By::Host => RegistryPlace::Name(first),
         };
-        let prefix = format!("{}/{place}", self.prefix);
-        let uri = match path.strip_prefix(&prefix) == Some(rest) {
-            true => None,
+        let given = &path[..path.len() - rest.len()];
+        let (prefix, uri) = match given.contains("//") {
+            false => (given.into(), None),
             // In the one form that the registry knows.
-            false => Some(with_path(request.uri(), &format!("{token}{prefix}{rest}"))?),
+            true => {
+                let prefix = format!("{}/{place}", self.prefix);
+                let uri = with_path(request.uri(), &format!("{token}{prefix}{rest}"))?;
+                (prefix.into(), Some(uri))
+            }
         };
         Some(Target { place, prefix: Some(prefix), uri, shape: Shape::of(rest) })
     }
 }
 
 /// What a request says of where the registry is.
-struct Target {
+struct Target<'a> {
     place: RegistryPlace,
     /// Below which path that is.
-    prefix: Option<String>,
+    prefix: Option<Cow<'a, str>>,
     /// The request's, if it had the place in another form.
     uri: Option<Uri>,
     shape: Shape,
+}
+
+/// The name that a path begins with, which is behind a slash at least; the path is then what is
+/// behind the name.
+fn next_name(path: &mut &str) -> Option<RegistryName> {
+    let behind = path.strip_prefix('/')?.trim_start_matches('/');
+    let (name, rest) = behind.split_at(behind.find('/').unwrap_or(behind.len()));
+    *path = rest;
+    RegistryName::new(name).ok()
 }
 
 /// The same with another path.

@@ -4,7 +4,7 @@ use std::{io::Write, num::NonZeroUsize};
 
 use clap::Args;
 use registry_core::{
-    CrateName, Login,
+    CrateName, Login, RegistryName,
     audit::{AuditAction, AuditEntry, AuditLog, AuditOutcome, AuditQuery, AuditRecord},
     observer::{Event, Observer},
     record::Timestamp,
@@ -169,14 +169,17 @@ impl<'a> Fields<'a> {
 }
 
 /// Writes a line to the log for each entry of the trail, whatever the index is.
-#[derive(Debug)]
-pub(crate) struct AuditLines;
+#[derive(Default, Debug)]
+pub(crate) struct AuditLines {
+    /// Which registry, unless it is `main`.
+    pub(crate) registry: Option<RegistryName>,
+}
 
 impl Observer for AuditLines {
     fn observe(&self, event: &Event<'_>) {
         match event {
-            Event::Committed(change) => log(&AuditEntry::from(*change)),
-            Event::Refused(entry) | Event::Administered(entry) => log(entry),
+            Event::Committed(change) => log(&self.registry, &AuditEntry::from(*change)),
+            Event::Refused(entry) | Event::Administered(entry) => log(&self.registry, entry),
             Event::Unrecorded(entry, error) => tracing::error!(
                 target: "audit",
                 request = entry.request.as_ref().map(|text| text.as_str()),
@@ -188,10 +191,11 @@ impl Observer for AuditLines {
     }
 }
 
-fn log(entry: &AuditEntry) {
+fn log(registry: &Option<RegistryName>, entry: &AuditEntry) {
     let fields = Fields::of(entry);
     tracing::info!(
         target: "audit",
+        registry = registry.as_ref().map(RegistryName::as_str),
         outcome = entry.outcome.as_str(),
         action = entry.action.as_str(),
         "crate" = fields.crate_name,

@@ -94,7 +94,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Storage(StorageCommand),
     /// Copy all crates of an index to another, with all accounts, their tokens and keys, trusted
-    /// publishers and approved names.
+    /// publishers and approved names; of all registries, if there are several.
     ///
     /// Compares each crate with its source afterwards. It can be interrupted and run again: what is
     /// there already is brought up to date. Of access, whoever is disabled here and whatever is

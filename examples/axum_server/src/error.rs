@@ -212,6 +212,8 @@ pub(crate) enum Error {
          sqlite: or postgres://"
     )]
     OneRegistry,
+    #[error("`{place}` is one registry, and these would be lost: {names}")]
+    RegistriesStay { place: String, names: String },
     #[error("say --yes: what is in the registry is gone then")]
     NotSure,
     #[error("there are {crates} crates in `{name}`: say --with-crates if they are to go, too")]

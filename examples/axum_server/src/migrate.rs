@@ -1,17 +1,18 @@
 //! `axum_server migrate`.
 
-use std::{io::Write, time::SystemTime};
+use std::{io::Write, num::NonZeroUsize, time::SystemTime};
 
 use registry_core::{
     Login,
     auth::CredentialId,
     migrate::{Migration, migrate, migrate_users},
     record::{Origin, Stamp, Timestamp},
+    registries::RegistryRecord,
 };
 
 use crate::{
     End,
-    backends::{open_index, same_place},
+    backends::{OpenIndex, open_index, same_place},
     cli::MigrateArgs,
     error::{Error, causes},
     migrate_access::{Access, AccessStores},
@@ -30,6 +31,11 @@ pub(crate) async fn run(args: MigrateArgs) -> Result<End, Error> {
     let source = open_index(&from, &args.data.folder).await?;
     let target = open_index(&to, &args.data.folder).await?;
 
+    let registries = registries_of(&source).await?;
+    if target.registries().is_none() && !registries.is_empty() {
+        let names = registries.iter().map(|record| record.name.as_str()).collect::<Vec<_>>();
+        return Err(Error::RegistriesStay { place: to.to_string(), names: names.join(", ") });
+    }
     let there = AccessStores::of(&target);
     let access = match AccessStores::of(&source) {
         Some(stores) => Access::read(&stores).await?,
@@ -49,15 +55,15 @@ pub(crate) async fn run(args: MigrateArgs) -> Result<End, Error> {
     let origin = Origin { credential: Some(CredentialId::Command), ..Origin::default() };
     let stamp = Stamp { by, at: Timestamp::from(SystemTime::now()), origin };
     let mut progress = Progress::new();
-    let mut told = 0;
-    let migration = migrate(source.index(), target.index(), stamp, |so_far| {
-        for (name, error) in &so_far.failed[told..] {
-            progress.note(format_args!("not copied: `{name}`: {}", causes(error)));
+    let migration = copy(&source, &target, stamp.clone(), &mut progress).await?;
+    let mut others = Vec::new();
+    for record in &registries {
+        let (source, target) = (source.with_key(&record.key), made_there(record, &target).await?);
+        if let (Some(from), Some(to)) = (AccessStores::of(&source), AccessStores::of(&target)) {
+            Access::read(&from).await?.write_rest(&to).await?;
         }
-        told = so_far.failed.len();
-        progress.show(format_args!("{} of {} crates", so_far.done(), so_far.crates));
-    });
-    let migration = migration.await.map_err(Error::Migrate)?;
+        others.push(copy(&source, &target, stamp.clone(), &mut progress).await?);
+    }
     let seconds = progress.end().as_secs_f64();
     let Migration { crates, new, followed, same, failed, .. } = &migration;
     writeln!(
@@ -69,6 +75,17 @@ pub(crate) async fn run(args: MigrateArgs) -> Result<End, Error> {
         access.told(),
     )
     .map_err(Error::Print)?;
+    for (record, migration) in registries.iter().zip(&others) {
+        let Migration { crates, new, followed, same, failed, .. } = migration;
+        writeln!(
+            std::io::stdout(),
+            "{crates} crates in registry `{}`: {new} copied, {followed} brought up to date, {same} \
+             were there, {} not copied",
+            record.name,
+            failed.len(),
+        )
+        .map_err(Error::Print)?;
+    }
     if source.audit().is_some() {
         let place = format_args!("the audit trail stays in `{from}`");
         writeln!(std::io::stdout(), "{place}").map_err(Error::Print)?;
@@ -79,5 +96,41 @@ pub(crate) async fn run(args: MigrateArgs) -> Result<End, Error> {
         let place = format_args!("the crate files are where they were, and not in `{expected}`");
         writeln!(std::io::stdout(), "{place}: say so by --storage").map_err(Error::Print)?;
     }
-    Ok(if migration.is_complete() { End::Well } else { End::WithFindings })
+    let is_complete = others.iter().chain([&migration]).all(Migration::is_complete);
+    Ok(if is_complete { End::Well } else { End::WithFindings })
+}
+
+/// Copies the crates of one registry.
+async fn copy(
+    source: &OpenIndex,
+    target: &OpenIndex,
+    stamp: Stamp,
+    progress: &mut Progress,
+) -> Result<Migration, Error> {
+    let mut told = 0;
+    let migration = migrate(source.index(), target.index(), stamp, |so_far| {
+        for (name, error) in &so_far.failed[told..] {
+            progress.note(format_args!("not copied: `{name}`: {}", causes(error)));
+        }
+        told = so_far.failed.len();
+        progress.show(format_args!("{} of {} crates", so_far.done(), so_far.crates));
+    });
+    migration.await.map_err(Error::Migrate)
+}
+
+/// Those beside `main`.
+async fn registries_of(source: &OpenIndex) -> Result<Vec<RegistryRecord>, Error> {
+    match source.registries() {
+        Some(list) => Ok(list.list("", None, NonZeroUsize::MAX).await?),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// The same registry in another database, made if it is not there.
+async fn made_there(record: &RegistryRecord, target: &OpenIndex) -> Result<OpenIndex, Error> {
+    let list = target.registries().ok_or(Error::OneRegistry)?;
+    if list.create(&record.name, record.settings).await?.is_none() {
+        list.change(&record.name, record.settings).await?;
+    }
+    target.clone().registry(&record.name).await
 }

@@ -92,7 +92,6 @@ impl Common {
             .tokens(tokens)
             .rules(self.rules.clone())
             .runtime(self.runtime.clone())
-            .observer(AuditLines)
             .observer(authenticator);
         if opened.registries().is_some() {
             registry = registry.shares_crates();
@@ -154,7 +153,8 @@ impl LiveRegistries {
         let config = common.config(record.name.as_str(), record.settings)?;
         let opened = common.opened.with_key(&record.key);
         let index = Arc::new(opened.cached(common.max_staleness, CACHE_BYTES));
-        let registry = common.registry(config, &opened, index)?;
+        let lines = AuditLines { registry: Some(record.name.clone()) };
+        let registry = common.registry(config, &opened, index)?.observer(lines);
         common.service(record.name.as_str(), registry.beside(self.main.registry()).build())
     }
 

@@ -20,6 +20,7 @@ use tokio::{
 
 use crate::{
     access::Accounts,
+    audit::AuditLines,
     backends::{OpenIndex, spool},
     cli::ServeArgs,
     connection::{self, Served},
@@ -120,6 +121,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
     let health = Health::new(served.index.clone(), common.crates.clone(), args.health);
     let registry = common
         .registry(config, &common.opened, served.index.clone())?
+        .observer(AuditLines::default())
         .uploads(uploads)
         .rate_limits(args.rate_limits.unwrap_or_default())
         .build();
