@@ -117,13 +117,17 @@ impl Common {
         let mut service = RegistryService::new(registry)
             .with_name(name)?
             .with_prefix(name)
-            .with_credential_forms(self.forms);
+            .with_credential_forms(self.forms)
+            .with_compression(MAX_COMPRESSED_BYTES);
         if let Some(headers) = &self.proxy_users {
             service = service.with_proxy_users(headers.clone());
         }
         Ok(service)
     }
 }
+
+/// Most bytes of compressed index files and lists that are kept of each registry.
+const MAX_COMPRESSED_BYTES: u64 = 16 << 20;
 
 /// Finds `main`, and whatever is in the list at the time.
 pub(crate) struct LiveRegistries {

@@ -1,4 +1,8 @@
-use crate::common::{Cargo, Server};
+use std::io::Read as _;
+
+use flate2::read::GzDecoder;
+
+use crate::common::{Cargo, CrateFile, Server};
 
 #[test]
 fn an_update_with_nothing_new_transfers_no_index_file() {
@@ -35,4 +39,36 @@ fn an_update_with_nothing_new_transfers_no_index_file() {
     expected[0].1 = 200;
     assert_eq!(update(), expected);
     assert!(app.read("Cargo.lock").contains("version = \"1.0.1\""));
+}
+
+#[test]
+fn an_index_file_is_compressed_for_who_asks() {
+    let server = Server::start();
+    let alice = server.client_of("alice");
+    for number in 0..10 {
+        let file = CrateFile::library("many", &format!("1.0.{number}"), b"");
+        assert_eq!(alice.publish(&file.frame()).status, 200);
+    }
+    let client = server.client();
+    let plain = client.get("/main/index/ma/ny/many");
+    assert_eq!(plain.header("content-encoding"), None);
+    let ask = |header, value: &str| {
+        let headers = [("accept-encoding", "deflate, gzip"), (header, value)];
+        client.get_with("/main/index/ma/ny/many", &headers)
+    };
+    let packed = ask("accept", "text/plain");
+    assert_eq!((packed.status, packed.header("content-encoding")), (200, Some("gzip")));
+    assert_eq!(packed.header("vary"), Some("accept-encoding"));
+    let mut unpacked = Vec::new();
+    GzDecoder::new(&*packed.body).read_to_end(&mut unpacked).unwrap();
+    assert_eq!(unpacked, plain.body);
+    assert!(packed.body.len() < plain.body.len() / 2);
+    for answer in [plain, packed] {
+        assert_eq!(ask("if-none-match", answer.header("etag").unwrap()).status, 304);
+    }
+    // Its checksum is that of what is in it.
+    let file = CrateFile::library("many", "1.0.0", b"");
+    let download = client.get_with(&file.download_path(), &[("accept-encoding", "gzip, *;q=0")]);
+    assert_eq!(download.header("content-encoding"), None);
+    assert_eq!(download.body, file.bytes);
 }
