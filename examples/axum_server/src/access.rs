@@ -12,6 +12,7 @@ use registry_core::{
     },
     observer::Observer,
     owner::Login,
+    telemetry::{ObservedAuthenticator, cache_meter},
 };
 
 use crate::{
@@ -64,7 +65,8 @@ impl Accounts {
         }
         let passwords = PasswordAuthenticator::new(self.clone(), self.runtime.clone());
         let chain = chain.or(tokens).or(passwords);
-        CachedAuthenticator::new(WithAccounts::new(chain, self.clone()))
+        let observed = ObservedAuthenticator::new(WithAccounts::new(chain, self.clone()));
+        CachedAuthenticator::new(observed).with_meter(cache_meter("principals"))
     }
 
     /// Those for whom a proxy vouches.

@@ -18,10 +18,11 @@ use registry_core::{
     registries::RegistryStore,
     search::{NameSearch, Search},
     store::SpoolFolder,
+    telemetry::cache_meter,
 };
 use registry_index::{
     fs::{Difference, FolderIndex},
-    layer::CachedIndex,
+    layer::{CachedIndex, ObservedIndex},
     object::{ObjectIndex, ObjectOpenError, ObjectTokens},
     postgres::{Listener, PostgresDatabase},
     sqlite::{SqliteDatabase, SqliteOpenError},
@@ -259,8 +260,9 @@ impl OpenIndex {
         &self,
         max_staleness: Duration,
         bytes: u64,
-    ) -> CachedIndex<Arc<dyn Index>> {
-        let cached = CachedIndex::new(self.index(), bytes);
+    ) -> CachedIndex<ObservedIndex<Arc<dyn Index>>> {
+        let observed = ObservedIndex::new(self.index(), "index");
+        let cached = CachedIndex::new(observed, bytes).with_meter(cache_meter("index"));
         match self {
             Self::Sqlite(database, _) => {
                 let database = database.clone();

@@ -16,6 +16,8 @@ use crate::{
     import::ImportArgs,
     index_line::IndexLineArgs,
     layers::{CacheArgs, MirrorArgs},
+    log::LogFormat,
+    metrics::Address,
     names::NameCommand,
     peer::ProxyArgs,
     policy::{ExplainArgs, PolicyArgs},
@@ -217,6 +219,15 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "SECONDS", env = "REGISTRY_DRAIN", default_value_t = 30)]
     #[arg(value_parser = value_parser!(u64).range(..=3_600))]
     pub(crate) drain: u64,
+    /// Where operators read metrics, as Prometheus does: at http://ADDR:PORT/metrics.
+    ///
+    /// A port alone is one of 127.0.0.1. Whoever reaches it reads them: there are no names of crates
+    /// or users in them, and no secrets.
+    #[arg(long, value_name = "[ADDR:]PORT", env = "REGISTRY_METRICS")]
+    pub(crate) metrics: Option<Address>,
+    /// How the log is written: for people, or a JSON object in each line.
+    #[arg(long, value_name = "FORMAT", env = "REGISTRY_LOG_FORMAT", default_value = "text")]
+    pub(crate) log_format: LogFormat,
 }
 
 #[derive(Debug, Args)]

@@ -3,10 +3,10 @@
 use std::{path::PathBuf, sync::Arc};
 
 use clap::Args;
-use registry_core::CrateStore;
+use registry_core::{CrateStore, telemetry::cache_meter};
 use registry_storage::{
     StorageUrl,
-    layer::{CacheError, CachedCrateStore, MirroredCrateStore},
+    layer::{CacheError, CachedCrateStore, MirroredCrateStore, ObservedCrateStore},
 };
 
 use crate::{
@@ -62,7 +62,7 @@ impl MirrorArgs {
         let Some(url) = &self.storage_mirror else { return Ok(Arc::new(first)) };
         let options = storage_options("--storage-mirror-option", &self.storage_mirror_options)?;
         let second = open_storage(&storage_url("--storage-mirror", url)?, &options)?;
-        Ok(Arc::new(MirroredCrateStore::new(first, second)))
+        Ok(Arc::new(MirroredCrateStore::new(first, ObservedCrateStore::new(second, "mirror"))))
     }
 }
 
@@ -82,7 +82,7 @@ impl CacheArgs {
         let Some(folder) = &self.storage_cache else { return Ok(crates) };
         let cached = CachedCrateStore::open(crates, folder, self.storage_cache_size.bytes, warn);
         let cannot = |error| Error::Cache { folder: folder.clone(), source: Box::new(error) };
-        Ok(Arc::new(cached.map_err(cannot)?))
+        Ok(Arc::new(cached.map_err(cannot)?.with_meter(cache_meter("crates"))))
     }
 }
 

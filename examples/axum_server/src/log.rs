@@ -1,4 +1,6 @@
 //! The log, on stderr. `REGISTRY_LOG` chooses what is in it, as in `info` or `axum_server=debug`.
+//! With `debug` each request and each call to a backend has a line at its end, with its trace and how
+//! long it took.
 
 use std::{
     fmt::{self, Write},
@@ -7,23 +9,38 @@ use std::{
 };
 
 use axum::http::{Method, Request, Response, Uri};
-use registry_http::{PeerAddress, masked_path};
-use tracing_subscriber::filter::{EnvFilter, LevelFilter};
+use clap::ValueEnum;
+use registry_http::{PeerAddress, TraceParent, masked_path};
+use tracing_subscriber::{
+    filter::{EnvFilter, LevelFilter},
+    fmt::format::FmtSpan,
+};
+
+/// How a line is written.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
 
 /// A line that cannot be written, because the disk is full or whoever reads the log has gone, is
 /// lost: a registry without a log still serves.
-pub(crate) fn start() {
+pub(crate) fn start(format: LogFormat) {
     let filter = EnvFilter::builder()
         .with_env_var("REGISTRY_LOG")
         .with_default_directive(LevelFilter::INFO.into())
         .from_env_lossy();
-    tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
+        .with_span_events(FmtSpan::CLOSE)
         // It would report on stderr, of all places, and panic when that fails, too.
-        .log_internal_errors(false)
-        .init();
+        .log_internal_errors(false);
+    match format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
 }
 
 /// A request that is being answered, of which one line is logged.
@@ -36,18 +53,21 @@ pub(crate) struct Answering {
     client: PeerAddress,
     method: Method,
     uri: Uri,
+    trace: Option<TraceParent>,
 }
 
 impl Answering {
     pub(crate) fn begin<B>(request: &Request<B>, client: PeerAddress) -> Self {
         let (method, uri) = (request.method().clone(), request.uri().clone());
-        Self { started: Instant::now(), client, method, uri }
+        let trace = TraceParent::of(request.headers());
+        Self { started: Instant::now(), client, method, uri, trace }
     }
 
     pub(crate) fn end<B>(self, response: &Response<B>) {
         let id = response.headers().get("x-request-id").and_then(|id| id.to_str().ok());
         tracing::info!(
             id,
+            trace_id = self.trace.as_ref().map(TraceParent::trace_id),
             client = %self.client.0,
             method = %self.method,
             path = %Escaped(&masked_path(self.uri.path())),

@@ -35,6 +35,7 @@ mod key_source;
 mod layers;
 mod linger;
 mod log;
+mod metrics;
 mod migrate;
 mod migrate_access;
 mod names;
@@ -43,6 +44,7 @@ mod peer;
 mod policy;
 mod preface;
 mod progress;
+mod prometheus;
 mod rebuild;
 mod redirect;
 mod registries;
@@ -99,7 +101,7 @@ fn run(command: Command) -> Result<End, Error> {
     runtime.block_on(async {
         match command {
             Command::Serve(args) => {
-                log::start();
+                log::start(args.log_format);
                 serve::serve(*args).await.map(done)
             }
             Command::User(command) => account::user(command).await.map(done),

@@ -12,7 +12,7 @@ use registry_core::{
     registries::RegistrySettings, registry::Uploads,
 };
 use registry_http::Registries;
-use registry_storage::StorageUrl;
+use registry_storage::{StorageUrl, layer::ObservedCrateStore};
 use tokio::{
     net::TcpListener,
     sync::{Semaphore, watch},
@@ -20,7 +20,6 @@ use tokio::{
 
 use crate::{
     access::Accounts,
-    audit::AuditLines,
     backends::{OpenIndex, spool},
     cli::ServeArgs,
     connection::{self, Served},
@@ -28,6 +27,7 @@ use crate::{
     error::Error,
     health::Health,
     key::KeyStores,
+    metrics,
     oidc::Oidc,
     registries::{Common, LiveRegistries},
     routes::{self, REGISTRY},
@@ -52,12 +52,17 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
     if storage == StorageUrl::Memory {
         tracing::warn!("crate files are in memory: when this ends, what the index names is gone");
     }
+    // Before there is anything that could be counted.
+    if let Some(address) = &args.metrics {
+        metrics::serve(address).await?;
+    }
     let oidc = args.oidc.as_deref().map(Oidc::read).transpose()?;
     let tls = args.tls.read()?;
     let token_key = args.token_key.read()?;
     let opened = args.index.open().await?;
     let stored = args.redirect.apply(args.storage.open(&args.index)?, &storage)?;
-    let mirrored = args.mirror.around(stored.clone())?;
+    let observed = ObservedCrateStore::new(stored.clone(), "crates");
+    let mirrored = args.mirror.around(observed)?;
     let crates: Arc<dyn CrateStore> = match args.verify_on_read {
         true => Arc::new(verified(mirrored, stored)),
         false => mirrored,

@@ -31,6 +31,7 @@ mod layout;
 mod limits;
 mod lists;
 mod memory;
+mod metrics;
 mod migrate;
 mod names;
 mod open_files;

@@ -1,0 +1,256 @@
+//! What operators see: metrics, the dashboard over them, and traces in the log.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::common::{Cargo, Client, Server, wait_for};
+
+/// The dashboard that is shipped with the server.
+const DASHBOARD: &str = include_str!("../../grafana.json");
+
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+const PARENT: &str = "00f067aa0ba902b7";
+
+/// Where the metrics of a server are, as its log says.
+fn metrics_address(server: &Server) -> String {
+    wait_for("metrics to be served", || {
+        let log = server.log();
+        let (_, rest) = log.split_once("metrics are served url=http://")?;
+        Some(rest.split_once("/metrics")?.0.to_owned())
+    })
+}
+
+/// All that a server says of itself, by name and labels.
+fn metrics(server: &Server) -> BTreeMap<String, f64> {
+    let answer = Client::new(&metrics_address(server)).get("/metrics");
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    let text = String::from_utf8(answer.body.clone()).unwrap();
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    let numbers = lines.map(|line| line.rsplit_once(' ').expect(line));
+    numbers.map(|(what, number)| (what.to_owned(), number.parse().unwrap())).collect()
+}
+
+/// Those whose name is `name`, with how often each happened.
+fn counted(all: &BTreeMap<String, f64>, name: &str) -> Vec<(String, u64)> {
+    let found = all.iter().filter_map(|(what, number)| {
+        let labels = what.strip_prefix(name)?.strip_prefix('{')?.strip_suffix('}')?;
+        Some((labels.replace('"', ""), *number as u64))
+    });
+    found.collect()
+}
+
+fn expect(expected: &[(&str, u64)]) -> Vec<(String, u64)> {
+    expected.iter().map(|(labels, number)| (labels.to_string(), *number)).collect()
+}
+
+const REQUESTS: &str = "registry_http_requests_total";
+
+/// A name with labels, as it is exported.
+fn quoted(name: &str, labels: &str) -> String {
+    let labels: Vec<_> = labels
+        .split(',')
+        .map(|label| label.split_once('=').expect(label))
+        .map(|(label, value)| format!("{label}=\"{value}\""))
+        .collect();
+    format!("{name}{{{}}}", labels.join(","))
+}
+
+#[test]
+fn what_cargo_does_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    let cache = ["--metrics", "0", "--storage-cache", cache.to_str().unwrap()];
+    let server = Server::start_with(&cache);
+    let cargo = Cargo::of(&server, "alice");
+    cargo.publish_library("foo", "1.0.0");
+    let again = Cargo::of(&server, "bob").publish(&cargo.library("foo", "1.0.1")).failure();
+    assert!(again.contains("403"), "{again}");
+    let program =
+        cargo.program("app", "").dependencies("foo = { version = \"1.0.0\", registry = \"main\" }");
+    cargo.run_in(&program, ["fetch"]).success();
+    cargo.forget_downloads();
+    cargo.run_in(&program, ["fetch"]).success();
+    let before = metrics(&server);
+    let client = server.client();
+    let file = client.get("/main/index/3/f/foo");
+    let held = [("if-none-match", file.header("etag").unwrap())];
+    assert_eq!(client.get_with("/main/index/3/f/foo", &held).status, 304);
+    assert_eq!(client.get("/main/index/3/b/bar").status, 404);
+    assert_eq!(client.get("/main/nowhere").status, 404);
+
+    let all = metrics(&server);
+    let mut since = counted(&all, REQUESTS);
+    for (labels, times) in &mut since {
+        *times -= before.get(&quoted(REQUESTS, labels)).map_or(0, |times| *times as u64);
+    }
+    since.retain(|(_, times)| *times > 0);
+    assert_eq!(
+        since,
+        expect(&[
+            ("route=index_file,status=200", 1),
+            ("route=index_file,status=304", 1),
+            ("route=index_file,status=404", 1),
+            ("route=none,status=404", 1),
+        ])
+    );
+
+    // The log has each request, too, those of cargo among them.
+    let mut logged: BTreeMap<(String, u16), u64> = BTreeMap::new();
+    for request in server.requests() {
+        let route = match request.path.strip_prefix("/main/").unwrap() {
+            "index/config.json" => "config",
+            "api/v1/crates/new" => "publish",
+            "nowhere" => "none",
+            path if path.starts_with("dl/") => "download",
+            path if path.starts_with("index/") => "index_file",
+            path => panic!("{path}"),
+        };
+        *logged.entry((route.into(), request.status)).or_default() += 1;
+    }
+    let logged: Vec<_> = logged
+        .iter()
+        .map(|((route, status), times)| (format!("route={route},status={status}"), *times))
+        .collect();
+    let requests = counted(&all, REQUESTS);
+    assert_eq!(requests, logged);
+    for (labels, times) in [
+        ("route=download,status=200", 2),
+        ("route=publish,status=200", 1),
+        ("route=publish,status=403", 1),
+    ] {
+        assert!(requests.contains(&(labels.to_owned(), times)), "{labels}: {requests:?}");
+    }
+    assert_eq!(
+        counted(&all, "registry_publishes_total"),
+        expect(&[("outcome=forbidden", 1), ("outcome=published", 1)])
+    );
+    let size = file_size(&server);
+    let sent = counted(&all, "registry_http_sent_bytes_total");
+    assert!(sent.contains(&("route=download".into(), 2 * size)), "{sent:?}");
+
+    let calls = counted(&all, "registry_backend_calls_total");
+    for (labels, times) in [
+        ("backend=crates,operation=put,outcome=succeeded", 1),
+        // The second download is from the cache.
+        ("backend=crates,operation=get,outcome=found", 1),
+        ("backend=index,operation=commit,outcome=committed", 1),
+    ] {
+        assert!(calls.contains(&(labels.to_owned(), times)), "{labels}: {calls:?}");
+    }
+    let reads = counted(&all, "registry_cache_reads_total");
+    for expected in expect(&[
+        ("cache=crates,result=hit", 1),
+        ("cache=crates,result=miss", 1),
+        // Of alice and of bob.
+        ("cache=principals,result=miss", 2),
+    ]) {
+        assert!(reads.contains(&expected), "{expected:?}: {reads:?}");
+    }
+    // Metrics are for nobody else.
+    assert_eq!(server.client().get("/metrics").status, 404);
+}
+
+/// Bytes of the one crate file there is.
+fn file_size(server: &Server) -> u64 {
+    let files = server.client().get("/main/api/v1/crates/foo/1.0.0/download");
+    assert_eq!(files.status, 200);
+    files.body.len() as u64
+}
+
+#[test]
+fn the_dashboard_asks_for_what_there_is_and_for_all_of_it() {
+    let server = Server::start_with(&["--metrics", "0"]);
+    let cargo = Cargo::of(&server, "alice");
+    cargo.publish_library("foo", "1.0.0");
+    let program =
+        cargo.program("app", "").dependencies("foo = { version = \"1.0.0\", registry = \"main\" }");
+    cargo.run_in(&program, ["fetch"]).success();
+
+    let names = metrics(&server).into_keys();
+    let names = names.map(|what| what.split('{').next().unwrap().to_owned());
+    let exported: BTreeSet<String> = names.collect();
+    let dashboard: serde_json::Value = serde_json::from_str(DASHBOARD).unwrap();
+    let mut asked = BTreeSet::new();
+    for panel in dashboard["panels"].as_array().unwrap() {
+        for target in panel["targets"].as_array().unwrap() {
+            let query = target["expr"].as_str().unwrap();
+            let words = query.split(|char: char| !(char.is_ascii_alphanumeric() || char == '_'));
+            asked.extend(words.filter(|word| word.starts_with("registry_")).map(str::to_owned));
+        }
+    }
+    assert!(asked.is_subset(&exported), "{asked:?} {exported:?}");
+    // Of a histogram, one of its three is enough.
+    let of = |name: &String| {
+        let histogram = ["_bucket", "_sum", "_count"];
+        histogram.iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name).to_owned()
+    };
+    let [asked, exported] =
+        [asked, exported].map(|all| all.iter().map(of).collect::<BTreeSet<_>>());
+    assert_eq!(asked, exported);
+}
+
+#[test]
+fn the_trace_of_a_request_is_on_the_lines_of_its_backend_calls() {
+    let server = Server::start_with(&["--log-format", "json"]);
+    let parent = format!("00-{TRACE}-{PARENT}-01");
+    let client = server.client_of("alice");
+    let answer = client.get_with("/main/index/3/f/foo", &[("traceparent", &parent)]);
+    assert_eq!(answer.status, 404);
+    assert_eq!(answer.header("x-request-id").unwrap(), format!("{TRACE}-{PARENT}"));
+    let broken = client.get_with("/main/index/3/b/bar", &[("traceparent", &parent[1..])]);
+    let other = broken.header("x-request-id").unwrap().to_owned();
+
+    let lines: Vec<serde_json::Value> =
+        server.log().lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let of = |id: &str| -> Vec<&serde_json::Value> {
+        let has_id = |line: &&serde_json::Value| {
+            let spans = line["spans"].as_array().into_iter().flatten();
+            line["id"] == id
+                || line["span"]["id"] == id
+                || spans.clone().any(|span| span["id"] == id)
+        };
+        lines.iter().filter(has_id).collect()
+    };
+    let traced = of(&format!("{TRACE}-{PARENT}"));
+    // The calls that it was, and the request, each with the line that ends it.
+    let ends: Vec<_> = traced
+        .iter()
+        .filter(|line| line["message"] == "close")
+        .map(|line| {
+            let span = &line["span"];
+            let text = |name: &str| span[name].as_str().unwrap_or("-").to_owned();
+            [text("name"), text("backend"), text("operation"), text("outcome")].join(" ")
+        })
+        .collect();
+    assert_eq!(
+        ends,
+        [
+            "backend authenticator authenticate accepted",
+            "backend index index_file absent",
+            "request - - -",
+        ]
+    );
+    for line in &traced {
+        let spans = line["spans"].as_array().into_iter().flatten();
+        let mut all = spans.chain([&line["span"], *line]);
+        assert!(all.any(|span| span["trace_id"] == TRACE), "{line}");
+    }
+    let request = traced.iter().find(|line| line["message"] == "request").unwrap();
+    assert_eq!(request["trace_id"], TRACE);
+    let end = traced.iter().rfind(|line| line["message"] == "close").unwrap();
+    let span = &end["span"];
+    assert_eq!(
+        [&span["route"], &span["crate"], &span["method"], &span["parent_id"], &span["status"]],
+        [
+            &serde_json::json!("index_file"),
+            &serde_json::json!("foo"),
+            &serde_json::json!("GET"),
+            &serde_json::json!(PARENT),
+            &serde_json::json!(404),
+        ]
+    );
+    // One that cannot be read is passed over.
+    let untraced = of(&other);
+    assert!(!untraced.is_empty());
+    assert!(untraced.iter().all(|line| !line.to_string().contains("trace_id")), "{untraced:?}");
+}
