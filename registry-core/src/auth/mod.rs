@@ -65,7 +65,7 @@ pub use self::{
     policy::{
         By, Decision, Effect, LivePolicy, Place, PolicyAction, PolicyError, RolePolicy, Rule, Who,
     },
-    principal::{CredentialId, Groups, Principal},
+    principal::{CredentialId, Groups, NoGroup, Principal},
     proxy_users::{ProxyUser, ProxyUsers},
     scope::{CratePattern, EndpointScope, OutOfScope, ScopeParseError, Scopes},
     single_use::{SINGLE_USE_MARGIN, SingleUse},

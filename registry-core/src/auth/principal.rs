@@ -81,7 +81,7 @@ impl From<Owner> for Principal {
 
 /// The groups that a user is in. Clones are cheap.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Vec<Login>")]
+#[serde(try_from = "Vec<Login>")]
 pub struct Groups(Arc<[Login]>);
 
 impl Groups {
@@ -114,10 +114,24 @@ impl FromIterator<Login> for Groups {
     }
 }
 
-impl From<Vec<Login>> for Groups {
-    fn from(groups: Vec<Login>) -> Self {
-        groups.into_iter().collect()
+/// As they are stored: of what denies, nothing may be lost without a word.
+impl TryFrom<Vec<Login>> for Groups {
+    type Error = NoGroup;
+
+    fn try_from(groups: Vec<Login>) -> Result<Self, NoGroup> {
+        match groups.iter().find(|login| !login.is_group()) {
+            Some(login) => Err(NoGroup { login: login.clone() }),
+            None => Ok(Self(groups.into())),
+        }
     }
+}
+
+/// Something else is where groups are to be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{login}` is no group")]
+pub struct NoGroup {
+    /// What it is.
+    pub login: Login,
 }
 
 /// By which credential somebody came: for the audit trail, which holds no secret.

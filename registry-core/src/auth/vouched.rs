@@ -42,3 +42,28 @@ pub struct Identity {
     /// Its name for them, which stays when their other names change. Source: the same, `sub`.
     pub subject: Arc<str>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_stored_is_read_back_or_refused() {
+        let read = serde_json::from_str::<Vouched>;
+        let groups = r#"{"groups":["group:corp:ui","group:corp:guests"]}"#;
+        assert_eq!(serde_json::to_string(&read(groups).unwrap()).unwrap(), groups);
+        for (text, expected) in [
+            (
+                r#"{"groups":["group:corp:ui","guests"]}"#,
+                "`guests` is no group at line 1 column 37",
+            ),
+            (
+                r#"{"group":[]}"#,
+                "unknown field `group`, expected one of `identity`, `groups`, `publishers` at \
+                 line 1 column 8",
+            ),
+        ] {
+            assert_eq!(read(text).unwrap_err().to_string(), expected);
+        }
+    }
+}
