@@ -1,5 +1,8 @@
 use std::{
-    collections::{HashMap, hash_map::RandomState},
+    collections::{
+        HashMap,
+        hash_map::{Entry, RandomState},
+    },
     hash::{BuildHasher, Hash},
     sync::{Arc, Mutex, MutexGuard},
 };
@@ -10,24 +13,34 @@ use async_lock::MutexGuardArc;
 /// [`Buckets`](crate::limits::Buckets), and for as long as somebody has it.
 #[derive(Debug, Default)]
 pub(super) struct Turns {
-    locks: Mutex<HashMap<u64, Lock>>,
+    lines: Mutex<HashMap<u64, Line>>,
     hasher: RandomState,
 }
 
-type Lock = Arc<async_lock::Mutex<()>>;
+/// Those with one key.
+#[derive(Debug, Default)]
+struct Line {
+    lock: Arc<async_lock::Mutex<()>>,
+    places: usize,
+}
 
 impl Turns {
     /// Waits for one's turn; it lasts until it is dropped.
     pub(super) async fn enter(&self, key: &impl Hash) -> Turn<'_> {
         let key = self.hasher.hash_one(key);
-        let lock = self.lock().entry(key).or_default().clone();
-        let place = Place { turns: self, key, lock };
-        let guard = place.lock.lock_arc().await;
+        let lock = {
+            let mut lines = self.lines();
+            let line = lines.entry(key).or_default();
+            line.places += 1;
+            line.lock.clone()
+        };
+        let place = Place { turns: self, key };
+        let guard = lock.lock_arc().await;
         Turn { _guard: guard, _place: place }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Lock>> {
-        self.locks.lock().expect("nobody panics while holding it")
+    fn lines(&self) -> MutexGuard<'_, HashMap<u64, Line>> {
+        self.lines.lock().expect("nobody panics while holding it")
     }
 }
 
@@ -43,15 +56,15 @@ pub(super) struct Turn<'a> {
 struct Place<'a> {
     turns: &'a Turns,
     key: u64,
-    lock: Lock,
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        let mut locks = self.turns.lock();
-        // That in the map, and this one: nobody gets another while the map is locked.
-        if Arc::strong_count(&self.lock) == 2 {
-            locks.remove(&self.key);
+        if let Entry::Occupied(mut line) = self.turns.lines().entry(self.key) {
+            line.get_mut().places -= 1;
+            if line.get().places == 0 {
+                line.remove();
+            }
         }
     }
 }
@@ -60,7 +73,9 @@ impl Drop for Place<'_> {
 mod tests {
     use std::{
         pin::{Pin, pin},
+        sync::Barrier,
         task::{Context, Waker},
+        thread,
     };
 
     use super::*;
@@ -85,8 +100,27 @@ mod tests {
         }
         drop(first);
         let second = enters(second).unwrap();
-        assert_eq!(turns.lock().len(), 2);
+        assert_eq!(turns.lines().len(), 2);
         drop((other, second));
-        assert!(turns.lock().is_empty());
+        assert!(turns.lines().is_empty());
+    }
+
+    #[test]
+    fn those_who_leave_at_one_time_leave_nothing() {
+        const ROUNDS: usize = 5_000;
+        let (turns, together) = (Turns::default(), Barrier::new(2));
+        let leave = || {
+            for key in 0..ROUNDS {
+                let mut place = Box::pin(turns.enter(&key));
+                let turn = enters(place.as_mut());
+                together.wait();
+                drop((turn, place));
+            }
+        };
+        thread::scope(|scope| {
+            scope.spawn(leave);
+            leave();
+        });
+        assert_eq!(turns.lines().len(), 0);
     }
 }
