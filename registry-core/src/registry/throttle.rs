@@ -19,11 +19,14 @@ use crate::{
 
 /// Remembers from where credentials came that do not count.
 ///
-/// Each credential is counted before it is looked at, and given back if it is right: of so many
-/// guesses at one time, no more are looked at than may fail. The same ones wait for each other, so
-/// that the many requests of one client count once.
+/// A password, or any other credential that is short, is counted before it is looked at, and given
+/// back if it is right: of so many guesses at one time, no more are looked at than may fail. If more
+/// people than that log in by passwords from one address at one time, some have to come again. The
+/// same ones wait for each other, so that the many requests of one client count once.
 ///
-/// Many people share one address. So a token that fails again within a minute is not counted again:
+/// Many people share one address, and the jobs of a CI service do, each with a token of its own. So
+/// a long secret is counted only once it has failed: however many right ones come, they are looked
+/// at. One that fails again within a minute is not counted again:
 /// a job with an old token takes nothing from its neighbours. And a token that has counted within
 /// the last hour is looked at even while its address has to wait: nobody guesses 256 bits.
 ///
@@ -63,7 +66,7 @@ impl Registry {
         let taken = throttle.take(&attempt, now.monotonic);
         let taken =
             taken.map_err(|wait| too_many("Too many credentials were tried", wait, now.wall))?;
-        // What is broken off here stays counted: it may have cost as much as any other.
+        // A guess that is broken off here stays counted: it may have cost as much as any other.
         let principal = authenticator.authenticate(credential).await;
         throttle.heard(&attempt, &taken, &principal, clock.now().monotonic);
         principal
@@ -101,6 +104,10 @@ impl<'a> Attempt<'a> {
         is_counted.then_some(Self { secret, network, user, rate })
     }
 
+    fn may_be_guessed(&self) -> bool {
+        self.secret.len() < Self::UNGUESSED_BYTES
+    }
+
     /// What the same attempt has once more.
     fn key(&self) -> impl Hash + use<'a> {
         (self.secret, self.network, self.user)
@@ -116,13 +123,20 @@ impl Throttle {
     const FAILED_AGAIN: Rate = Rate::of(1, 60);
     const ACCEPTED: Rate = Rate::of(1, 60 * 60);
 
-    /// Counts an attempt, and says by what.
+    /// Counts an attempt that may be a guess, and says by what.
     ///
     /// # Errors
     /// For how long the credential is not looked at, if too many have failed or are being tried.
     fn take<'a>(&self, attempt: &Attempt<'a>, now: Instant) -> Result<Vec<Suspect<'a>>, Duration> {
         if self.was_accepted(attempt, now) {
             return Ok(Vec::new());
+        }
+        if !attempt.may_be_guessed() {
+            let wait = |network| self.failures.wait(&Suspect::Network(network), attempt.rate, now);
+            return match attempt.network.map(wait).unwrap_or_default() {
+                Duration::ZERO => Ok(Vec::new()),
+                wait => Err(wait),
+            };
         }
         let is_known_here = attempt
             .user_here()
@@ -147,7 +161,7 @@ impl Throttle {
         !self.accepted_tokens.wait(&attempt.secret, Self::ACCEPTED, now).is_zero()
     }
 
-    /// What came of an attempt that was counted.
+    /// What came of an attempt, and of what it was counted by.
     fn heard(
         &self,
         attempt: &Attempt<'_>,
@@ -161,8 +175,16 @@ impl Throttle {
                 false
             }
             Err(AuthError::Rejected) => {
-                attempt.user.is_some()
-                    || self.failed_tokens.take(&attempt.secret, Self::FAILED_AGAIN, now).is_ok()
+                let counts = attempt.user.is_some()
+                    || self.failed_tokens.take(&attempt.secret, Self::FAILED_AGAIN, now).is_ok();
+                if let Some(network) =
+                    attempt.network.filter(|_| counts && !attempt.may_be_guessed())
+                {
+                    // However many fail at one time, nobody waits for longer than after the last
+                    // that may.
+                    let _ = self.failures.take(&Suspect::Network(network), attempt.rate, now);
+                }
+                counts
             }
             Err(_) => false,
         };
@@ -190,7 +212,7 @@ impl Throttle {
     fn accepted(&self, attempt: &Attempt<'_>, principal: &Principal, now: Instant) {
         // A password is chosen by a person, however long.
         let is_token = principal.credential != CredentialId::Password;
-        if is_token && attempt.secret.len() >= Attempt::UNGUESSED_BYTES {
+        if is_token && !attempt.may_be_guessed() {
             self.accepted_tokens.take_all(&attempt.secret, Self::ACCEPTED, now);
         }
         if let Some(user) = attempt.user_here() {

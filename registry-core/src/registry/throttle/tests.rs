@@ -8,7 +8,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use futures_util::future::join_all;
+use futures_util::future::{FutureExt as _, join_all};
 
 use super::*;
 use crate::{
@@ -274,6 +274,31 @@ async fn of_many_guesses_at_one_time_no_more_are_looked_at_than_may_fail() {
     }
     let later = too_many("Thu, 01 Jan 2026 00:01:06 GMT", 6);
     assert_eq!(setting.lookups(&basic("ann:right"), HERE).await, (later, 0));
+}
+
+#[tokio::test]
+async fn right_tokens_that_come_at_one_time_from_one_address_do_not_refuse_each_other() {
+    let setting = Setting::new(RateLimits::default().failed_credentials());
+    let tokens = (0..50).map(|number| format!("{number:032}")).collect::<Vec<_>>();
+    tokens.iter().for_each(|token| setting.accept(token));
+    let all = tokens.iter().map(|token| setting.bring(token, Some(HERE)));
+    let outcomes = join_all(all).await;
+    assert!(outcomes.iter().all(|outcome| *outcome == Outcome::Known), "{outcomes:?}");
+    // Whoever went away while theirs was looked at takes nothing from the others.
+    let new = (50..100).map(|number| format!("{number:032}")).collect::<Vec<_>>();
+    for token in &new {
+        let broken_off = setting.bring(token, Some(HERE)).now_or_never();
+        assert_eq!(broken_off, None);
+    }
+    assert_eq!(setting.lookups("wrong", HERE).await, (Outcome::Rejected, 1));
+    // Wrong ones are counted, each once, and no further than to the end of what may fail.
+    let all = new.iter().map(|token| setting.bring(token, Some(HERE)));
+    let outcomes = join_all(all).await;
+    assert!(outcomes.iter().all(|outcome| *outcome == Outcome::Rejected), "{outcomes:?}");
+    let another = "x".repeat(32);
+    assert_eq!(setting.lookups(&another, HERE).await, (too_many(IN_SIX, 6), 0));
+    setting.pass(6);
+    assert_eq!(setting.lookups(&another, HERE).await, (Outcome::Rejected, 1));
 }
 
 #[tokio::test]
