@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use registry_core::{
     CanonicalName, CrateRecord, Index, IndexError, IndexFile, RecordIndex, RecordStore,
+    auth::{NewToken, TokenDigest, TokenKind, TokenStore as _, TokenTransfer as _},
     conformance::{
         faulty::{Fault, Faults, FaultyIndex},
         record_fixture::{
@@ -16,8 +17,9 @@ use registry_core::{
         run,
     },
     index::{Lookup, Revision},
-    memory::MemoryIndex,
-    migrate::{CopyError, MigrateError, Migration, migrate},
+    memory::{MemoryIndex, MemoryTokens},
+    migrate::{CopyError, MigrateError, Migration, migrate, migrate_users},
+    record::Timestamp,
 };
 
 use common::{Damage, DamagedIndex};
@@ -195,6 +197,27 @@ fn a_backend_that_fails_as_a_whole_ends_it() {
         assert!(matches!(error, MigrateError::Source(_)), "{error:?}");
         let error = migrate(from, gone, stamp(), |_| {}).await.unwrap_err();
         assert!(matches!(error, MigrateError::Target(_)), "{error:?}");
+    });
+}
+
+#[test]
+fn users_come_with_their_tokens_but_for_those_of_ci_runs() {
+    run(async {
+        let (from, to) = (MemoryTokens::new(), MemoryTokens::new());
+        for (user, token, kind) in [
+            ("alice", "a", TokenKind::User),
+            ("alice", "b", TokenKind::User),
+            ("trusted-publisher:0", "c", TokenKind::TrustedPublisher),
+        ] {
+            let digest = TokenDigest::of(token);
+            let new = NewToken::new(&user.parse().unwrap(), &digest, Timestamp(5));
+            from.create(&NewToken { kind, ..new }).await.unwrap();
+        }
+        let mut expected = from.export().await.unwrap();
+        assert_eq!(expected.iter().map(|user| user.tokens.len()).collect::<Vec<_>>(), [2, 1]);
+        expected[1].tokens.clear();
+        assert_eq!(migrate_users(&from, &to).await.unwrap(), 2);
+        assert_eq!(to.export().await.unwrap(), expected);
     });
 }
 

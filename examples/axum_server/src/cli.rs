@@ -100,9 +100,12 @@ pub(crate) enum Command {
     ///
     /// Compares each crate with its source afterwards. It can be interrupted and run again: what is
     /// there already is brought up to date. Of access, whoever is disabled here and whatever is
-    /// revoked is so there, and nothing else is taken away. The audit trail stays where it is, and so
-    /// do crate files: name their place by --storage to whatever uses the new index, or move them by
-    /// `storage migrate`. Ends with status 3 if a crate could not be copied.
+    /// revoked is so there, and nothing else is taken away; passwords and kinds of accounts that are
+    /// there stay. Members of groups, trusted publishers and approved names that were removed there
+    /// since come back. Tokens of CI runs are left out: they end within half an hour. The audit trail
+    /// stays where it is, and so do crate files: name their place by --storage to whatever uses the
+    /// new index, or move them by `storage migrate`. Ends with status 3 if a crate could not be
+    /// copied.
     Migrate(MigrateArgs),
     Audit(AuditArgs),
     Import(ImportArgs),

@@ -48,8 +48,8 @@ impl Access {
         })
     }
 
-    /// Refuses what would be lost where there are but users and tokens: without it, whoever is
-    /// disabled here would not be there.
+    /// Refuses what would be lost where there are but users and tokens: whoever is disabled here
+    /// would be enabled there.
     pub(crate) fn must_be_plain(&self, place: String) -> Result<(), Error> {
         let mut more = Vec::new();
         let beyond_a_user = |account: &&Account| {
@@ -94,13 +94,16 @@ impl Access {
     }
 
     /// Brings over what names accounts. Nothing is taken away that is there already, but for keys
-    /// that were revoked.
+    /// that were revoked; one that was revoked there stays so.
     pub(crate) async fn write_rest(&self, to: &AccessStores) -> Result<(), Error> {
         for key in &self.keys {
             let there = to.keys.find(&key.id).await.map_err(Error::MigrateUsers)?;
-            match key.revoked_at.filter(|_| there.is_some()) {
+            let is_there = there.is_some_and(|there| there.user.login == key.user.login);
+            match key.revoked_at {
+                // Another user's is refused there.
+                _ if !is_there => to.keys.add(key).await.map_err(Error::MigrateUsers)?,
                 Some(at) => drop(to.keys.revoke(&key.id, at).await.map_err(Error::MigrateUsers)?),
-                None => to.keys.add(key).await.map_err(Error::MigrateUsers)?,
+                None => {}
             }
         }
         for TrustedPublisherRecord { name, publisher, created_at, created_by, .. } in

@@ -160,8 +160,8 @@ pub trait AccountStore: Directory {
     async fn accounts(&self) -> Result<Vec<Account>, AuthStoreError>;
 
     /// Adds an account of another store as it is there, with its id, but without its groups. One
-    /// that is here takes over kind and password, and is disabled if it is so in one of the two.
-    /// Accounts that are made later have other ids.
+    /// that is here keeps kind and password, and is disabled if it is so in one of the two. Accounts
+    /// that are made later have other ids.
     ///
     /// # Errors
     /// [`AccountError::WrongKind`] if login and kind are not of each other; [`AccountError::Store`],

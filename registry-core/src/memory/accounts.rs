@@ -139,11 +139,9 @@ impl AccountStore for MemoryAccounts {
         let checked =
             AdoptionError::check(&account.owner, same_login.map(|same| &same.owner), same_id);
         checked.map_err(tokens_failed)?;
-        let disabled_at = same_login.and_then(|same| same.disabled_at).or(account.disabled_at);
-        let owner = same_login.map_or(&account.owner, |same| &same.owner).clone();
-        let groups = Groups::default();
-        let account = Account { owner, groups, disabled_at, ..account.clone() };
-        state.accounts.insert(account.owner.login.clone(), account);
+        let new = || Account { groups: Groups::default(), ..account.clone() };
+        let adopted = state.accounts.entry(account.owner.login.clone()).or_insert_with(new);
+        adopted.disabled_at = adopted.disabled_at.or(account.disabled_at);
         Ok(())
     }
 }

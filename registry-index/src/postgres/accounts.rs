@@ -109,15 +109,17 @@ impl AccountStore for PostgresAccounts {
         let id = i64::from(owner.id);
         let same_id = self.owner_of(id).await.map_err(failed)?;
         let checked = AdoptionError::check(owner, same_login.as_ref(), same_id.as_ref());
-        if !checked.map_err(|error| failed(error.into()))? {
-            let row: Parameters<'_> = &[&id, &owner.login.as_str(), &owner.name];
-            self.write(include_str!("sql/adopt_account.sql"), row).await?;
-        }
+        let is_here = checked.map_err(|error| failed(error.into()))?;
         let disabled_at = disabled_at.map(|at| i64::try_from(at.0)).transpose();
         let disabled_at = disabled_at.map_err(|error| failed(error.into()))?;
+        if is_here {
+            self.write(include_str!("sql/follow_account.sql"), &[&id, &disabled_at]).await?;
+            return Ok(());
+        }
         let password = password.as_ref().map(PasswordHash::expose);
-        let row: Parameters<'_> = &[&id, &kind.as_str(), &password, &disabled_at];
-        self.write(include_str!("sql/follow_account.sql"), row).await?;
+        let row: Parameters<'_> =
+            &[&id, &owner.login.as_str(), &owner.name, &kind.as_str(), &password, &disabled_at];
+        self.write(include_str!("sql/adopt_account.sql"), row).await?;
         Ok(())
     }
 }

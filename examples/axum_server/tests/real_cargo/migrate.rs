@@ -266,6 +266,24 @@ fn access_comes_along_and_nobody_gets_more_of_it() {
 }
 
 #[test]
+fn a_key_that_was_revoked_in_the_target_stays_so() {
+    let folder = TempDir::new().unwrap();
+    let [from, to] = [Place::sqlite(&folder), Place::sqlite(&folder)];
+    drop(Server::start_at(&from));
+    ends(&administer(&from, &["user", "add", "alice"], ""), 0);
+    ends(&administer(&from, &["key", "add", "--user", "alice", "--name", "laptop"], PUBLIC), 0);
+    ends(&migrate(&folder, &from, &to).output().unwrap(), 0);
+    let keys = |place| ends(&administer(place, &["key", "list"], ""), 0);
+    let before = keys(&to);
+    assert_eq!(before, keys(&from));
+    ends(&administer(&to, &["key", "revoke", before.split('\t').next().unwrap()], ""), 0);
+    let revoked = keys(&to);
+    assert_ne!(revoked, before);
+    ends(&migrate(&folder, &from, &to).output().unwrap(), 0);
+    assert_eq!(keys(&to), revoked);
+}
+
+#[test]
 fn a_bucket_is_not_given_what_it_cannot_keep() {
     let Some(bucket) = Place::bucket() else { return };
     let folder = TempDir::new().unwrap();

@@ -1,6 +1,3 @@
 UPDATE account
-SET
-    kind = $2,
-    password = $3,
-    disabled_at = coalesce(disabled_at, $4)
+SET disabled_at = coalesce(disabled_at, $2)
 WHERE id = $1
