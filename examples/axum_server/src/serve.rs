@@ -20,6 +20,7 @@ use tokio::{
 
 use crate::{
     access::Accounts,
+    audit::AuditLines,
     backends::{OpenIndex, spool},
     cli::ServeArgs,
     connection::{self, Served},
