@@ -4,6 +4,7 @@
 //! of its own. One program holds all tests, since each further one would be linked anew.
 
 mod accounts;
+mod addresses;
 mod asymmetric;
 mod audit;
 mod auth;

@@ -253,7 +253,10 @@ fn spawn(
     start: usize,
 ) -> Child {
     let output = |name| File::create_new(output_file(folder, start, name)).unwrap();
-    let mut command = on_data(folder, place, ["serve", "--listen", "127.0.0.1:0"]);
+    let mut command = on_data(folder, place, ["serve"]);
+    if !flags.iter().any(|flag| flag == "--listen") {
+        command.args(["--listen", "127.0.0.1:0"]);
+    }
     command.args(flags).env("REGISTRY_LOG", "trace");
     if let [program, arguments @ ..] = under {
         let mut outer = Command::new(program);
