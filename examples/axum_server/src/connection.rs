@@ -1,6 +1,6 @@
 //! One connection, from its first byte to its end: which protocol it speaks, and how long it may.
 
-use std::{convert::Infallible, io, net::IpAddr, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, net::IpAddr, pin::pin, sync::Arc};
 
 use axum::{
     Router,
@@ -14,10 +14,7 @@ use hyper::{
     server::conn::http1,
     service::{Service, service_fn},
 };
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
+use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use registry_core::BoxError;
 use registry_http::{FromTrustedProxy, TrustedProxies};
 use tokio::{
@@ -29,6 +26,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::{
     body::PunctualBody,
+    head::{self, HeadTimer},
     http2,
     linger::{Lingering, UnreadBody},
     log::Answering,
@@ -38,8 +36,6 @@ use crate::{
     tls,
 };
 
-/// Longest wait for the head of a request, on a connection that is new or kept alive.
-pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Size of a connection's read buffer, in bytes. A request whose head is larger is refused.
 const READ_BUFFER_BYTES: usize = 32 * 1024;
 /// Most headers of a request.
@@ -104,7 +100,7 @@ async fn opened<T>(
     stop: &mut Stop,
 ) -> Result<Option<T>, BoxError> {
     tokio::select! {
-        opened = timeout(HEAD_TIMEOUT, opening) => Ok(Some(opened??)),
+        opened = timeout(head::HEAD, opening) => Ok(Some(opened??)),
         _ = stop.changed() => Ok(None),
     }
 }
@@ -119,16 +115,18 @@ async fn speak(
     let (slots, answers) = (served.slots.clone(), Answers::new(served, peer));
     let stream = PunctualStream::new(stream);
     match protocol {
-        Protocol::Http1 => Ok(http1(stream, answers, stop).await?),
+        Protocol::Http1 => Ok(http1(stream, answers, slots, stop).await?),
         Protocol::Http2 => http2::serve(stream, answers, slots, stop).await,
     }
 }
 
 async fn http1(
-    stream: impl Read + Write + Unpin,
+    stream: PunctualStream<impl Read + Write + Unpin>,
     answers: Answers,
+    slots: Arc<Semaphore>,
     mut stop: Stop,
 ) -> hyper::Result<()> {
+    let timer = HeadTimer::new(stream.reads(), slots);
     let unread = UnreadBody::default();
     let stream = Lingering::new(stream, unread.clone());
     let service = service_fn(move |request: Request<Incoming>| {
@@ -144,8 +142,8 @@ async fn http1(
     });
     let mut connection = pin!(
         http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIMEOUT)
+            .timer(timer)
+            .header_read_timeout(head::IDLE)
             .max_buf_size(READ_BUFFER_BYTES)
             .max_headers(MAX_HEADERS)
             .serve_connection(stream, service)
@@ -213,4 +211,63 @@ fn too_long() -> Response<Body> {
     // Nobody has looked whether there is a body.
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use axum::routing::get;
+    use registry_http::ForwardedBy;
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _, duplex},
+        time::{Duration, Instant, sleep},
+    };
+
+    use super::*;
+
+    /// After how many seconds the server ends a connection on which this is sent, each after so many
+    /// seconds, and how many answers there are. There are `slots` left.
+    async fn ends_after(sent: &[(u64, &str)], slots: usize) -> (u64, usize) {
+        let router = Router::new().route("/", get(async || "answer"));
+        let proxies = TrustedProxies::new([], ForwardedBy::XForwardedFor).into();
+        let slots = Arc::new(Semaphore::new(slots));
+        let served = Served { router, max_body_bytes: 100, proxies, slots, tls: None };
+        let (here, there) = duplex(1 << 16);
+        let (_stopping, stop) = watch::channel(());
+        let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        tokio::spawn(speak(Protocol::Http1, TokioIo::new(here), served, peer, stop));
+        let (mut reader, mut writer) = tokio::io::split(there);
+        let began = Instant::now();
+        let writing = async {
+            for (seconds, text) in sent {
+                sleep(Duration::from_secs(*seconds)).await;
+                writer.write_all(text.as_bytes()).await.unwrap();
+            }
+        };
+        let mut answers = String::new();
+        let (_, read) = tokio::join!(writing, reader.read_to_string(&mut answers));
+        read.unwrap();
+        (began.elapsed().as_secs(), answers.matches("HTTP/1.1 200 OK").count())
+    }
+
+    const GET: &str = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_is_kept_while_nobody_waits_for_it() {
+        assert_eq!(ends_after(&[(0, GET)], 1).await, (60, 1));
+        assert_eq!(ends_after(&[(0, GET), (59, GET)], 1).await, (119, 2));
+        assert_eq!(ends_after(&[(0, GET)], 0).await, (10, 1));
+        assert_eq!(ends_after(&[(0, GET), (9, GET)], 0).await, (19, 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_has_ten_seconds_from_its_first_byte() {
+        assert_eq!(ends_after(&[(0, "GET")], 1).await.0, 10);
+        let (first, rest) = GET.split_at(10);
+        assert_eq!(ends_after(&[(30, first), (9, rest)], 1).await, (99, 1));
+        // However often another byte of it comes.
+        let slow = [(0, GET), (30, "G"), (4, "E"), (4, "T"), (1, " ")];
+        assert_eq!(ends_after(&slow, 1).await, (40, 1));
+    }
 }

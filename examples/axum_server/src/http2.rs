@@ -64,7 +64,7 @@ pub(crate) async fn serve(
     mut stop: Stop,
 ) -> Result<(), BoxError> {
     let usage = Arc::new(Usage::default());
-    let answer = Answer { answers, slots, usage: usage.clone() };
+    let answer = Answer { answers, slots: slots.clone(), usage: usage.clone() };
     let service = service_fn(move |request| answer.clone().to(request));
     let mut connection = pin!(
         http2::Builder::new(TokioExecutor::new())
@@ -87,11 +87,14 @@ pub(crate) async fn serve(
             biased;
             ended = connection.as_mut() => return Ok(ended?),
             _ = stop.changed(), if !is_ending => true,
-            now = look.tick() => match watch.look(now, &usage.now()) {
-                Verdict::GoOn => false,
-                Verdict::NoMore => true,
-                Verdict::Over(why) => return Err(why.into()),
-            },
+            now = look.tick() => {
+                let is_wanted = slots.available_permits() == 0;
+                match watch.look(now, &usage.now(), is_wanted) {
+                    Verdict::GoOn => false,
+                    Verdict::NoMore => true,
+                    Verdict::Over(why) => return Err(why.into()),
+                }
+            }
         };
         if end && !is_ending {
             is_ending = true;

@@ -26,6 +26,7 @@ mod crate_file;
 mod credentials;
 mod error;
 mod export;
+mod head;
 mod health;
 mod http2;
 mod import;

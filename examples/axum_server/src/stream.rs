@@ -10,6 +10,8 @@ use std::{
 use hyper::rt::{Read, ReadBufCursor, Write};
 use tokio::time::{Instant, Sleep};
 
+use crate::head::Reads;
+
 /// Longest wait for a client to take more of an answer. Cargo, too, gives up on a download that
 /// stalls for 30 seconds.
 const IDLE: Duration = Duration::from_secs(30);
@@ -28,6 +30,7 @@ pub(crate) struct PunctualStream<T> {
     /// How long it has waited for the client in this period, and what the client took meanwhile.
     waited: Duration,
     taken: u64,
+    reads: Reads,
 }
 
 struct Waiting {
@@ -37,7 +40,12 @@ struct Waiting {
 
 impl<T> PunctualStream<T> {
     pub(crate) fn new(inner: T) -> Self {
-        Self { inner, waiting: None, waited: Duration::ZERO, taken: 0 }
+        Self { inner, waiting: None, waited: Duration::ZERO, taken: 0, reads: Reads::default() }
+    }
+
+    /// Counts what is read from now on.
+    pub(crate) fn reads(&self) -> Reads {
+        self.reads.clone()
     }
 
     /// What became of a write, or the end of the client's time.
@@ -75,7 +83,11 @@ impl<T: Read + Unpin> Read for PunctualStream<T> {
         cx: &mut Context<'_>,
         buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_read(cx, buffer)
+        let read = Pin::new(&mut self.inner).poll_read(cx, buffer);
+        if read.is_ready() {
+            self.reads.add();
+        }
+        read
     }
 }
 

@@ -5,10 +5,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::usage::Counts;
-use crate::connection::HEAD_TIMEOUT;
+use crate::head::{HEAD, IDLE};
 
-/// How long a connection is kept on which nothing is asked for. Ours, as that of many servers.
-const IDLE: Duration = Duration::from_secs(60);
 /// After how long a connection takes no further requests: whatever somebody has found to hold by it
 /// is let go some time. Ours.
 const AGE: Duration = Duration::from_secs(10 * 60);
@@ -48,7 +46,8 @@ impl Watch {
         Self { began: now, used: now, begun: 0, period: (now, Counts::default()) }
     }
 
-    pub(super) fn look(&mut self, now: Instant, counts: &Counts) -> Verdict {
+    /// `is_wanted`: others wait for a connection.
+    pub(super) fn look(&mut self, now: Instant, counts: &Counts, is_wanted: bool) -> Verdict {
         if counts.under_way > 0 || counts.begun > self.begun {
             (self.used, self.begun) = (now, counts.begun);
         }
@@ -63,7 +62,7 @@ impl Watch {
             }
         }
         let idle = now - self.used;
-        let most = if counts.begun == 0 { HEAD_TIMEOUT } else { IDLE };
+        let most = if counts.begun == 0 || is_wanted { HEAD } else { IDLE };
         if idle >= most + LEAVE {
             Verdict::Over("the client asks for nothing")
         } else if idle >= most || now - self.began >= AGE {
@@ -82,7 +81,8 @@ mod tests {
     fn verdicts<const N: usize>(looks: [(u64, Counts); N]) -> [Verdict; N] {
         let start = Instant::now();
         let mut watch = Watch::new(start);
-        looks.map(|(second, counts)| watch.look(start + Duration::from_secs(second), &counts))
+        looks
+            .map(|(second, counts)| watch.look(start + Duration::from_secs(second), &counts, false))
     }
 
     const NOTHING: Counts = Counts { begun: 0, under_way: 0, answers: 0, taken: 0 };
@@ -128,13 +128,22 @@ mod tests {
     }
 
     #[test]
+    fn an_idle_connection_ends_soon_when_others_wait_for_one() {
+        let start = Instant::now();
+        let (mut watch, used) = (Watch::new(start), Counts { begun: 1, ..NOTHING });
+        let mut look = |second| watch.look(start + Duration::from_secs(second), &used, true);
+        let verdicts = [0, 9, 10].map(&mut look);
+        assert_eq!(verdicts, [Verdict::GoOn, Verdict::GoOn, Verdict::NoMore]);
+    }
+
+    #[test]
     fn an_old_connection_takes_no_further_requests() {
         let busy = |begun| Counts { begun, ..NOTHING };
         let looks = (0..=120).map(|look| (look * 5, busy(look + 1)));
         let start = Instant::now();
         let mut watch = Watch::new(start);
         for (second, counts) in looks {
-            let verdict = watch.look(start + Duration::from_secs(second), &counts);
+            let verdict = watch.look(start + Duration::from_secs(second), &counts, false);
             let expected = if second < 600 { Verdict::GoOn } else { Verdict::NoMore };
             assert_eq!(verdict, expected, "{second}");
         }
