@@ -199,6 +199,20 @@ fn paths_that_lead_nowhere_are_not_found() {
 }
 
 #[test]
+fn index_files_that_are_not_there_are_not_found() {
+    let server = Server::start();
+    for path in ["1/a", "2/ab", "3/a/abc", "he/ll/hello", "He/Ll/Hello", "he/ll", "x", "a/b/c/d/e"]
+    {
+        let answer = server.client().get(&format!("/main/index/{path}"));
+        // cargo takes any other status for a failure of the whole index.
+        assert_eq!(answer.status, 404, "{path}");
+        // A line for whoever looks, and no page that a program could take for something else.
+        assert_eq!(answer.header("content-type"), Some("text/plain; charset=utf-8"), "{path}");
+        assert_eq!(answer.text().lines().count(), 1, "{path}: {}", answer.text());
+    }
+}
+
+#[test]
 fn other_methods_are_refused_with_those_that_are_allowed() {
     let server = Server::start();
     let client = server.client_of("alice");

@@ -12,7 +12,9 @@ use tokio::{
     runtime::Runtime,
 };
 
-use crate::common::{Cargo, Certificates, Http2, Server, axum_server, certificate_of, wait_for};
+use crate::common::{
+    Cargo, Certificates, CrateFile, Http2, Server, axum_server, certificate_of, noise, wait_for,
+};
 
 fn start(certificates: &Certificates) -> Server {
     let flags = certificates.flags();
@@ -89,6 +91,25 @@ fn whoever_does_not_speak_tls_is_let_go() {
     let stream = certificates.connect(server.address(), &["h2"]);
     let client = Http2::over(stream, server.url());
     assert_eq!(client.get("/index/config.json").status, 200);
+}
+
+#[test]
+fn a_server_of_tls_stops_in_good_order() {
+    let certificates = Certificates::new();
+    let mut server = start(&certificates);
+    let stream = certificates.connect(server.address(), &["h2"]);
+    let client = Http2::over(stream, format!("https://{}", server.address()))
+        .with_token(&server.token("alice"));
+    let file = CrateFile::library("hello", "1.0.0", &noise(100_000));
+    assert_eq!(client.publish(&file.frame()).status, 200);
+    assert!(client.get(&file.download_path()).body == file.bytes);
+    // Neither one that is idle nor one that has not said anything holds it up.
+    let silent = TcpStream::connect(server.address()).unwrap();
+    server.terminate();
+    assert_eq!(server.wait().code(), Some(0));
+    wait_for("the end of the connection", || client.is_over().then_some(()));
+    assert!(!server.log().contains("requests in flight were cut off"), "{}", server.log());
+    drop(silent);
 }
 
 #[test]
