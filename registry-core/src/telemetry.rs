@@ -1,4 +1,4 @@
-//! What backends tell the facades [`tracing`] and [`metrics`](::metrics) (feature `telemetry`).
+//! What backends tell the facades [`tracing`] and [`metrics`] (feature `telemetry`).
 //!
 //! Each call to a backend is a span of the level `DEBUG`, with the fields `backend`, `operation` and
 //! `outcome`, within the span of the request that it is made for; and it is counted and timed for the

@@ -152,6 +152,22 @@ async fn each_credential_is_its_own_with_its_user_name() {
 }
 
 #[tokio::test]
+async fn the_meter_is_told_who_asked() {
+    let Setting { cached, slow } = Setting::new();
+    let told: Arc<Mutex<Vec<CacheRead>>> = Arc::default();
+    let meter = told.clone();
+    let cached = cached.with_meter(move |read| meter.lock().unwrap().push(read));
+    let setting = Setting { cached, slow };
+    for secret in ["a", "a", "b"] {
+        setting.bring(secret).await.unwrap();
+    }
+    pass(500);
+    setting.bring("a").await.unwrap();
+    let expected = [CacheRead::Miss, CacheRead::Hit, CacheRead::Miss, CacheRead::Miss];
+    assert_eq!((&*told.lock().unwrap(), setting.asked()), (&expected.to_vec(), 3));
+}
+
+#[tokio::test]
 async fn refusals_are_not_remembered() {
     let setting = Setting::new();
     setting.slow.rejects.store(true, SeqCst);

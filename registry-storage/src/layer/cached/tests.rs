@@ -142,6 +142,24 @@ async fn a_file_is_read_from_the_inner_store_once() {
 }
 
 #[tokio::test]
+async fn the_meter_is_told_which_reads_asked() {
+    let mut stage = Stage::new(ROOM);
+    let told: Arc<Mutex<Vec<CacheRead>>> = Arc::default();
+    let meter = told.clone();
+    stage.store = stage.store.with_meter(move |read| meter.lock().unwrap().push(read));
+    let key = stage.one().await;
+    let part = Some(ByteRange::From(4));
+    // A part of what is not kept is not kept either.
+    stage.store.get(&key, part).await.unwrap().unwrap().bytes().await.unwrap();
+    stage.read(&key).await;
+    stage.read(&key).await;
+    stage.store.get(&key, part).await.unwrap().unwrap().bytes().await.unwrap();
+    let expected = [CacheRead::Miss, CacheRead::Miss, CacheRead::Hit, CacheRead::Hit];
+    assert_eq!(*told.lock().unwrap(), expected);
+    assert_eq!(stage.inner.gets(), [part, None]);
+}
+
+#[tokio::test]
 async fn many_readers_at_one_time_are_one_read_of_the_inner_store() {
     let stage = Stage::new(ROOM);
     let key = stage.one().await;
