@@ -149,10 +149,12 @@
 //! Everything is done for a request in a [`tracing`] span `request` of the target `registry_http` and
 //! the level `DEBUG`. It has the `id`; `trace_id` and `parent_id`, if the request has a well-formed
 //! `traceparent` ([`TraceParent`]); the `method`; the `route`, which is [`route::Route::name`]; the
-//! `crate`, if the path names one; `status` and `duration` when the answer is there. No path and no
-//! query is in it, for secrets may be in them. What backends log of their part is in that span, too.
+//! `crate`, if the path or a publish names one; `status` and `duration` when the answer is there. No
+//! path and no query is in it, for secrets may be in them. What backends log of their part is in that
+//! span, too.
 //!
-//! For the recorder of the crate [`metrics`](::metrics), if one is installed by the first request of a route:
+//! For the recorder of the crate [`metrics`](::metrics), if one is installed by the first request of
+//! a route:
 //!
 //! | metric | labels | |
 //! |---|---|---|

@@ -11,6 +11,7 @@ use registry_core::{
     registry::{Publish, PublishError},
 };
 use serde::Serialize;
+use tracing::Span;
 
 use crate::{
     body::Body,
@@ -34,6 +35,7 @@ where
     let mut publish = registry.begin_publish(caller, length).await?;
     while let Some(data) = next_chunk(body.as_mut()).await? {
         if let Err(refused) = write(&mut publish, data).await {
+            tell_crate(&publish);
             drop(publish);
             // The client is in the middle of sending, and a connection that is closed on it may
             // take the answer along: cargo then reports a broken pipe. The rest is no longer than
@@ -44,9 +46,17 @@ where
             return Err(refused.into());
         }
     }
+    tell_crate(&publish);
     let published = publish.finish().await?;
     let other = published.warnings.into_iter().map(|warning| warning.0).collect();
     Ok(respond::json(&Answer { warnings: Warnings { other, ..Warnings::default() } }))
+}
+
+/// Adds to the span of the request what only the body says.
+fn tell_crate(publish: &Publish) {
+    if let Some((name, _)) = publish.about() {
+        Span::current().record("crate", name.as_str());
+    }
 }
 
 async fn write(publish: &mut Publish, mut data: impl Buf) -> Result<(), PublishError> {

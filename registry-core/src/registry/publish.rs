@@ -121,6 +121,11 @@ impl Publish {
         self.registry.noted(asked(&self.caller, self.about.as_ref()), answer).await
     }
 
+    /// What the metadata name, once they are there.
+    pub fn about(&self) -> Option<(&CanonicalName, &Version)> {
+        self.about.as_ref().map(|(name, version)| (name, version))
+    }
+
     async fn take(&mut self, chunk: &[u8]) -> Result<(), PublishError> {
         for piece in chunk.chunks(DECODED_BYTES) {
             self.decoder.decode(piece)?;

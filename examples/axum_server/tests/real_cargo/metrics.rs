@@ -197,6 +197,7 @@ fn the_trace_of_a_request_is_on_the_lines_of_its_backend_calls() {
     let answer = client.get_with("/main/index/3/f/foo", &[("traceparent", &parent)]);
     assert_eq!(answer.status, 404);
     assert_eq!(answer.header("x-request-id").unwrap(), format!("{TRACE}-{PARENT}"));
+    Cargo::of(&server, "alice").publish_library("foo", "1.0.0");
     let broken = client.get_with("/main/index/3/b/bar", &[("traceparent", &parent[1..])]);
     let other = broken.header("x-request-id").unwrap().to_owned();
 
@@ -249,6 +250,11 @@ fn the_trace_of_a_request_is_on_the_lines_of_its_backend_calls() {
             &serde_json::json!(404),
         ]
     );
+    let publish = lines.iter().map(|line| &line["span"]).find(|span| {
+        span["name"] == "request" && span["route"] == "publish" && span["status"] == 200
+    });
+    assert_eq!(publish.unwrap()["crate"], "foo");
+
     // One that cannot be read is passed over.
     let untraced = of(&other);
     assert!(!untraced.is_empty());
