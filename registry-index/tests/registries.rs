@@ -19,10 +19,13 @@ use registry_index::{postgres::PostgresDatabase, sqlite::SqliteDatabase};
 
 use self::server::Schema;
 
+/// The index under a key.
+type IndexOf = Box<dyn Fn(&str) -> Arc<dyn Index>>;
+
 /// A database of either kind.
 struct Database {
     registries: Arc<dyn RegistryStore>,
-    index: Box<dyn Fn(&str) -> Arc<dyn Index>>,
+    index: IndexOf,
 }
 
 impl Database {

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::{Duration, Instant},
 };
 
@@ -16,6 +16,7 @@ use registry_core::{
         trusted::TrustedPublishing,
     },
     config::DlTemplate,
+    observer::{Event, Observer},
     registries::{RegistryRecord, RegistrySettings, RegistryStore},
     registry::RegistryBuilder,
 };
@@ -55,6 +56,35 @@ pub(crate) struct Common {
     pub(crate) runtime: TokioRuntime,
     pub(crate) forms: CredentialForms,
     pub(crate) proxy_users: Option<ProxyUserHeaders>,
+    pub(crate) caches: Caches,
+}
+
+/// What each registry remembers of credentials: access that is given or taken in one counts in all.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Caches(Arc<Mutex<Vec<Weak<dyn Observer>>>>);
+
+impl Caches {
+    /// Tells all of them, and is told for as long as it is there.
+    fn with(&self, cache: impl Observer) -> TellAll {
+        let own: Arc<dyn Observer> = Arc::new(cache);
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|cache| cache.strong_count() > 0);
+        all.push(Arc::downgrade(&own));
+        TellAll { _own: own, all: self.clone() }
+    }
+}
+
+#[derive(Debug)]
+struct TellAll {
+    _own: Arc<dyn Observer>,
+    all: Caches,
+}
+
+impl Observer for TellAll {
+    fn observe(&self, event: &Event<'_>) {
+        let all = self.all.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        all.iter().filter_map(Weak::upgrade).for_each(|cache| cache.observe(event));
+    }
 }
 
 impl Common {
@@ -92,7 +122,7 @@ impl Common {
             .tokens(tokens)
             .rules(self.rules.clone())
             .runtime(self.runtime.clone())
-            .observer(authenticator);
+            .observer(self.caches.with(authenticator));
         if opened.registries().is_some() {
             registry = registry.shares_crates();
         }

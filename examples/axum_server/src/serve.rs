@@ -30,7 +30,7 @@ use crate::{
     key::KeyStores,
     metrics,
     oidc::Oidc,
-    registries::{Common, LiveRegistries},
+    registries::{Caches, Common, LiveRegistries},
     routes::{self, REGISTRY},
     runtime::TokioRuntime,
     tls::{Hangup, Tls},
@@ -115,6 +115,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
         runtime: TokioRuntime::new(),
         forms: args.credentials.forms(),
         proxy_users,
+        caches: Caches::default(),
     };
     let config = common.config(REGISTRY, settings)?;
     if let OpenIndex::Folder(folder, _) = &common.opened

@@ -229,6 +229,23 @@ fn a_registry_that_is_deleted_is_gone_and_leaves_nothing_to_the_next_of_its_name
     assert_eq!(words, ["create-registry", "delete-registry", "create-registry"]);
 }
 
+#[test]
+fn a_token_that_is_revoked_in_one_registry_counts_in_none() {
+    let server = Server::start_with(&["--private"]);
+    registry(&server, &["create", "a"]).success();
+    for _ in 0..3 {
+        let client = server.client_of("alice");
+        for at in ["main", "a"] {
+            assert_eq!(client.get(&format!("/{at}/index/config.json")).status, 200);
+        }
+        let revoked = client.send("DELETE", "/main/api/v1/tokens/current", &[], b"");
+        assert_eq!(revoked.status, 204, "{}", revoked.text());
+        for at in ["a", "main"] {
+            assert_eq!(client.get(&format!("/{at}/index/config.json")).status, 401, "{at}");
+        }
+    }
+}
+
 fn files_below(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).into_iter().flatten() {
