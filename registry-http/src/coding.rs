@@ -53,8 +53,11 @@ impl Accepted {
             accepted.is_said = true;
             let Ok(list) = value.to_str() else { continue };
             for entry in list.split(',') {
-                let (name, weight) = entry.split_once(';').unwrap_or((entry, "q=1"));
-                if let Some(weight) = thousandths(weight.trim()) {
+                let (name, weight) = match entry.split_once(';') {
+                    Some((name, weight)) => (name, thousandths(weight.trim())),
+                    None => (entry, Some(1000)),
+                };
+                if let Some(weight) = weight {
                     accepted.add(name.trim(), weight);
                 }
             }
@@ -107,7 +110,8 @@ fn thousandths(weight: &str) -> Option<u16> {
     if part.len() > 3 || !part.bytes().all(|digit| digit.is_ascii_digit()) {
         return None;
     }
-    let part: u16 = format!("{part:0<3}").parse().ok()?;
+    let digits = part.bytes().chain(*b"000").take(3);
+    let part = digits.fold(0, |sum, digit| sum * 10 + u16::from(digit - b'0'));
     match (whole, part) {
         ("0", part) => Some(part),
         ("1", 0) => Some(1000),

@@ -112,7 +112,7 @@ impl Compression {
         else {
             return response;
         };
-        let name = etag.and(route.crate_name()).map(CrateName::canonical);
+        let name = etag.and(route.crate_name()).map(CrateName::as_str);
         let place = self.places.hash_one(name);
         let compress = async {
             let (body, etag) = (body.clone(), etag.and_then(|etag| suffixed(etag, coding)));
