@@ -31,6 +31,7 @@ mod layers;
 mod layout;
 mod limits;
 mod lists;
+mod matrix;
 mod memory;
 mod metrics;
 mod migrate;

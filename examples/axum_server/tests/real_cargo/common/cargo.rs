@@ -10,9 +10,11 @@ use tempfile::TempDir;
 
 use super::{Package, Secrets, Server};
 
-/// The installed cargo with a home, a target folder and a working folder of its own.
+/// The installed cargo, or another one, with a home, a target folder and a working folder of its own.
 pub(crate) struct Cargo {
     root: TempDir,
+    /// If it is not the installed one.
+    program: Option<PathBuf>,
     variables: Vec<(String, String)>,
     secrets: Secrets,
 }
@@ -22,7 +24,7 @@ impl Cargo {
     pub(crate) fn bare() -> Self {
         let root = TempDir::new().unwrap();
         fs::create_dir(root.path().join("home")).unwrap();
-        Self { root, variables: Vec::new(), secrets: Secrets::default() }
+        Self { root, program: None, variables: Vec::new(), secrets: Secrets::default() }
     }
 
     /// A cargo that knows the registry `main` of `server`, and has no token.
@@ -39,6 +41,11 @@ impl Cargo {
     /// A cargo that knows the registry `main` of `server`, and has a token of `user`.
     pub(crate) fn of(server: &Server, user: &str) -> Self {
         Self::anonymous(server).with("CARGO_REGISTRIES_MAIN_TOKEN", &server.token(user))
+    }
+
+    /// Another cargo in place of the installed one, with the installed compiler.
+    pub(crate) fn with_program(self, program: Option<PathBuf>) -> Self {
+        Self { program, ..self }
     }
 
     /// Sets an environment variable.
@@ -129,10 +136,10 @@ impl Cargo {
         Outcome::new(&command, process.wait_with_output().unwrap())
     }
 
-    /// The installed cargo, without anything that the cargo running the tests has set.
+    /// This cargo, without anything that the cargo running the tests has set.
     pub(crate) fn command(&self, folder: &Path) -> Command {
         let program = std::env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into());
-        let mut command = Command::new(&program);
+        let mut command = Command::new(self.program.as_deref().unwrap_or(Path::new(&program)));
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
             if ["CARGO", "RUSTC", "RUSTDOC", "RUSTFLAGS", "CLIPPY", "GIT_"]
