@@ -264,6 +264,17 @@ async fn requests_are_answered_without_a_socket() {
     let line = answer.into_body().collect().await.unwrap().to_bytes();
     assert!(line.starts_with(b"{\"name\":\"foo\",\"vers\":\"1.0.0\""), "{line:?}");
 
+    let is_shown = async |name: &str| {
+        let answer = registry.handle(get(&format!("/index/3/{}/{name}", &name[..1]))).await;
+        answer.status() == StatusCode::OK
+    };
+    registry.delay_index(1);
+    registry.publish("bar", "1.0.0", "");
+    registry.publish("baz", "1.0.0", "");
+    assert_eq!([is_shown("bar").await, is_shown("bar").await], [false, true]);
+    registry.heal();
+    assert!(is_shown("baz").await);
+
     registry.inject(On::download("foo"), Fault::Truncated, usize::MAX);
     let download = "/api/v1/crates/foo/1.0.0/download";
     let answer = registry.handle(get(download)).await;

@@ -37,8 +37,13 @@ impl<I> DelayedIndex<I> {
     }
 
     /// From now on, the first `polls` requests for an index file after a commit get the old one.
+    /// With none, what is not shown yet is.
     pub(super) fn delay(&self, polls: usize) {
-        self.state().polls = polls;
+        let mut state = self.state();
+        state.polls = polls;
+        if polls == 0 {
+            state.old.clear();
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

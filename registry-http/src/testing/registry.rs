@@ -147,7 +147,7 @@ impl TestRegistry {
     }
 
     /// From now on, what is published or yanked shows in the index only after its index file was
-    /// asked for this many times. Before any call: at once.
+    /// asked for this many times. With 0, as before any call: at once, also what was to show later.
     pub fn delay_index(&self, polls: usize) {
         self.shared.index.delay(polls);
     }
