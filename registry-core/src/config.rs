@@ -175,11 +175,6 @@ impl RegistryConfig {
             .any(|own| bare(own) == bare(url))
     }
 
-    /// Whether `url` is an index URL of this registry with a token in its path.
-    pub fn is_own_index_with_token(&self, url: &str) -> bool {
-        without_token(url).is_some_and(|url| self.is_own_index(&url))
-    }
-
     /// The document at the index root.
     pub fn to_json(&self) -> Bytes {
         #[derive(Serialize)]
@@ -199,13 +194,6 @@ impl RegistryConfig {
         };
         serde_json::to_vec(&json).expect("two strings and a bool are JSON").into()
     }
-}
-
-/// The URL without `/t/TOKEN`, if that may be in it.
-fn without_token(url: &str) -> Option<String> {
-    let (before, behind) = url.split_once("/t/")?;
-    let (_, rest) = behind.split_once('/')?;
-    Some(format!("{before}/{rest}"))
 }
 
 /// A URL cannot be a registry's address.
@@ -275,22 +263,16 @@ mod tests {
             "sparse+https://old/",
         ] {
             assert!(config.is_own_index(url), "{url}");
-            assert!(!config.is_own_index_with_token(url), "{url}");
-        }
-        for url in ["sparse+http://h/t/tok/main/index/", "sparse+http://h/main/t/tok/index/"] {
-            assert!(!config.is_own_index(url), "{url}");
-            assert!(config.is_own_index_with_token(url), "{url}");
         }
         for url in [
             "",
             "sparse+http://h/",
             "sparse+https://h/main/index/",
             "sparse+http://h/other/index/",
-            "sparse+http://h/t/tok/other/index/",
+            "sparse+http://h/t/tok/main/index/",
             "sparse+http://h/x/tok/main/index/",
         ] {
             assert!(!config.is_own_index(url), "{url}");
-            assert!(!config.is_own_index_with_token(url), "{url}");
         }
     }
 

@@ -3,9 +3,11 @@
 //! The metadata and the manifest both say it, each in its own spelling; both are brought into this
 //! one form under the same rules, and must then be equal.
 
+use std::borrow::Cow;
+
 use cargo_platform::Platform;
 use semver::VersionReq;
-use url::Url;
+use url::{Url, form_urlencoded};
 
 use super::{
     Invalid,
@@ -14,6 +16,7 @@ use super::{
     text::{check_count, check_text},
 };
 use crate::{
+    auth::Token,
     config::RegistryConfig,
     echo::Echo,
     entry::{DependencyKind, Features, IndexDependency},
@@ -85,22 +88,15 @@ impl Declared {
     }
 
     /// Writes dependencies on this very registry as the index does: without a registry.
-    ///
-    /// A URL with a token in it is refused: it is in the crate file, for all who download it.
-    pub(super) fn with_own_registry(mut self, config: &RegistryConfig) -> Result<Self, Invalid> {
+    pub(super) fn with_own_registry(mut self, config: &RegistryConfig) -> Self {
         for dependency in &mut self.dependencies {
-            let registry = dependency.registry.as_ref();
-            if registry.is_some_and(|url| config.is_own_index_with_token(url)) {
-                let dependency = dependency.name.to_string();
-                return Err(Invalid::TokenInIndexUrl { dependency });
-            }
             if dependency.registry.as_ref().is_some_and(|url| config.is_own_index(url)) {
                 dependency.registry = None;
             }
         }
         // The order goes by the registry, too.
         self.dependencies.sort_by_cached_key(sort_key);
-        Ok(self)
+        self
     }
 
     /// Compares the metadata with the manifest, whose `declared` is the argument.
@@ -150,17 +146,30 @@ impl Declared {
 /// It goes into an answer and a log.
 fn without_secrets(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-    let rest = rest.split(['?', '#']).next().unwrap_or_default();
-    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let (host, behind) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let path = behind.split(['?', '#']).next().unwrap_or_default();
+    // Perhaps the end of a password in which there is one of those.
+    let (host, path) = if behind.contains('@') { ("…", "") } else { (host, path) };
     let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
     let mut shown = if scheme.is_empty() { host.to_owned() } else { format!("{scheme}://{host}") };
-    let mut before = None;
-    for segment in path.split('/').skip(1) {
+    let segments: Vec<_> = path.split('/').collect();
+    for at in 1..segments.len() {
         shown.push('/');
-        shown.push_str(if before == Some("t") { "…" } else { segment });
-        before = Some(segment);
+        shown.push_str(if is_token(&segments[..=at]) { "…" } else { segments[at] });
     }
     shown
+}
+
+/// Whether the last one of these segments of a path is a token, or stands where one does.
+fn is_token(segments: &[&str]) -> bool {
+    let mut backwards = segments.iter().rev().map(|segment| decoded(segment));
+    let last = backwards.next().unwrap_or_default();
+    Token::is_well_formed(&last) || !last.is_empty() && backwards.next().is_some_and(|it| it == "t")
+}
+
+/// A segment of a path, for what has none of the characters that are another thing in a query.
+fn decoded(segment: &str) -> Cow<'_, str> {
+    form_urlencoded::parse(segment.as_bytes()).next().map(|(name, _)| name).unwrap_or_default()
 }
 
 fn sort_key(dependency: &IndexDependency) -> impl Ord + use<> {
@@ -277,8 +286,23 @@ fn check_registry(registry: &str, rules: &ValidationRules) -> Result<(), String>
         Ok(url) if url.scheme() != "ssh" && !url.username().is_empty() => {
             invalid("it holds a user name")
         }
+        Ok(url) if holds_token(&url) => invalid(
+            "it holds a token, which all who download the crate would see: name the registry by the \
+             URL without `/t/TOKEN`",
+        ),
         Ok(_) => Ok(()),
     }
+}
+
+/// Whether there is a token in the path. What is behind a `t` is one only if more comes after it: an
+/// index of git may be the project of a user called so.
+fn holds_token(url: &Url) -> bool {
+    let path = url.path().trim_end_matches('/');
+    let segments: Vec<_> = path.split('/').collect();
+    (1..segments.len()).any(|at| {
+        let is_last = at + 1 == segments.len();
+        is_token(&segments[..=at]) && (!is_last || Token::is_well_formed(&decoded(segments[at])))
+    })
 }
 
 fn is_artifact(artifact: &str, rules: &ValidationRules) -> bool {

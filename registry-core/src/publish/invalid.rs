@@ -155,14 +155,4 @@ pub enum Invalid {
         /// The index URL in the manifest.
         registry: String,
     },
-    /// A dependency names this registry by a URL that whoever downloads the crate must not see.
-    #[error(
-        "the index URL of dependency `{}` has a token in it, which all who download the crate would \
-         see: name the registry by the URL without `/t/TOKEN`",
-        Echo(dependency)
-    )]
-    TokenInIndexUrl {
-        /// The dependency.
-        dependency: String,
-    },
 }

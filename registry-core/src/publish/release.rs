@@ -50,8 +50,8 @@ impl Release {
             let metadata = metadata.version().clone();
             return Err(Invalid::VersionMismatch { metadata, manifest: manifest.version });
         }
-        let declared = manifest.declared.with_own_registry(config)?;
-        metadata.declared.clone().with_own_registry(config)?.must_equal(&declared)?;
+        let declared = manifest.declared.with_own_registry(config);
+        metadata.declared.clone().with_own_registry(config).must_equal(&declared)?;
         if rules.descriptive == Descriptive::CratesIo {
             crates_io::check(&manifest.texts, &declared, rules)?;
         }

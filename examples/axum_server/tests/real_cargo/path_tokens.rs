@@ -56,8 +56,8 @@ fn a_crate_that_depends_on_another_by_such_a_url_is_refused_for_the_token_is_in_
         .library("user", "1.0.0")
         .dependencies(&format!(r#"hello = {{ version = "1", registry-index = "{url}" }}"#));
     let refused = cargo.publish(&user).failure();
-    let reason = "the index URL of dependency `hello` has a token in it, which all who download the \
-                  crate would see: name the registry by the URL without `/t/TOKEN`";
+    let reason = "is not a registry: it holds a token, which all who download the crate would see: \
+                  name the registry by the URL without `/t/TOKEN`";
     assert!(refused.contains(reason), "{refused}");
     assert_eq!(server.client().get("/main/index/us/er/user").status, 404);
 }

@@ -114,18 +114,34 @@ fn a_manifest_that_says_something_else_is_refused() {
     };
     for (url, shown) in [
         ("sparse+http://other/index/?key=1#x", "sparse+http://other/index/"),
-        ("sparse+http://other/t/crg_secret/index/", "sparse+http://other/t/…/index/"),
+        ("https://other/t/index", "https://other/t/…"),
+        ("https://other/t/", "https://other/t/"),
+        ("sparse+http://other/a%2Ft/x/index/", "sparse+http://other/a%2Ft/x/index/"),
     ] {
         let unknown = format!("(`{shown}` is not an index of this registry)");
         let expected = format!("metadata does not match Cargo.toml: dependencies {unknown}");
         assert_eq!(dependency(url), expected);
     }
+    const TOKEN: &str = "a token, which all who download the crate would see: name the registry by \
+                         the URL without `/t/TOKEN`";
+    let token = crate::auth::Token::generate().unwrap();
+    let token = token.expose();
+    let with_token = format!("https://other/{token}");
+    let with_escaped = format!("https://other/x/{}/", token.replace('_', "%5f"));
     for (url, shown, held) in [
         ("sparse+http://ann:pass@other/index/?key=1", "sparse+http://other/index/", "a password"),
         ("http://ann:pa@ss@other", "http://other", "a password"),
         ("https://crg_secret@other/", "https://other/", "a user name"),
+        ("sparse+http://other/t/secret/index/", "sparse+http://other/t/…/index/", TOKEN),
+        ("sparse+http://other/x/%74/secret/main", "sparse+http://other/x/%74/…/main", TOKEN),
+        (&with_token, "https://other/…", TOKEN),
+        (&with_escaped, "https://other/x/…/", TOKEN),
     ] {
         let expected = format!("dependency `b`: `{shown}` is not a registry: it holds {held}");
+        assert_eq!(dependency(url), expected);
+    }
+    for url in ["http://ann:pa/ss@other/", "http://ann:pa?ss@other/", "http://ann:pa#ss@other/"] {
+        let expected = "dependency `b`: `http://…` is not a registry: expected a URL";
         assert_eq!(dependency(url), expected);
     }
     // Cargo before 1.71 does not send it.
