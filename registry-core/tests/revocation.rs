@@ -223,3 +223,41 @@ async fn a_write_goes_by_what_its_credential_is_for_when_it_takes_place() {
     *changing.0.lock().unwrap() = user("alice").into();
     server.set_yanked(&alice, &name, &version, true).await.unwrap();
 }
+
+/// Everybody is who they say, and is counted.
+#[derive(Clone, Debug, Default)]
+struct Counting(Arc<AtomicU64>);
+
+#[async_trait::async_trait]
+impl Authenticator for Counting {
+    async fn authenticate(&self, credential: &Credential) -> Result<Arc<Principal>, AuthError> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        let login = Login::new(credential.expose()).unwrap();
+        Ok(Arc::new(Owner { id: 1, login, name: None }.into()))
+    }
+
+    async fn find_user(&self, _: &Login) -> Result<Option<Owner>, AuthError> {
+        Ok(None)
+    }
+}
+
+#[tokio::test]
+async fn those_who_may_not_write_are_not_looked_at_while_others_wait() {
+    let counting = Counting::default();
+    let config = RegistryConfig::new("https://crates.example.com").unwrap();
+    let server = Registry::builder(config, MemoryIndex::new(), MemoryCrateStore::new())
+        .authenticator(counting.clone())
+        .build();
+    let credential =
+        |text: &[u8]| Credential::from_header(text, CredentialForms::default()).unwrap();
+    let [alice, bob] =
+        [caller(&server, &credential(b"alice")).await, caller(&server, &credential(b"bob")).await];
+    publish(&server, alice.clone(), "1.0.0").await.unwrap();
+    let (name, version) = (foo(), Version::new(1, 0, 0));
+    for (caller, is_asked) in [(&bob, 0), (&alice, 1)] {
+        counting.0.store(0, Ordering::Relaxed);
+        let answer = server.set_yanked(caller, &name, &version, true).await;
+        assert_eq!(answer.is_ok(), is_asked == 1, "{answer:?}");
+        assert_eq!(counting.0.load(Ordering::Relaxed), is_asked);
+    }
+}

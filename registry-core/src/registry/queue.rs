@@ -9,7 +9,7 @@ use crate::name::CanonicalName;
 /// Not needed for correctness, which the index's compare-and-swap alone provides; without it,
 /// fifty publishes of one crate would mostly make each other reload. The number of queues is
 /// fixed, so they cost nothing per crate: two crates in one queue wait for each other's commit,
-/// never for an upload.
+/// and for the look at whose it is, never for an upload.
 #[derive(Debug)]
 pub(super) struct WriteQueues {
     queues: Box<[Mutex<()>]>,

@@ -1,4 +1,4 @@
-use std::time::SystemTime;
+use std::{borrow::Cow, time::SystemTime};
 
 use super::{Registry, new_files::NewFiles};
 use crate::{
@@ -19,9 +19,9 @@ impl Registry {
     /// gives the next one, or `None` if it is already as wished.
     ///
     /// Authorization and decision are made on the very record that the commit replaces; the
-    /// commit is the moment at which the change becomes real. Just before that it is found out
-    /// whether the caller's credential still counts. `files` are those that the next record names
-    /// and this one did not.
+    /// commit is the moment at which the change becomes real. Once it is known that the caller may
+    /// do it, it is found out whether their credential still counts. `files` are those that the next
+    /// record names and this one did not.
     pub(super) async fn transition(
         &self,
         right: Right<'_>,
@@ -31,31 +31,28 @@ impl Registry {
     ) -> Result<Option<Change>, WriteError> {
         self.check_writable()?;
         let _turn = self.parts.writers.enter(name).await;
-        let confirmed;
-        let right = match right {
-            Right::Of(caller, action) => {
-                confirmed = self.confirmed(caller).await?;
-                Right::Of(&confirmed, action)
-            }
-            Right::Administrator => right,
-        };
+        let mut confirmed: Option<Cow<'_, Caller>> = None;
         let mut unknown: Option<(Change, IndexError)> = None;
-        let mut is_claimed = false;
         for _ in 0..Self::ROUNDS {
-            let stored = match right {
-                Right::Of(caller, action) => self.load_for(caller, action, name).await?,
-                Right::Administrator => self.parts.index.load(name, None).await?.found(),
+            let stored = match (right, &confirmed) {
+                (Right::Administrator, _) => self.parts.index.load(name, None).await?.found(),
+                (Right::Of(_, action), Some(caller)) => self.load_for(caller, action, name).await?,
+                (Right::Of(caller, action), None) => {
+                    // Others wait for this one: nobody is asked about who may not do it.
+                    let mut stored = self.load_for(caller, action, name).await?;
+                    let now = self.confirmed(caller).await?;
+                    if now.principal != caller.principal {
+                        stored = self.load_for(&now, action, name).await?;
+                    }
+                    now.use_claim().await?;
+                    confirmed = Some(now);
+                    stored
+                }
             };
             let record = stored.as_ref().map(|stored| &stored.record);
             let shown = |change: &Change| record.is_some_and(|record| record.shows(change));
             if let Some((change, _)) = unknown.take_if(|(change, _)| shown(change)) {
                 return self.committed(change, files).await.map(Some);
-            }
-            if let Right::Of(caller, _) = right {
-                // Once for all rounds, and not for what the caller may not do.
-                if !std::mem::replace(&mut is_claimed, true) {
-                    caller.use_claim().await?;
-                }
             }
             let Some((next, change)) = decide(record)? else {
                 return Ok(None);
