@@ -1,6 +1,9 @@
 //! What CI runs may do in the place of a crate's owners, and for how long.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    collections::BTreeSet,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use async_trait::async_trait;
 use registry_core::{
@@ -126,8 +129,8 @@ fn github_run() -> Value {
     })
 }
 
-/// By openssl: the first digits of the SHA-256 of the issuer and `octo-org/hello`.
-const LOGIN: &str = "trusted-publisher:3e3fd0ffd81786d7";
+/// By openssl: the first digits of the SHA-256 of the issuer and `owner 65 octo-org/hello`.
+const LOGIN: &str = "trusted-publisher:6f5713591e862b76";
 
 #[tokio::test]
 async fn a_publisher_that_was_removed_publishes_no_more() {
@@ -265,23 +268,23 @@ async fn the_login_of_a_run_does_not_depend_on_who_has_named_it() {
         bench.publish(&alice, name, "1.0.0").await.unwrap();
     }
     assert_eq!(github().login(), Some(Login::new(LOGIN).unwrap()));
-    let forgejo = TrustedPublisher::Forgejo {
+    let forgejo = |repository_owner_id| TrustedPublisher::Forgejo {
         issuer: TrustedPublisher::GITHUB.into(),
         repository_owner: "octo-org".into(),
-        repository_owner_id: None,
+        repository_owner_id,
         repository: "HELLO".into(),
         workflow: ".github/workflows/publish.yml".into(),
     };
-    assert_eq!(forgejo.login(), github().login());
+    assert_eq!(forgejo(Some(65)).login(), github().login());
+    assert_ne!(forgejo(Some(66)).login(), github().login());
     let generic = |name: &str, value: &str| TrustedPublisher::Generic {
         issuer: TrustedPublisher::GITHUB.into(),
         claims: [(name.into(), value.into())].into(),
     };
-    assert_eq!(generic("repository", "octo-org/hello").login(), github().login());
     // Of which repository such a run is, it tells when it comes.
     let by_number = generic("repository_owner_id", "65");
-    assert_eq!(by_number.login(), None);
-    for publisher in [forgejo, by_number] {
+    for publisher in [forgejo(None), by_number] {
+        assert_eq!(publisher.login(), None);
         bench.trust(&mallory, "evil", &publisher).await.unwrap();
         assert_eq!(login(&bench.run(&github_run()).await), LOGIN);
     }
@@ -292,4 +295,45 @@ async fn the_login_of_a_run_does_not_depend_on_who_has_named_it() {
     let mut other = github_run();
     other["repository"] = json!("octo-org/other");
     assert_ne!(login(&bench.run(&other).await), LOGIN);
+}
+
+#[tokio::test]
+async fn the_login_of_a_run_is_not_that_of_another_owner_or_of_all_that_an_issuer_knows() {
+    let bench = Bench::new(&MemoryTokens::new(), AllowAll);
+    let alice = user("alice", &[]);
+    bench.publish(&alice, "hello", "1.0.0").await.unwrap();
+    let TrustedPublisher::GitHub { issuer, repository_owner, repository, workflow, .. } = github()
+    else {
+        unreachable!()
+    };
+    // The name of an organization that was deleted, taken by another one.
+    let taken = TrustedPublisher::GitHub {
+        issuer,
+        repository_owner,
+        repository_owner_id: 66,
+        repository,
+        workflow,
+        environment: None,
+    };
+    bench.trust(&alice, "hello", &taken).await.unwrap();
+    let mut run = github_run();
+    run["repository_owner_id"] = json!("66");
+    let of_taken = bench.run(&run).await;
+    assert_eq!(login(&of_taken), taken.login().unwrap().as_str());
+    assert_ne!(login(&of_taken), LOGIN);
+
+    const CI: &str = "https://ci.example.com";
+    let any =
+        TrustedPublisher::Generic { issuer: CI.into(), claims: [("ci".into(), "7".into())].into() };
+    assert_eq!(any.login(), None);
+    bench.trust(&alice, "hello", &any).await.unwrap();
+    let mut logins = BTreeSet::new();
+    for sub in ["a", "A", "b"] {
+        // One of its claims is chosen by whoever starts the run.
+        for repository in ["octo-org/hello", "octo-org/other"] {
+            let run = json!({"iss": CI, "ci": 7, "sub": sub, "repository": repository});
+            logins.insert(login(&bench.run(&run).await).to_owned());
+        }
+    }
+    assert_eq!(logins.len(), 3);
 }

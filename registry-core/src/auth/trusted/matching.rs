@@ -72,25 +72,34 @@ impl TrustedPublisher {
 
     /// The user whose tokens the runs of this publisher get: nobody who could log in otherwise, and one
     /// for each repository, project or pipeline of an issuer, whoever has named it for whichever
-    /// crate. `None` if the tokens tell which one it is, and not this publisher.
+    /// crate; another one once its owner is another, by an id, under the same name. `None` if only
+    /// the tokens tell which it is.
     pub fn login(&self) -> Option<Login> {
-        let project = match self {
-            Self::Generic { claims, .. } => {
-                project_of(|name| claims.get(name).map(String::as_str))?
-            }
-            _ => self.project(),
+        let owner = match self {
+            Self::GitHub { repository_owner_id, .. } => repository_owner_id.to_string(),
+            Self::GitLab { namespace_id, .. } => namespace_id.to_string(),
+            Self::Forgejo { repository_owner_id, .. } => repository_owner_id.as_ref()?.to_string(),
+            Self::Buildkite { organization_id, .. } => organization_id.clone()?,
+            Self::Generic { .. } => return None,
         };
-        Some(login(self.issuer(), &project))
+        Some(project_login(self.issuer(), &owner, &self.project()))
     }
 
-    /// That of a run: [`TrustedPublisher::login`] of each publisher that it matches.
+    /// That of a run: [`TrustedPublisher::login`] of each publisher that it matches. Of an issuer of
+    /// an unknown kind, it is that of the subject of the token.
     pub(super) fn login_of(claims: &Claims) -> Login {
-        login(claims.issuer().unwrap_or_default(), &Self::project_of(claims).unwrap_or_default())
+        let issuer = claims.issuer().unwrap_or_default();
+        match project_of(claims) {
+            Some((project, owner)) => {
+                project_login(issuer, &claims.plain(owner).unwrap_or_default(), &project)
+            }
+            None => login(issuer, "sub", claims.text("sub").unwrap_or_default()),
+        }
     }
 
     /// The repository, project or pipeline that a run is of, if its issuer is of a kind that is known.
     pub(super) fn project_of(claims: &Claims) -> Option<String> {
-        project_of(|name| claims.text(name))
+        project_of(claims).map(|(project, _)| project)
     }
 
     /// The [sources](TrustedPublisher::source) of whatever publishers a run could be one of.
@@ -112,17 +121,35 @@ impl TrustedPublisher {
     }
 }
 
-fn project_of<'a>(claim: impl Fn(&str) -> Option<&'a str>) -> Option<String> {
-    let pipeline = || Some(format!("{}/{}", claim("organization_slug")?, claim("pipeline_slug")?));
-    let project = claim("repository").or_else(|| claim("project_path"));
-    project.map(ToOwned::to_owned).or_else(pipeline)
+/// The repository, project or pipeline, and the claim in which the id of its owner may be. Of a kind
+/// that is known are those alone that say which file they run, if their kind does: what is called so
+/// elsewhere may be chosen by whoever starts the run.
+fn project_of(claims: &Claims) -> Option<(String, &'static str)> {
+    let of_file = |name, file| {
+        claims.text(file)?;
+        claims.text(name).map(ToOwned::to_owned)
+    };
+    if let Some(repository) = of_file("repository", "workflow_ref") {
+        return Some((repository, "repository_owner_id"));
+    }
+    if let Some(path) = of_file("project_path", "ci_config_ref_uri") {
+        return Some((path, "namespace_id"));
+    }
+    let (organization, pipeline) =
+        (claims.text("organization_slug")?, claims.text("pipeline_slug")?);
+    Some((format!("{organization}/{pipeline}"), "organization_id"))
 }
 
-/// Case aside, as the services compare names. What others have registered has no part in it: who
-/// names somebody else's repository for a crate of theirs must not change its login.
-fn login(issuer: &str, project: &str) -> Login {
+/// Case aside, as the services compare names.
+fn project_login(issuer: &str, owner: &str, project: &str) -> Login {
+    login(issuer, "owner", &format!("{owner} {project}").to_lowercase())
+}
+
+/// What others have registered has no part in it: who names somebody else's repository for a crate of
+/// theirs must not change its login.
+fn login(issuer: &str, kind: &str, run: &str) -> Login {
     const DIGITS: usize = 16;
-    let digest = Checksum::of(format!("{issuer} {}", project.to_lowercase())).to_string();
+    let digest = Checksum::of(format!("{issuer} {kind} {run}")).to_string();
     let login = format!("{}{}", TrustedPublisher::LOGIN_PREFIX, &digest[..DIGITS]);
     Login::new(&login).expect("a word, a colon and digits")
 }
