@@ -229,7 +229,15 @@ pub(crate) async fn explain(args: ExplainArgs) -> Result<bool, Error> {
         scopes: if args.admin { Scopes::all() } else { Scopes::all_but_admin() },
         ..Owner { id: 0, login, name: None }.into()
     });
-    let decision = policy.decide(who.as_ref(), args.action, name.as_ref(), &owners);
+    let decide = |action| policy.decide(who.as_ref(), action, name.as_ref(), &owners);
+    let decision = decide(args.action);
+    if args.action == PolicyAction::TrustedPublishing && decision.allowed {
+        let publish = decide(PolicyAction::PublishUpdate);
+        if !publish.allowed {
+            let why = format!("denied: `publish-update` is needed as well, and is {publish}");
+            return say(false, &format!("{why}\nin {}", args.policy.display()));
+        }
+    }
     let decided = format!("{decision}\nin {}", args.policy.display());
     match (args.new_names, name) {
         (Some(file), Some(name)) if decision.allowed && args.action == PolicyAction::PublishNew => {

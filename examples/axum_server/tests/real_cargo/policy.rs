@@ -88,6 +88,11 @@ name = "the UI team"
 allow = ["publish-new", "publish-update", "yank"]
 to = ["group:ui"]
 crates = ["ui-*"]
+
+[[rules]]
+allow = ["trusted-publishing"]
+to = ["tom"]
+crates = ["*"]
 "#;
 
 #[test]
@@ -140,6 +145,17 @@ fn a_group_publishes_what_its_pattern_says_and_nothing_else() {
             &["--user", "eve", "--group", "group:ui", "--crate", "ui-x", "--action", "publish-new"],
             0,
             format!("allowed by {ui}"),
+        ),
+        // Who may say so by a rule, but not publish.
+        (
+            &["--user", "tom", "--crate", "ui-kit", "--action", "trusted-publishing"],
+            3,
+            "denied: `publish-update` is needed as well, and is denied: no rule allows it".into(),
+        ),
+        (
+            &["--user", "gina", "--crate", "ui-kit", "--action", "trusted-publishing"],
+            0,
+            "allowed by ownership".into(),
         ),
         // As `trusted-publisher list` names a CI run, which publishes in the place of owners.
         (

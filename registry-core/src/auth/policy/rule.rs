@@ -26,7 +26,8 @@ pub enum PolicyAction {
     Yank,
     /// Add and remove owners.
     ChangeOwners,
-    /// Say which CI runs may publish without a stored token.
+    /// Say which CI runs may publish without a stored token; together with
+    /// [`PublishUpdate`](Self::PublishUpdate), for nobody lets others do what they may not.
     TrustedPublishing,
     /// Everything, but only with a credential that has the scope `admin`.
     Admin,
