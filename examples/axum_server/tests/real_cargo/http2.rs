@@ -162,6 +162,53 @@ fn whoever_takes_back_requests_as_fast_as_they_come_is_disconnected() {
     assert_eq!(Http2::connect(&server).get("/main/index/config.json").status, 200);
 }
 
+/// A header whose name is in the static table. Source: RFC 7541, section 6.2.2 and appendix A.
+fn header(name: u8, value: &str) -> Vec<u8> {
+    let name = if name < 15 { vec![name] } else { vec![15, name - 15] };
+    let length = u8::try_from(value.len()).unwrap();
+    assert!(length < 127);
+    [&name, &[length][..], value.as_bytes()].concat()
+}
+
+#[test]
+fn a_body_that_stalls_is_refused_and_the_connection_goes_on() {
+    let server = Server::start();
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    // `:authority`, `:method`, `:path`, `:scheme`, `authorization`, `content-length`
+    let [authority, method, path, scheme] = [1, 2, 4, 6];
+    let publish = [
+        header(method, "PUT"),
+        header(scheme, "http"),
+        header(authority, "x"),
+        header(path, "/main/api/v1/crates/new"),
+        header(23, &server.token("alice")),
+        header(28, "100"),
+    ];
+    let get = [0x82, 0x86, 0x84, 0x41, 1, b'x'];
+    let sent = [
+        preface(),
+        frame(1, 0x04, 1, &publish.concat()),
+        frame(0, 0, 1, b"\x60"),
+        // Meanwhile another request is answered.
+        frame(1, 0x05, 3, &get),
+    ];
+    stream.write_all(&sent.concat()).unwrap();
+    let mut answers = Vec::new();
+    while answers.len() < 2 {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).unwrap();
+        let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
+        stream.read_exact(&mut payload).unwrap();
+        if head[3] == 1 {
+            // The status comes first, and these are in the table, but for 307.
+            answers.push((head[8], payload[0]));
+        }
+    }
+    let (temporary_redirect, bad_request) = (0x48, 0x8c);
+    assert_eq!(answers, [(3, temporary_redirect), (1, bad_request)]);
+}
+
 #[test]
 fn a_connection_on_which_nothing_is_asked_for_is_ended() {
     let server = Server::start();
