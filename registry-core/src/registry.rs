@@ -161,7 +161,8 @@ impl Registry {
     ///
     /// Much may have happened since they were found out: what said so may have been remembered, and
     /// a body may have taken its time. The registry asks before each write, and so does a service
-    /// around it that gives or takes access by itself.
+    /// around it that gives or takes access by itself. A caller without a credential, whom a host or a
+    /// proxy vouches for, is taken as they are.
     ///
     /// # Errors
     /// [`AuthError::Rejected`] if it does not count any more, [`AuthError::Backend`] if that cannot

@@ -5,6 +5,9 @@ use registry_core::auth::Principal;
 /// Who is asking, as the host has found out by itself: in the extensions of a request, it stands in
 /// the place of any credential, and none is looked at.
 ///
+/// The registry asks nobody else about them: the host sees to it that who is disabled, in its view or
+/// as an account of the registry, does not come, and says in which groups of the registry they are.
+///
 /// The host then keeps pages of others from asking in its user's name, if they are logged in by what
 /// a browser sends by itself.
 ///

@@ -28,7 +28,7 @@ pub(crate) enum UserCommand {
     /// published.
     List(IndexArgs),
     /// Let no credential of a user count any more: on every server, for writes at once, for reads
-    /// within half a second.
+    /// within half a second. A request under way for which a proxy vouches ends as it would have.
     ///
     /// The crates of the user stay theirs: let other owners be added, or enable the user again.
     Disable(UserArgs),

@@ -24,7 +24,8 @@ use crate::{
 };
 
 /// Users, service accounts and groups in a TOML file, with the digests of tokens. It is read again
-/// when it has changed, within a second.
+/// when it has changed, within a second: for as long, what was taken out of it counts, for writes
+/// as well.
 ///
 /// ```toml
 /// [users.alice]

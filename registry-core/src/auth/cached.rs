@@ -20,7 +20,8 @@ use crate::{
 /// A principal is given to every request with the same credential (and user name, if there is one)
 /// that arrives within [`CachedAuthenticator::MAX_AGE`] of the moment before it was asked for. So
 /// what was revoked, disabled or has expired elsewhere still reads for as long, and no longer; it
-/// writes nothing, because [`Authenticator::authenticate_anew`] goes by nothing that is remembered.
+/// writes nothing, because [`Authenticator::authenticate_anew`] goes by nothing that is remembered
+/// here. (An [`AccountFile`](super::AccountFile) remembers by itself what it has read.)
 /// By [`CachedAuthenticator::forget`], what was changed here does not count at all from then on; as
 /// an [`Observer`] of its registry, it forgets by itself what is changed there.
 ///

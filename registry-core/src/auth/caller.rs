@@ -9,7 +9,8 @@ pub struct Caller {
     /// Whose credential came with the request; nobody's if there was none.
     pub principal: Option<Arc<Principal>>,
     /// That credential, by which each write finds out whether it still counts. None if the host or a
-    /// proxy says who is asking: there is nobody to ask.
+    /// proxy says who is asking: that is believed until the request ends, even if the account is
+    /// disabled meanwhile.
     pub credential: Option<Credential>,
     /// The id under which the request is logged.
     pub request: Option<Arc<str>>,
