@@ -1,8 +1,12 @@
 //! Tokens of identity providers count if their issuer has signed them, for us, for now.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+use std::{
+    future::poll_fn,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+    },
+    task::Poll,
 };
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -288,14 +292,14 @@ impl Source {
 #[async_trait::async_trait]
 impl KeySource for Source {
     async fn fetch(&self, url: &str) -> Result<Bytes, BoxError> {
-        if self.0.stalls.load(Relaxed) {
+        if url.ends_with("/openid-configuration") {
             self.0.fetches.fetch_add(1, Relaxed);
-            std::future::pending::<()>().await;
         }
+        let answers = || !self.0.stalls.load(Relaxed);
+        poll_fn(|_| if answers() { Poll::Ready(()) } else { Poll::Pending }).await;
         let provider = self.0.provider.lock().unwrap();
         let found = match url.strip_prefix(URL) {
             Some("/.well-known/openid-configuration") => {
-                self.0.fetches.fetch_add(1, Relaxed);
                 self.0.discovery.lock().unwrap().clone().unwrap_or_else(|| provider.discovery())
             }
             Some("/jwks") => provider.jwks(),
@@ -385,21 +389,30 @@ fn keys_of_an_issuer_that_is_down_count_for_a_day() {
 }
 
 #[test]
-fn a_client_that_goes_away_keeps_no_keys_from_being_fetched() {
+fn clients_that_go_away_keep_no_keys_from_being_fetched_and_have_them_fetched_once() {
     run(async {
         let source = Source::new();
         let verifier = Verifier::new([issuer()], source.clone());
         // While there are no keys, and when they have changed.
-        for now in [NOW, NOW + 60] {
+        for now in [NOW, NOW + 100] {
             source.0.provider.lock().unwrap().rotate();
             let token = source.token(now);
             source.0.stalls.store(true, Relaxed);
-            for _ in 0..3 {
-                assert_eq!(check(&verifier, &token, now).now_or_never(), None);
-                assert_eq!(source.fetches(), 1);
+            for (seconds, fetches) in [(0, 1), (0, 0), (3, 0), (9, 0)] {
+                let left = check(&verifier, &token, now + seconds).now_or_never();
+                assert_eq!((left, source.fetches()), (None, fetches), "after {seconds} s");
             }
             source.0.stalls.store(false, Relaxed);
-            assert_eq!((check(&verifier, &token, now).await, source.fetches()), (Ok(()), 1));
+            let now = now + 9;
+            assert_eq!((check(&verifier, &token, now).await, source.fetches()), (Ok(()), 0));
+        }
+        // One that nobody has gone on with is begun anew.
+        source.0.provider.lock().unwrap().rotate();
+        source.0.stalls.store(true, Relaxed);
+        for now in [NOW + 200, NOW + 210] {
+            let token = source.token(now);
+            let left = check(&verifier, &token, now).now_or_never();
+            assert_eq!((left, source.fetches()), (None, 1));
         }
     });
 }

@@ -1,11 +1,13 @@
 use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
 
 use async_lock::Mutex as AsyncMutex;
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use serde::Deserialize;
 
 use super::{Issuer, KeySet, issuer::key_url};
@@ -33,13 +35,28 @@ const KEPT: u64 = 24 * 60 * 60;
 const PAUSE: u64 = 60;
 /// The same while there are no keys, and nobody at all can be verified.
 const PAUSE_WITHOUT_KEYS: u64 = 5;
+/// For how many seconds others go on with a fetch that somebody began who has left: so long are two
+/// requests under way at most.
+const LEFT: u64 = 10;
 
 /// The keys of one issuer, as they were last fetched.
 #[derive(Debug, Default)]
 pub(super) struct KeyCache {
     state: Mutex<State>,
     /// Held while they are fetched.
-    fetching: AsyncMutex<()>,
+    fetching: AsyncMutex<Option<Fetch>>,
+}
+
+/// A fetch under way.
+struct Fetch {
+    keys: BoxFuture<'static, Result<KeySet, BoxError>>,
+    begun_at: Timestamp,
+}
+
+impl fmt::Debug for Fetch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fetch").field("begun_at", &self.begun_at).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -73,10 +90,12 @@ impl KeyCache {
     pub(super) async fn keys(
         &self,
         issuer: &Issuer,
-        source: &dyn KeySource,
+        source: &Arc<dyn KeySource>,
         id: &str,
         now: Timestamp,
     ) -> Result<Arc<KeySet>, BoxError> {
+        let came_at = Instant::now();
+        let later = || Timestamp(now.0.saturating_add(came_at.elapsed().as_secs()));
         let known = {
             let state = self.state();
             let known = state.keys(now).filter(|keys| keys.has(id)).cloned();
@@ -86,20 +105,27 @@ impl KeyCache {
             }
         };
         // Who has a key that is only old does not wait for somebody else's fetch.
-        let _fetching = match (self.fetching.try_lock(), known) {
+        let mut fetching = match (self.fetching.try_lock(), known) {
             (Some(guard), _) => guard,
             (None, Some(keys)) => return Ok(keys),
             (None, None) => self.fetching.lock().await,
         };
+        let now = later();
         let may_fetch = {
             let state = self.state();
             let is_needed = !state.is_fresh(now) || state.keys(now).is_none_or(|it| !it.has(id));
             is_needed && state.may_fetch(now)
         };
         if may_fetch {
-            let fetched = fetch(issuer, source).await;
+            // Any client can go away. Whoever comes next goes on with what it has begun, so that
+            // nobody is kept from the keys, and the issuer is not asked again.
+            fetching.take_if(|left| now.0.abs_diff(left.begun_at.0) >= LEFT);
+            let begin =
+                || Fetch { keys: Box::pin(fetch(issuer.clone(), source.clone())), begun_at: now };
+            let fetched = fetching.get_or_insert_with(begin).keys.as_mut().await;
+            *fetching = None;
+            let now = later();
             let mut state = self.state();
-            // Only now: an attempt that is broken off, as any client can by going away, is none.
             state.attempt = Some(now);
             match fetched {
                 Ok(keys) => {
@@ -123,7 +149,7 @@ impl KeyCache {
 }
 
 /// Asks an issuer where its keys are, and then for them. Source: OpenID Connect Discovery.
-async fn fetch(issuer: &Issuer, source: &dyn KeySource) -> Result<KeySet, BoxError> {
+async fn fetch(issuer: Issuer, source: Arc<dyn KeySource>) -> Result<KeySet, BoxError> {
     #[derive(Deserialize)]
     struct Discovery {
         issuer: String,

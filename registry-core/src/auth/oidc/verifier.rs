@@ -43,7 +43,7 @@ impl VerifyIdentity for Verifier {
                     JwtError::Claim { claim: "iss", fault }
                 },
             )?;
-        let keys = cache.keys(issuer, &*self.0.source, jwt.key_id(), now).await;
+        let keys = cache.keys(issuer, &self.0.source, jwt.key_id(), now).await;
         let keys = keys
             .map_err(|source| VerifyError::Unavailable { issuer: issuer.url().into(), source })?;
         let digest = jwt.digest();
