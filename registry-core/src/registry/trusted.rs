@@ -172,7 +172,8 @@ impl Registry {
     ) -> Result<Owners, TrustedPublishingError> {
         let action = Action::ConfigureTrustedPublishing(name);
         let stored = self.load_for(caller, &action, name).await?;
-        Ok(stored.map(|stored| stored.record.owners().clone()).unwrap_or_default())
+        let stored = stored.ok_or_else(|| WriteError::UnknownCrate { name: name.clone() })?;
+        Ok(stored.record.owners().clone())
     }
 
     /// Fails for a CI run that would publish a crate of which it is no trusted publisher any more, or
