@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use registry_core::{
     BoxError, Login, Owner,
     auth::{
-        AdoptionError, AuthStoreError, NewToken, Revocation, StoredToken, TokenDigest, TokenHash,
-        TokenId, TokenKey, TokenKeys, TokenKind, TokenRecord, TokenRefusal, TokenStore,
+        AccountKind, AdoptionError, AuthStoreError, NewToken, Revocation, StoredToken, TokenDigest,
+        TokenHash, TokenId, TokenKey, TokenKeys, TokenKind, TokenRecord, TokenRefusal, TokenStore,
         TokenTransfer, UserTokens,
     },
     record::Timestamp,
@@ -160,7 +160,9 @@ impl PostgresTokens {
         let same_login = self.find_account(&user.login).await?;
         let same_id = self.find_owner(include_str!("sql/find_account_by_id.sql"), &id).await?;
         if !AdoptionError::check(user, same_login.as_ref(), same_id.as_ref())? {
-            let row: [&(dyn ToSql + Sync); 3] = [&id, &user.login.as_str(), &user.name];
+            let (kind, password, disabled_at) = (AccountKind::User, None::<&str>, None::<i64>);
+            let row: [&(dyn ToSql + Sync); 6] =
+                [&id, &user.login.as_str(), &user.name, &kind.as_str(), &password, &disabled_at];
             self.write(include_str!("sql/adopt_account.sql"), &row).await?;
         }
         for StoredToken { hash, token } in tokens {
