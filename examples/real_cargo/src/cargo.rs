@@ -1,9 +1,10 @@
 use std::{
     ffi::OsStr,
-    fs,
+    fmt, fs,
     io::Write,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
+    sync::Arc,
 };
 
 use tempfile::TempDir;
@@ -14,15 +15,47 @@ use crate::Package;
 pub trait Registry {
     /// The index URL, as a client configures it.
     fn index_url(&self) -> String;
+
     /// A token of a user.
     fn token(&self, user: &str) -> String;
+
+    /// Who is told each token that a cargo is given, so as to look out for it. Default: nobody.
+    fn witness(&self) -> Witness {
+        Witness::default()
+    }
 }
 
-/// The installed cargo with a home, a target folder and a working folder of its own.
+/// Is told texts.
+#[derive(Clone)]
+pub struct Witness(Arc<dyn Fn(&str) + Send + Sync>);
+
+impl Witness {
+    /// Calls `tell` with each.
+    pub fn new(tell: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(tell))
+    }
+}
+
+impl Default for Witness {
+    fn default() -> Self {
+        Self::new(|_| {})
+    }
+}
+
+impl fmt::Debug for Witness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Witness")
+    }
+}
+
+/// The installed cargo, or another one, with a home, a target folder and a working folder of its own.
 #[derive(Debug)]
 pub struct Cargo {
     root: TempDir,
+    /// If it is not the installed one.
+    program: Option<PathBuf>,
     variables: Vec<(String, String)>,
+    witness: Witness,
 }
 
 impl Cargo {
@@ -30,7 +63,7 @@ impl Cargo {
     pub fn bare() -> Self {
         let root = TempDir::new().unwrap();
         fs::create_dir(root.path().join("home")).unwrap();
-        Self { root, variables: Vec::new() }
+        Self { root, program: None, variables: Vec::new(), witness: Witness::default() }
     }
 
     /// A cargo that knows `registry`, and has no token.
@@ -41,7 +74,7 @@ impl Cargo {
              [registries.main]\nindex = \"{}\"\n",
             registry.index_url()
         ));
-        cargo
+        Self { witness: registry.witness(), ..cargo }
     }
 
     /// A cargo that knows `registry`, and has a token of `user`.
@@ -49,8 +82,16 @@ impl Cargo {
         Self::anonymous(registry).with("CARGO_REGISTRIES_MAIN_TOKEN", &registry.token(user))
     }
 
+    /// Another cargo in place of the installed one, with the installed compiler.
+    pub fn with_program(self, program: Option<PathBuf>) -> Self {
+        Self { program, ..self }
+    }
+
     /// Sets an environment variable.
     pub fn with(mut self, name: &str, value: &str) -> Self {
+        if name.ends_with("_TOKEN") {
+            (self.witness.0)(value);
+        }
         self.variables.push((name.into(), value.into()));
         self
     }
@@ -138,10 +179,10 @@ impl Cargo {
         Outcome::new(&command, process.wait_with_output().unwrap())
     }
 
-    /// The installed cargo, without anything that the cargo running the tests has set.
+    /// This cargo, without anything that the cargo running the tests has set.
     pub fn command(&self, folder: &Path) -> Command {
         let program = std::env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into());
-        let mut command = Command::new(&program);
+        let mut command = Command::new(self.program.as_deref().unwrap_or(Path::new(&program)));
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
             if ["CARGO", "RUSTC", "RUSTDOC", "RUSTFLAGS", "CLIPPY", "GIT_"]

@@ -7,7 +7,7 @@ mod package;
 mod smoke;
 
 pub use self::{
-    cargo::{Cargo, Outcome, Registry},
+    cargo::{Cargo, Outcome, Registry, Witness},
     package::Package,
     smoke::{Program, smoke_test},
 };

@@ -74,8 +74,8 @@ fn publish_by_cargo(servers: &[RwLock<Server>], token: &str) {
         for (number, server) in servers.iter().enumerate() {
             scope.spawn(move || {
                 let server = server.read().unwrap();
-                let cargo = Cargo::anonymous(&server).with("CARGO_REGISTRIES_MAIN_TOKEN", token);
-                let reader = Cargo::anonymous(&servers[(number + 1) % SERVERS].read().unwrap());
+                let cargo = Cargo::anonymous(&*server).with("CARGO_REGISTRIES_MAIN_TOKEN", token);
+                let reader = Cargo::anonymous(&*servers[(number + 1) % SERVERS].read().unwrap());
                 for round in 0..ROUNDS {
                     let mut dependencies = String::new();
                     for name in [format!("cargo-{number}"), "cargo-shared".to_owned()] {

@@ -2,7 +2,6 @@
 
 mod archive;
 mod arguments;
-mod cargo;
 mod certificates;
 mod crates_io;
 mod http;
@@ -10,7 +9,6 @@ mod http2;
 mod identity_server;
 mod object_server;
 mod old_registry;
-mod package;
 mod place;
 mod recorder;
 mod secrets;
@@ -20,7 +18,6 @@ mod static_server;
 pub(crate) use self::{
     archive::{CrateFile, checksum, frame, index_path, noise},
     arguments::{seen_arguments, watch_arguments},
-    cargo::{Cargo, Outcome},
     certificates::{Certificates, certificate_of},
     crates_io::local_crates_io,
     http::{Answer, Client},
@@ -28,13 +25,14 @@ pub(crate) use self::{
     identity_server::{AUDIENCE, IdentityServer},
     object_server::ObjectServer,
     old_registry::{Import, OldRegistry, index_line},
-    package::Package,
     place::Place,
     recorder::Recorder,
     secrets::Secrets,
     server::{Server, axum_server, under},
     static_server::StaticServer,
 };
+
+pub(crate) use real_cargo::{Cargo, Outcome, Package};
 
 use std::time::{Duration, Instant};
 

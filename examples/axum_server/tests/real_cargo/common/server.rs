@@ -4,6 +4,7 @@ use std::{
     process::{Child, Command, ExitStatus, Stdio},
 };
 
+use real_cargo::{Registry, Witness};
 use tempfile::TempDir;
 
 use super::{Client, Place, Secrets, seen_arguments, wait_for, watch_arguments};
@@ -205,6 +206,21 @@ impl Server {
         let (folder, place) = (self.folder.path(), self.place.as_ref());
         self.process = spawn(folder, place, &self.under, &self.flags, self.starts);
         self.await_address();
+    }
+}
+
+impl Registry for Server {
+    fn index_url(&self) -> String {
+        self.index_url()
+    }
+
+    fn token(&self, user: &str) -> String {
+        self.token(user)
+    }
+
+    fn witness(&self) -> Witness {
+        let secrets = self.secrets.clone();
+        Witness::new(move |token| secrets.add_header(token))
     }
 }
 
