@@ -117,6 +117,8 @@ fn is_refused_within_a_second(place: &Place, revoke: impl Fn(&Server, &Value) ->
     let other = Server::start_at_with(place, &["--private"]);
     let token = server.token("alice");
     let clients = [&server, &other].map(|server| server.client().with_token(&token));
+    let published = CrateFile::library("foo", "1.0.0", b"");
+    assert_eq!(clients[0].put("/main/api/v1/crates/new", &published.frame()).status, 200);
     let status = |number: usize| clients[number].get("/main/index/config.json").status;
     assert_eq!([status(0), status(1)], [200, 200]);
     let record = &listed(&server, &[])[0];
