@@ -23,6 +23,15 @@ pub struct CrateListing {
     pub limit: NonZeroUsize,
 }
 
+impl CrateListing {
+    /// Most crates in a list, and so the greatest [`total`](Listed::total): those behind are found by
+    /// a longer prefix. Source: ours; as far as a search may be paged through.
+    pub const MOST_LISTED: usize = 20_000;
+    /// Most crates whose records are read for one page, to find those in a state or to put them
+    /// in the order of time. Source: ours; some tenths of a second.
+    pub const MOST_READ: usize = 5_000;
+}
+
 /// The order of crates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum CrateSort {

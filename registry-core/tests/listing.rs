@@ -49,6 +49,32 @@ async fn create_with(index: &MemoryIndex, spelling: &str, releases: &[(&str, Rel
 }
 
 #[tokio::test]
+async fn no_list_is_longer_and_none_reads_more_than_was_said() {
+    let index = MemoryIndex::new();
+    for number in 0..20_000 {
+        let kind = if number < 5_000 { "some" } else { "rest" };
+        create(&index, &format!("{kind}{number:05}")).await;
+    }
+    create(&index, "so").await;
+    let registry = registry(&index);
+    // One more than are listed, so that the last is not.
+    let last = CrateListing { offset: 19_999, ..all() };
+    assert_eq!(listed(&registry, last).await, (vec!["some04998".to_owned()], 20_000));
+
+    let yanked = Some(ReleaseState::Yanked);
+    for (state, sort, found) in [(yanked, CrateSort::Name, 0), (None, CrateSort::New, 5_000)] {
+        let of = |prefix: &str| CrateListing { prefix: prefix.into(), state, sort, ..all() };
+        assert_eq!(listed(&registry, of("SOME")).await.1, found);
+        let refused = registry.crates(&Caller::anonymous(), &of("so")).await.unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "more than 5000 crates begin with `so`: ask for a longer `prefix`, or for no `status` \
+             and no order by time",
+        );
+    }
+}
+
+#[tokio::test]
 async fn crates_are_listed_by_how_their_names_begin() {
     let index = MemoryIndex::new();
     for name in ["a", "Foo", "fo", "foo-bar", "Foo_Baz", "foo2", "fop", "g", "f"] {

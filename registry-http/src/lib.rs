@@ -103,11 +103,12 @@
 //!
 //! # Downloads
 //!
-//! A crate file is sent whole, with its length, its checksum as a strong `ETag`, and leave to keep it
-//! for ever. Who asks for one part of it by `Range: bytes=…` gets that as 206, on condition of
-//! `If-Range` if it names the tag; who asks for several parts, or for another unit, gets the whole.
-//! Cargo never asks for a part. `HEAD` and `If-None-Match` are answered without opening the file;
-//! `If-Match` with another tag is answered with 412.
+//! A crate file is sent whole, with its length, its checksum as a strong `ETag`, and, if its address
+//! has the checksum in it, leave to keep it for ever. Who asks for one part of it by
+//! `Range: bytes=…` gets that as 206, on condition of `If-Range` if it names the tag; who asks for
+//! several parts, or for another unit, gets the whole. Cargo never asks for a part. `HEAD` and
+//! `If-None-Match` are answered without opening the file; `If-Match` with another tag is answered
+//! with 412.
 //!
 //! If the crate store has a URL of its own for a file ([`CrateStore::location`]), `GET` is answered
 //! with 302 and that URL, once it is certain that the caller may read: the file itself then does not
@@ -131,7 +132,8 @@
 //! or `sort=date` (the newest first). A status is `published`, `yanked`, `unlisted`, `archived`,
 //! `disposed` or `deleted`. Both are paged with `per_page`, at most 100, and `page`, and say in
 //! `meta` how many there are in `total` and what to ask for as `next_page`. A crate that the caller
-//! may not see is left out, and not counted.
+//! may not see is left out, and not counted. Of a large registry, the first 20,000 names with the
+//! prefix are listed, and `status` and `sort=new` ask for a prefix that no more than 5,000 have.
 //! [`Registry::crates`](registry_core::Registry::crates) says what a list costs.
 //!
 //! # What it refuses, and how

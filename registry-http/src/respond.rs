@@ -331,6 +331,9 @@ impl From<ReadError> for Error {
             ReadError::UnknownVersion { name, version } => {
                 Self::UnknownVersion { name: name.to_string(), version: version.to_string() }
             }
+            error @ ReadError::TooManyCrates { .. } => {
+                Self::BadRequest { detail: error.to_string() }
+            }
             ReadError::Index(error) => Self::Index(error),
             ReadError::Store(error) => Self::Store(error),
             other => Self::Internal(other.into()),

@@ -15,27 +15,35 @@ use crate::{
 impl Registry {
     /// The crates that the caller may see, a page at a time.
     ///
-    /// Reads the names that begin with the prefix, and the records of the page. With a state or by
-    /// [`CrateSort::New`] it reads the record of each of those names, for every page: in a large
-    /// registry that is work for an administrator, or for a narrow prefix. A crate that is
-    /// published between two pages may move others from one to the other.
+    /// Reads the names that begin with the prefix, [`CrateListing::MOST_LISTED`] of them, and the
+    /// records of the page. With a state or by [`CrateSort::New`] it reads the record of each of
+    /// those names, for every page. A crate that is published between two pages may move others
+    /// from one to the other.
     ///
     /// # Errors
-    /// [`ReadError::Auth`] if the caller may not read here, [`ReadError::Index`] if the index
-    /// failed.
+    /// [`ReadError::Auth`] if the caller may not read here, [`ReadError::TooManyCrates`] if more
+    /// records than [`CrateListing::MOST_READ`] would have to be read, [`ReadError::Index`] if the
+    /// index failed.
     pub async fn crates(
         &self,
         caller: &Caller,
         listing: &CrateListing,
     ) -> Result<Listed<CrateRecord>, ReadError> {
         self.authorize(caller, &Action::ReadRegistry, &Owners::default()).await?;
-        let mut names = Vec::new();
-        for name in self.names_with_prefix(&listing.prefix).await? {
-            if self.sees(caller, &name).await? {
-                names.push(name);
+        let mut names = self.names_with_prefix(&listing.prefix).await?;
+        if self.sees_only_some(caller) {
+            let mut seen = Vec::new();
+            for name in names {
+                if self.sees(caller, &name).await? {
+                    seen.push(name);
+                }
             }
+            names = seen;
         }
         if listing.state.is_some() || listing.sort == CrateSort::New {
+            if names.len() > CrateListing::MOST_READ {
+                return Err(ReadError::TooManyCrates { prefix: listing.prefix.clone() });
+            }
             names = self.chosen(names, listing).await?;
         }
         let Listed { page, total } = Listed::part_of(names, listing.offset, listing.limit);
@@ -71,6 +79,7 @@ impl Registry {
         Ok(Listed::part_of(releases, listing.offset, listing.limit))
     }
 
+    /// The first names that begin so, no more than [`CrateListing::MOST_LISTED`].
     async fn names_with_prefix(&self, prefix: &str) -> Result<Vec<CanonicalName>, IndexError> {
         const PAGE: NonZeroUsize = NonZeroUsize::new(1000).expect("1000 is not 0");
         let prefix = prefix.to_ascii_lowercase().replace('-', "_");
@@ -84,6 +93,9 @@ impl Registry {
             let page = self.parts.index.names(after.as_ref(), PAGE).await?;
             let is_last = page.len() < PAGE.get();
             for name in &page {
+                if names.len() == CrateListing::MOST_LISTED {
+                    return Ok(names);
+                }
                 if name.as_str().starts_with(&prefix) {
                     names.push(name.clone());
                 } else if *name.as_str() > *prefix {

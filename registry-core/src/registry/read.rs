@@ -5,6 +5,7 @@ use super::Registry;
 use crate::{
     auth::{Action, AuthError, Caller},
     index::{ETag, IndexError, IndexFile, Lookup},
+    listing::CrateListing,
     name::{CanonicalName, CrateName},
     owner::Owners,
     record::CrateRecord,
@@ -159,6 +160,17 @@ pub enum ReadError {
         name: CanonicalName,
         /// The version asked for.
         version: Version,
+    },
+    /// To answer, more records would have to be read than
+    /// [`CrateListing::MOST_READ`](crate::listing::CrateListing::MOST_READ).
+    #[error(
+        "more than {} crates begin with `{prefix}`: ask for a longer `prefix`, or for no `status` \
+         and no order by time",
+        CrateListing::MOST_READ
+    )]
+    TooManyCrates {
+        /// How the names were to begin.
+        prefix: String,
     },
     /// The index failed.
     #[error(transparent)]
