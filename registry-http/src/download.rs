@@ -26,7 +26,7 @@ use crate::{
     respond::Error,
 };
 
-/// The file that `key` names. No look into the index: the checksum is in the path.
+/// The file that `key` names: the checksum is in the path, so these are its bytes for ever.
 pub(crate) async fn by_checksum(
     registry: &Registry,
     caller: &Caller,
@@ -34,6 +34,35 @@ pub(crate) async fn by_checksum(
     name: &CrateName,
     asked: &Parts,
     request: &Arc<str>,
+) -> Result<Response<Body>, Error> {
+    send(registry, caller, key, name, asked, request, Freshness::Forever).await
+}
+
+/// The file of a version, whose checksum the index knows. Other bytes may be there once the version,
+/// or the registry, has been deleted and made anew.
+///
+/// Served at once rather than by a redirect to the path with the checksum, which old clients of the
+/// web API do not follow.
+pub(crate) async fn by_version(
+    registry: &Registry,
+    caller: &Caller,
+    name: &CrateName,
+    version: &Version,
+    asked: &Parts,
+    request: &Arc<str>,
+) -> Result<Response<Body>, Error> {
+    let key = registry.crate_key(caller, &name.canonical(), version).await?;
+    send(registry, caller, &key, name, asked, request, Freshness::AskAgain).await
+}
+
+async fn send(
+    registry: &Registry,
+    caller: &Caller,
+    key: &CrateKey,
+    name: &CrateName,
+    asked: &Parts,
+    request: &Arc<str>,
+    freshness: Freshness,
 ) -> Result<Response<Body>, Error> {
     let download = registry.download(caller, key).await?;
     let only_head = asked.method == Method::HEAD;
@@ -60,24 +89,8 @@ pub(crate) async fn by_checksum(
     } else {
         file(&download, &etag, name, &key.version, &asked.headers, request).await?
     };
-    caching::set(&mut response, Freshness::Forever, registry, caller);
+    caching::set(&mut response, freshness, registry, caller);
     Ok(response)
-}
-
-/// The file of a version, whose checksum the index knows.
-///
-/// Served at once rather than by a redirect to the path with the checksum, which old clients of the
-/// web API do not follow.
-pub(crate) async fn by_version(
-    registry: &Registry,
-    caller: &Caller,
-    name: &CrateName,
-    version: &Version,
-    asked: &Parts,
-    request: &Arc<str>,
-) -> Result<Response<Body>, Error> {
-    let key = registry.crate_key(caller, &name.canonical(), version).await?;
-    by_checksum(registry, caller, &key, name, asked, request).await
 }
 
 /// Sends the client to the store itself. To be asked about each time: the URL may be good for some

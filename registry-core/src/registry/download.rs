@@ -1,6 +1,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use memchr::{memchr, memmem, memrchr};
 
 use super::{ReadError, Registry};
 use crate::{
@@ -13,8 +14,9 @@ use crate::{
 
 impl Registry {
     /// The file under a key, for a caller who may read it. The key says which bytes, so the index
-    /// is not asked, unless other registries have files in [the same
-    /// store](super::RegistryBuilder::shares_crates); nor is the store, yet. A caller who may not is
+    /// is not asked, unless other registries may have files in [the same
+    /// store](super::RegistryBuilder::shares_crates): then it is, for the crate's index file. The store
+    /// is not, yet. A caller who may not is
     /// given one that finds no file.
     ///
     /// # Errors
@@ -47,15 +49,7 @@ impl Registry {
         let Lookup::Found(file) = self.parts.index.index_file(name, None).await? else {
             return Ok(false);
         };
-        let checksum = key.checksum.to_string();
-        let has_it = |line: &&str| line.contains(&checksum);
-        // Anybody may write it into a line of theirs, say as the name of a feature.
-        let is_it = |line: &str| {
-            let line = IndexLine::parse(Bytes::copy_from_slice(line.as_bytes()));
-            line.is_ok_and(|line| line.checksum() == key.checksum)
-        };
-        let lines = std::str::from_utf8(&file.body).unwrap_or_default();
-        if lines.lines().filter(has_it).any(is_it) {
+        if lists_file(&file.body, key) {
             return Ok(true);
         }
         // What is not listed may have kept its file.
@@ -65,6 +59,27 @@ impl Registry {
         let mut kept = stored.record.releases().iter().filter(|it| it.state.keeps_file());
         Ok(kept.any(|release| release.line.checksum() == key.checksum))
     }
+}
+
+/// Whether one of the lines of an index file names the file.
+///
+/// Anybody asks, as often as they like, so that a large file is not taken apart: only a line with the
+/// checksum in it is read.
+fn lists_file(lines: &Bytes, key: &CrateKey) -> bool {
+    let checksum = key.checksum.to_string();
+    let finder = memmem::Finder::new(&checksum);
+    let mut from = 0;
+    while let Some(place) = finder.find(&lines[from..]).map(|place| from + place) {
+        let start = memrchr(b'\n', &lines[..place]).map_or(0, |end| end + 1);
+        let end = memchr(b'\n', &lines[place..]).map_or(lines.len(), |length| place + length);
+        // Anybody may write it into a line of theirs, say as the name of a feature.
+        let line = IndexLine::parse(lines.slice(start..end));
+        if line.is_ok_and(|line| line.checksum() == key.checksum) {
+            return true;
+        }
+        from = end;
+    }
+    false
 }
 
 /// A crate file that its caller may read, one way or another.
