@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{fmt, net::Ipv6Addr};
 
 use http::{Request, header::HOST};
 use registry_core::{Echo, RegistryName};
@@ -64,14 +64,15 @@ impl HostName {
             let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
             !part.is_empty() && part.bytes().all(plain)
         };
-        let address = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-        let is_host = match address {
-            Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-            None => name.len() <= Self::MAX_CHARS && name.split('.').all(is_word),
-        };
-        match is_host {
+        let invalid = || InvalidHostName { host: host.into() };
+        if let Some(address) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            // It has many spellings, and one in which it is written. Source: RFC 5952.
+            let address: Ipv6Addr = address.parse().map_err(|_| invalid())?;
+            return Ok(Self(format!("[{address}]").into()));
+        }
+        match name.len() <= Self::MAX_CHARS && name.split('.').all(is_word) {
             true => Ok(Self(name.into())),
-            false => Err(InvalidHostName { host: host.into() }),
+            false => Err(invalid()),
         }
     }
 
@@ -112,6 +113,7 @@ mod tests {
             ("localhost", "localhost"),
             ("192.0.2.1", "192.0.2.1"),
             ("[2001:DB8::1]", "[2001:db8::1]"),
+            ("[2001:0db8:0:0:0:0:0:1]", "[2001:db8::1]"),
         ] {
             assert_eq!(HostName::new(host).unwrap().as_str(), form);
         }
