@@ -38,7 +38,7 @@ pub use self::{
     import::{Import, ImportError, Imported},
     publish::{Publish, PublishError, Published},
     read::ReadError,
-    runtime::{Inline, Runtime},
+    runtime::{Inline, Runtime, run},
     trusted::TrustedPublishingError,
     uploads::Uploads,
     verify::{Problem, VerifyError},
@@ -125,16 +125,6 @@ impl Registry {
     /// The keys that users look after by themselves, if they do.
     pub fn keys(&self) -> Option<&Keys> {
         self.parts.keys.as_ref()
-    }
-
-    /// Does `work` where it holds up nobody: on the [`Runtime`] that the
-    /// registry was given. `None` if it did not come to its end: it panicked, or the runtime is
-    /// shutting down.
-    pub async fn run<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Option<T> {
-        runtime::run(&*self.parts.runtime, work).await
     }
 
     /// Finds out who is asking; nobody, if there is no credential. `request` is the id under which

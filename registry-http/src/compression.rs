@@ -1,9 +1,13 @@
 //! Answers that are compressed, once for all who ask for them.
 
 use std::{
+    fmt,
     hash::{BuildHasher as _, RandomState},
     io::{self, Write as _},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -14,7 +18,10 @@ use http::{
     request::Parts,
 };
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter, sync::DefaultLifecycle};
-use registry_core::{CrateName, ETag, Registry};
+use registry_core::{
+    CrateName, ETag,
+    registry::{self, Inline, Runtime},
+};
 
 use crate::{
     body::Body,
@@ -26,12 +33,22 @@ use crate::{
 /// anyhow.
 const MIN_BYTES: usize = 1024;
 
-/// Compresses answers, and keeps what came of it.
-#[derive(Clone, Debug)]
-pub(crate) struct Compression {
-    cache: Arc<Cache>,
+/// Compresses answers, each once, and keeps what came of it.
+///
+/// Clones share everything and are cheap: one of them is for any number of services.
+#[derive(Clone)]
+pub struct Compression {
+    shared: Arc<Shared>,
+    runtime: Arc<dyn Runtime>,
+    /// Which of the services that share this.
+    service: u64,
+}
+
+struct Shared {
+    cache: Cache,
     places: RandomState,
     max_bytes: u64,
+    services: AtomicU64,
 }
 
 type Cache = quick_cache::sync::Cache<Key, Compressed, Weigh>;
@@ -41,7 +58,8 @@ type Cache = quick_cache::sync::Cache<Key, Compressed, Weigh>;
 struct Key {
     /// The validator, or that of the content if there is none.
     validator: u128,
-    /// The hash of the crate's name: an index need not have another validator for another crate.
+    /// The hash of the service and the crate's name: an index need not have another validator for
+    /// another crate, nor two indexes for one.
     place: u64,
     coding: Coding,
 }
@@ -65,8 +83,8 @@ impl Weighter<Key, Compressed> for Weigh {
 }
 
 impl Compression {
-    /// Of the compressed bodies, `max_bytes` are kept.
-    pub(crate) fn new(max_bytes: u64) -> Self {
+    /// Of what is compressed, `max_bytes` are kept; what is longer than that is not compressed.
+    pub fn new(max_bytes: u64) -> Self {
         /// Bytes of a part of the cache with a lock of its own. No more is kept of one body.
         const SHARD_BYTES: u64 = 4 << 20;
         const USUAL_BYTES: u64 = 4096;
@@ -79,13 +97,29 @@ impl Compression {
             .expect("capacity and estimate are given");
         let (hasher, lifecycle) = (DefaultHashBuilder::default(), DefaultLifecycle::default());
         let cache = Cache::with_options(options, Weigh, hasher, lifecycle);
-        Self { cache: Arc::new(cache), places: RandomState::new(), max_bytes }
+        let (places, services) = (RandomState::new(), AtomicU64::new(0));
+        let shared = Arc::new(Shared { cache, places, max_bytes, services });
+        Self { shared, runtime: Arc::new(Inline), service: 0 }
+    }
+
+    /// Where the work is done. Default: on the thread that asks.
+    ///
+    /// Somebody who reads waits for it: it is not to take turns with the checking of uploads.
+    #[must_use]
+    pub fn with_runtime(mut self, runtime: impl Runtime) -> Self {
+        self.runtime = Arc::new(runtime);
+        self
+    }
+
+    /// For one more service.
+    pub(crate) fn beside(mut self) -> Self {
+        self.service = self.shared.services.fetch_add(1, Ordering::Relaxed);
+        self
     }
 
     /// The answer to a request for one of [`is_compressed`], in the coding that the asker likes best.
     pub(crate) async fn apply(
         &self,
-        registry: &Registry,
         route: &Route,
         parts: &Parts,
         mut response: Response<Body>,
@@ -102,7 +136,7 @@ impl Compression {
         let insists = accepted.refuses_identity();
         let Some(body) = response.body().bytes().filter(|body| {
             let length = body.len() as u64;
-            (length >= MIN_BYTES as u64 || insists) && length <= self.max_bytes
+            (length >= MIN_BYTES as u64 || insists) && length <= self.shared.max_bytes
         }) else {
             return response;
         };
@@ -113,15 +147,15 @@ impl Compression {
             return response;
         };
         let name = etag.and(route.crate_name()).map(CrateName::as_str);
-        let place = self.places.hash_one(name);
+        let place = self.shared.places.hash_one((self.service, name));
         let compress = async {
             let (body, etag) = (body.clone(), etag.and_then(|etag| suffixed(etag, coding)));
-            let body = registry.run(move || compress(coding, &body)).await;
+            let body = registry::run(&*self.runtime, move || compress(coding, &body)).await;
             // Not come to its end: the server is going down.
             body.ok_or(()).map(|body| Compressed { body: body.into(), etag })
         };
         let key = Key { validator, place, coding };
-        let Ok(compressed) = self.cache.get_or_insert_async(&key, compress).await else {
+        let Ok(compressed) = self.shared.cache.get_or_insert_async(&key, compress).await else {
             return response;
         };
         if compressed.body.len() >= body.len() && !insists {
@@ -135,6 +169,13 @@ impl Compression {
         }
         *response.body_mut() = compressed.body.into();
         response
+    }
+}
+
+impl fmt::Debug for Compression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kept = self.shared.cache.weight();
+        f.debug_struct("Compression").field("kept_bytes", &kept).finish_non_exhaustive()
     }
 }
 
@@ -223,8 +264,8 @@ mod tests {
         let key = |number| Key { validator: number, place: 0, coding: Coding::Gzip };
         for number in 0..100 {
             let body = Bytes::from(vec![0; 10 * 1024]);
-            compression.cache.insert(key(number), Compressed { body, etag: None });
+            compression.shared.cache.insert(key(number), Compressed { body, etag: None });
         }
-        assert!((MAX / 2..=MAX).contains(&compression.cache.weight()));
+        assert!((MAX / 2..=MAX).contains(&compression.shared.cache.weight()));
     }
 }

@@ -231,6 +231,8 @@ mod tokens;
 mod trace_parent;
 mod trusted;
 
+#[cfg(feature = "compression")]
+pub use self::compression::Compression;
 pub use self::{
     body::{Body, BodyError},
     host::HostPrincipal,

@@ -126,13 +126,11 @@ impl RegistryService {
     /// Compresses index files and the larger answers of the web API for who asks for it, by zstd,
     /// brotli or gzip. Default: nothing is compressed.
     ///
-    /// Each is compressed once, where the registry's
-    /// [`runtime`](registry_core::registry::RegistryBuilder::runtime) does the work; `max_cache_bytes`
-    /// of what came of it are kept, and what is longer than that is not compressed.
+    /// Several services may have clones of one [`Compression`], to share what it keeps.
     #[cfg(feature = "compression")]
     #[must_use]
-    pub fn with_compression(mut self, max_cache_bytes: u64) -> Self {
-        self.compression = Some(Compression::new(max_cache_bytes));
+    pub fn with_compression(mut self, compression: Compression) -> Self {
+        self.compression = Some(compression.beside());
         self
     }
 
@@ -213,7 +211,7 @@ impl RegistryService {
         #[cfg(feature = "compression")]
         let answer = match (&self.compression, answer) {
             (Some(compression), Ok(response)) if is_compressed(&route, token.is_some()) => {
-                Ok(compression.apply(&self.registry, &route, parts, response).await)
+                Ok(compression.apply(&route, parts, response).await)
             }
             (_, answer) => answer,
         };

@@ -20,20 +20,31 @@ use registry_core::{
     registries::{RegistryRecord, RegistrySettings, RegistryStore},
     registry::RegistryBuilder,
 };
-use registry_http::{ProxyUserHeaders, RegistryPlace, RegistryService, ResolveRegistry};
-
-use crate::{
-    access::Accounts, audit::AuditLines, backends::OpenIndex, error::Error, key::KeyStores,
-    policy::Rules, routes::REGISTRY, runtime::TokioRuntime,
+use registry_http::{
+    Compression, ProxyUserHeaders, RegistryPlace, RegistryService, ResolveRegistry,
 };
 
-/// For how long what the list says of a registry is remembered: so long, one that was changed or
-/// deleted elsewhere may go on as it was.
+use crate::{
+    access::Accounts,
+    audit::AuditLines,
+    backends::OpenIndex,
+    error::{Error, causes},
+    key::KeyStores,
+    policy::Rules,
+    routes::REGISTRY,
+    runtime::TokioRuntime,
+};
+
+/// For how long what the list says of a registry is remembered. Twice as long, while somebody asks
+/// again, one that was changed or deleted elsewhere may go on as it was; longer only while the list
+/// cannot be asked, and no longer than index files are answered from memory then.
 const MAX_AGE: Duration = Duration::from_secs(1);
 /// Most registries beside `main` that stay in memory though nobody asks for them.
-const MOST_IDLE: usize = 256;
+const MOST_IDLE: usize = 64;
 /// What is kept in memory of the index of one of them.
-const CACHE_BYTES: u64 = 8 << 20;
+const CACHE_BYTES: u64 = 4 << 20;
+/// What is kept of compressed index files and lists, of all of them together.
+const COMPRESSED_BYTES: u64 = 16 << 20;
 
 /// What all registries of a server have in common.
 pub(crate) struct Common {
@@ -54,6 +65,7 @@ pub(crate) struct Common {
     pub(crate) rules: ValidationRules,
     pub(crate) policy: Rules,
     pub(crate) runtime: TokioRuntime,
+    pub(crate) compression: Compression,
     pub(crate) forms: CredentialForms,
     pub(crate) proxy_users: Option<ProxyUserHeaders>,
     pub(crate) caches: Caches,
@@ -85,6 +97,11 @@ impl Observer for TellAll {
         let all = self.all.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         all.iter().filter_map(Weak::upgrade).for_each(|cache| cache.observe(event));
     }
+}
+
+/// Compresses on threads of its own, so that no reader waits for the checking of an upload.
+pub(crate) fn compression() -> Compression {
+    Compression::new(COMPRESSED_BYTES).with_runtime(TokioRuntime::new())
 }
 
 impl Common {
@@ -148,16 +165,13 @@ impl Common {
             .with_name(name)?
             .with_prefix(name)
             .with_credential_forms(self.forms)
-            .with_compression(MAX_COMPRESSED_BYTES);
+            .with_compression(self.compression.clone());
         if let Some(headers) = &self.proxy_users {
             service = service.with_proxy_users(headers.clone());
         }
         Ok(service)
     }
 }
-
-/// Most bytes of compressed index files and lists that are kept of each registry.
-const MAX_COMPRESSED_BYTES: u64 = 16 << 20;
 
 /// Finds `main`, and whatever is in the list at the time.
 pub(crate) struct LiveRegistries {
@@ -171,6 +185,9 @@ pub(crate) struct LiveRegistries {
 struct Known {
     record: RegistryRecord,
     service: RegistryService,
+    /// When the list last said so.
+    said_at: Instant,
+    /// When somebody last went to ask; until they are back, this one goes on as it was.
     asked_at: Instant,
 }
 
@@ -192,6 +209,10 @@ impl LiveRegistries {
         common.service(record.name.as_str(), registry.beside(self.main.registry()).build())
     }
 
+    fn may_go_on(&self, known: &Known, at_least: Duration) -> bool {
+        known.said_at.elapsed() < self.common.max_staleness.max(at_least)
+    }
+
     fn known(&self) -> MutexGuard<'_, HashMap<RegistryName, Known>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -205,13 +226,24 @@ impl ResolveRegistry for LiveRegistries {
             return Ok(Some(self.main.clone()));
         }
         let Some(list) = &self.list else { return Ok(None) };
-        if let Some(known) = self.known().get(name)
-            && known.asked_at.elapsed() < MAX_AGE
-        {
-            return Ok(Some(known.service.clone()));
-        }
         let asked_at = Instant::now();
-        let record = list.find(name).await?;
+        if let Some(known) = self.known().get_mut(name) {
+            if known.asked_at.elapsed() < MAX_AGE && self.may_go_on(known, 2 * MAX_AGE) {
+                return Ok(Some(known.service.clone()));
+            }
+            known.asked_at = asked_at;
+        }
+        let record = match list.find(name).await {
+            Ok(record) => record,
+            Err(error) => {
+                let known = self.known();
+                let known = known.get(name).filter(|known| self.may_go_on(known, Duration::ZERO));
+                let Some(known) = known else { return Err(error.into()) };
+                let error = causes(&error);
+                tracing::warn!(error, registry = %name, "the list of registries cannot be asked");
+                return Ok(Some(known.service.clone()));
+            }
+        };
         let known = &mut *self.known();
         let Some(record) = record else {
             known.remove(name);
@@ -220,14 +252,15 @@ impl ResolveRegistry for LiveRegistries {
         if let Some(known) = known.get_mut(name)
             && known.record == record
         {
-            known.asked_at = known.asked_at.max(asked_at);
+            known.said_at = known.said_at.max(asked_at);
             return Ok(Some(known.service.clone()));
         }
         if known.len() >= MOST_IDLE {
             known.retain(|_, known| known.asked_at.elapsed() < MAX_AGE);
         }
         let service = self.build(&record)?;
-        known.insert(name.clone(), Known { record, service: service.clone(), asked_at });
+        let found = Known { record, service: service.clone(), said_at: asked_at, asked_at };
+        known.insert(name.clone(), found);
         Ok(Some(service))
     }
 }

@@ -1,11 +1,15 @@
 //! What cargo makes of a compressed index.
 
 use real_cargo::Cargo;
-use registry_http::testing::{TestCrate, TestRegistry};
+use registry_http::{
+    Compression,
+    testing::{TestCrate, TestRegistry},
+};
 
 #[test]
 fn cargo_reads_a_compressed_index() {
-    let registry = TestRegistry::builder().service(|service| service.with_compression(1 << 20));
+    let registry = TestRegistry::builder()
+        .service(|service| service.with_compression(Compression::new(1 << 20)));
     let registry = registry.start();
     for number in 0..20 {
         registry.publish("foo", &format!("1.0.{number}"), "");

@@ -53,8 +53,9 @@ impl Runtime for Inline {
     async fn sleep(&self, _: Duration) {}
 }
 
-/// Runs `work` on `runtime` and brings its result back; `None` if it did not come to its end.
-pub(crate) async fn run<T: Send + 'static>(
+/// Runs `work` on `runtime` and brings its result back; `None` if it did not come to its end: it
+/// panicked, or the runtime is shutting down.
+pub async fn run<T: Send + 'static>(
     runtime: &dyn Runtime,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Option<T> {

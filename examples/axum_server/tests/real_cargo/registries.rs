@@ -6,7 +6,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use registry_core::conformance::run;
 use tempfile::TempDir;
+use tokio_postgres::NoTls;
 
 use crate::common::{Answer, Cargo, Client, CrateFile, Outcome, Place, Server, wait_for};
 
@@ -99,6 +101,29 @@ fn a_crate_of_one_registry_depends_on_a_crate_of_another() {
 fn a_crate_of_one_registry_depends_on_a_crate_of_another_in_postgresql() {
     let Some(place) = Place::postgres() else { return };
     two_registries(&Server::start_at(&place));
+}
+
+#[test]
+fn a_registry_is_read_as_far_from_memory_as_main_is_when_the_list_cannot_be_asked() {
+    let Some(place) = Place::postgres() else { return };
+    let [asks, may_be_stale] =
+        ["0", "3600"].map(|seconds| Server::start_at_with(&place, &["--max-staleness", seconds]));
+    registry(&asks, &["create", "tools"]).success();
+    let file = CrateFile::library("foo", "1.0.0", b"");
+    assert_eq!(publish(&asks.client_of("alice"), "tools", &file).status, 200);
+    let status = |server: &Server| index_file(&server.client(), "tools", &file).status;
+    assert_eq!((status(&asks), status(&may_be_stale)), (200, 200));
+    run(async {
+        let (client, connection) = tokio_postgres::connect(place.url(), NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client.batch_execute("ALTER TABLE named_registry RENAME TO gone").await.unwrap();
+    });
+    wait_for("an error", || (status(&asks) == 503).then_some(()));
+    wait_for("a question in vain", || {
+        assert_eq!(status(&may_be_stale), 200);
+        may_be_stale.log().contains("the list of registries cannot be asked").then_some(())
+    });
+    assert_eq!(status(&may_be_stale), 200);
 }
 
 #[test]
