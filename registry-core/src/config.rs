@@ -39,15 +39,15 @@ pub struct RegistryConfig {
 impl RegistryConfig {
     /// The registry whose service is mounted at `base_url`, `http` or `https`.
     ///
-    /// Slashes at the end are dropped. Lockfiles hold the index URL, which is derived from this
-    /// one: changing it later orphans them.
+    /// Slashes at the end are dropped, and repeated ones count as one. Lockfiles hold the index URL,
+    /// which is derived from this one: changing it later orphans them.
     ///
     /// # Errors
     /// [`ConfigError`] if the URL is not an absolute web address, or has a query or fragment.
     pub fn new(base_url: &str) -> Result<Self, ConfigError> {
         let base = base_url.trim_end_matches('/');
         let refuse = |reason| Err(ConfigError { url: base_url.into(), reason });
-        let Some((_, rest)) =
+        let Some((scheme, rest)) =
             base.split_once("://").filter(|(scheme, _)| matches!(*scheme, "http" | "https"))
         else {
             return refuse("it must begin with http:// or https://");
@@ -65,11 +65,13 @@ impl RegistryConfig {
         {
             return refuse("it must be a plain URL without query, fragment, braces or quotes");
         }
+        let segments = rest.split('/').filter(|segment| !segment.is_empty());
+        let base = format!("{scheme}://{}", segments.collect::<Vec<_>>().join("/"));
         Ok(Self {
-            api: base.into(),
             dl: format!("{base}/dl/{{crate}}/{{version}}/{{sha256-checksum}}")
                 .parse()
                 .expect("a plain URL with markers in its path"),
+            api: base,
             auth_required: false,
             read_only: false,
             index_aliases: Vec::new(),
@@ -125,12 +127,43 @@ impl RegistryConfig {
     pub fn with_token_in_path(&self, mount: &str, token: &Credential) -> Option<Self> {
         let root = self.api.strip_suffix(mount)?;
         let api = format!("{root}/t/{}{mount}", token.expose());
+        Some(self.clone().moved_to(api).with_auth_required(false))
+    }
+
+    /// The same registry for a client that reaches it through a proxy at another root: `root` is the
+    /// `http` or `https` URL at which the proxy has what is the root of this server.
+    ///
+    /// It takes the place of scheme and host of the base URL, whose path stays behind it: what the
+    /// proxy strips of a path belongs to `root`. Whatever leads below the base URL follows, and the
+    /// index URL so far is known as an [alias](Self::with_index_alias).
+    ///
+    /// ```
+    /// use registry_core::RegistryConfig;
+    ///
+    /// let config = RegistryConfig::new("http://10.0.0.7:8080/main")?;
+    /// let outside = config.at_root("https://example.com/crates/")?;
+    /// assert_eq!(outside.index_url(), "sparse+https://example.com/crates/main/index/");
+    /// assert!(outside.is_own_index("sparse+http://10.0.0.7:8080/main/index/"));
+    /// # Ok::<(), registry_core::config::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ConfigError`] if `root` is not an absolute web address, or has a query or fragment.
+    pub fn at_root(&self, root: &str) -> Result<Self, ConfigError> {
+        let (_, rest) = self.api.split_once("://").expect("a base URL has a scheme");
+        let path = rest.find('/').map_or("", |path| &rest[path..]);
+        let moved = Self::new(&format!("{}{path}", root.trim_end_matches('/')))?;
+        Ok(self.clone().moved_to(moved.api).with_index_alias(self.index_url()))
+    }
+
+    /// With another base URL, below which is whatever was below the one so far.
+    fn moved_to(self, api: String) -> Self {
         let below = self.dl.as_str().strip_prefix(&self.api).filter(|rest| rest.starts_with('/'));
         let dl = match below {
-            Some(rest) => format!("{api}{rest}").parse().ok()?,
-            None => self.dl.clone(),
+            Some(rest) => format!("{api}{rest}").parse().expect("markers are in its path"),
+            None => self.dl,
         };
-        Some(Self { api, dl, auth_required: false, ..self.clone() })
+        Self { api, dl, ..self }
     }
 
     /// Whether this is a read-only view.
@@ -210,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_public_registry_says_nothing_of_authentication() {
-        let config = RegistryConfig::new("http://[::1]:80/a/b///").unwrap();
+        let config = RegistryConfig::new("http://[::1]:80//a///b///").unwrap();
         let config = config.with_dl("https://cdn/crates/".parse().unwrap());
         assert_eq!(config.to_json(), r#"{"dl":"https://cdn/crates","api":"http://[::1]:80/a/b"}"#);
         assert_eq!(config.login_url(), "http://[::1]:80/a/b/me");
@@ -273,6 +306,32 @@ mod tests {
             "sparse+http://h/x/tok/main/index/",
         ] {
             assert!(!config.is_own_index(url), "{url}");
+        }
+    }
+
+    #[test]
+    fn at_another_root_everything_follows_but_what_is_elsewhere() {
+        let rest = "dl/{crate}/{version}/{sha256-checksum}";
+        for (base, root, api) in [
+            ("http://h:1/main", "https://[::1]:8443", "https://[::1]:8443/main"),
+            ("http://h/main", "https://p/a/b//", "https://p/a/b/main"),
+            ("http://h/x/main", "https://p/a", "https://p/a/x/main"),
+            ("http://[::1]", "http://p/", "http://p"),
+        ] {
+            let config = RegistryConfig::new(base).unwrap().with_auth_required(true);
+            let moved = config.at_root(root).unwrap();
+            let expected = format!(r#"{{"dl":"{api}/{rest}","api":"{api}","auth-required":true}}"#);
+            assert_eq!(moved.to_json(), expected);
+            let urls = [format!("sparse+{api}/index/"), format!("sparse+{base}/index/")];
+            assert!(moved.index_urls().eq(urls));
+        }
+        let config = RegistryConfig::new("http://h/main").unwrap();
+        let elsewhere = config.clone().with_dl("http://h/mainly/crates".parse().unwrap());
+        let expected = r#"{"dl":"http://h/mainly/crates","api":"https://p/main"}"#;
+        assert_eq!(elsewhere.at_root("https://p").unwrap().to_json(), expected);
+        for root in ["", "p", "/a", "https://", "https://u@p", "https://p/?q", "https://p/{crate}"]
+        {
+            assert!(config.at_root(root).is_err(), "{root}");
         }
     }
 

@@ -65,6 +65,7 @@ impl Registry {
             incoming,
             about,
             metadata,
+            index_alias: None,
             is_over: false,
         })
     }
@@ -102,11 +103,19 @@ pub struct Publish {
     about: Option<(CanonicalName, Version)>,
     /// Once they have passed.
     metadata: Option<Metadata>,
+    index_alias: Option<String>,
     /// A `write` has failed, and that was noted.
     is_over: bool,
 }
 
 impl Publish {
+    /// Says under which further index URL the client knows the registry: a dependency that names it is
+    /// a dependency on this registry.
+    #[must_use]
+    pub fn with_index_alias(self, url: impl Into<String>) -> Self {
+        Self { index_alias: Some(url.into()), ..self }
+    }
+
     /// Takes the next bytes of the body.
     ///
     /// Once the metadata is complete, rights and duplicates are checked: whoever may not publish
@@ -191,13 +200,17 @@ impl Publish {
     }
 
     async fn complete(self) -> Result<Published, PublishError> {
-        let Self { registry, caller, principal, decoder, incoming, metadata, .. } = self;
+        let Self { registry, caller, principal, decoder, incoming, metadata, index_alias, .. } =
+            self;
         let parts = &registry.parts;
         let upload = decoder.finish()?;
         let metadata = metadata.expect("a finished frame has metadata, and they have passed");
         let (file, reservation) = incoming.finish(upload.file, &*parts.runtime).await?;
 
-        let (rules, config) = (parts.rules.clone(), parts.config.clone());
+        let (rules, mut config) = (parts.rules.clone(), parts.config.clone());
+        if let Some(url) = index_alias {
+            config = config.with_index_alias(url);
+        }
         let spooled = file.clone();
         let held = reservation.clone();
         let validate = move || {
