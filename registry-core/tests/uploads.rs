@@ -112,6 +112,38 @@ async fn a_file_that_memory_is_for_is_never_on_disk() {
 }
 
 #[tokio::test]
+async fn a_limit_that_is_raised_is_not_undone_by_those_beside_it() {
+    let (file, body) = large(3 << 20);
+    let longest = u32::try_from(file.len()).unwrap();
+    for (max_crate_bytes, is_taken) in [(longest, true), (longest - 1, false)] {
+        // All that could be in the way of a file of that length is as small as can be said.
+        let rules = ValidationRules {
+            max_crate_bytes,
+            max_unpacked_bytes: 0,
+            max_ratio: 0,
+            ..ValidationRules::private()
+        };
+        let (_parent, _, Uploads { folder, .. }) = spool();
+        let uploads = Uploads {
+            in_flight_bytes: Some(0),
+            at_a_time: 0,
+            patience: Duration::ZERO,
+            memory_bytes: 0,
+            folder,
+        };
+        let registry = builder(&MemoryCrateStore::new()).rules(rules).uploads(uploads).build();
+        let mut publish = registry.begin_publish(caller(), None).await.unwrap();
+        match (publish.write(&body).await, is_taken) {
+            (Ok(()), true) => drop(publish.finish().await.unwrap()),
+            (Err(PublishError::Frame(error)), false) => {
+                assert_eq!(error.to_string(), format!("max upload size is: {max_crate_bytes}"));
+            }
+            (answer, _) => panic!("{max_crate_bytes}: {answer:?}"),
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_upload_that_comes_to_nothing_leaves_nothing() {
     let (_parent, folder, uploads) = spool();
     let crates = MemoryCrateStore::new();

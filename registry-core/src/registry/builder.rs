@@ -222,10 +222,13 @@ impl RegistryBuilder {
     }
 
     /// The registry.
+    ///
+    /// What one limit allows, no other makes impossible: of a crate file as many bytes may come out
+    /// as may go in, and whatever may be published finds room, if need be alone.
     pub fn build(mut self) -> Registry {
         self.0.budget = self.1.unwrap_or_else(|| {
             let bytes = self.0.uploads.in_flight_bytes(&self.0.rules);
-            Arc::new(Budget::new(bytes, self.0.uploads.at_a_time))
+            Arc::new(Budget::new(bytes, self.0.uploads.at_a_time.max(1)))
         });
         Registry { parts: Arc::new(self.0) }
     }

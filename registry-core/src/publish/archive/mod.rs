@@ -166,7 +166,7 @@ const RATIO_FREE_BYTES: u64 = 32 << 20;
 
 impl<R> Limited<R> {
     fn new(inner: R, packed: u64, rules: &ValidationRules) -> Self {
-        let by_ratio = packed.saturating_mul(rules.max_ratio.into()).max(RATIO_FREE_BYTES);
+        let by_ratio = packed.saturating_mul(rules.max_ratio.max(1).into()).max(RATIO_FREE_BYTES);
         let max = rules.max_unpacked_bytes.max(rules.max_crate_bytes.into());
         Self { inner, out: 0, max: max.min(by_ratio) }
     }
