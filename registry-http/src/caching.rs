@@ -39,6 +39,11 @@ pub(crate) fn set(
     }
 }
 
+/// Keeps every cache from what is another answer to whoever comes another way.
+pub(crate) fn keep_nowhere(response: &mut Response<Body>) {
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+}
+
 /// Keeps shared caches from what has a secret as its address.
 pub(crate) fn keep_private(response: &mut Response<Body>) {
     let headers = response.headers_mut();

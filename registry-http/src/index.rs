@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header::ETAG};
 use registry_core::{
-    CrateName, ETag, Registry,
-    auth::{Caller, Credential},
+    CrateName, ETag, Registry, RegistryConfig,
+    auth::Caller,
     index::{IndexFile, Lookup},
 };
 
@@ -13,7 +13,6 @@ use crate::{
     caching::{self, Freshness},
     conditional::{IfNoneMatch, not_modified},
     respond::{self, Error},
-    route::NoRoute,
 };
 
 /// The root document. Never 304: cargo asks for it without a validator, always.
@@ -22,16 +21,14 @@ pub(crate) async fn config(registry: &Registry, caller: &Caller) -> Result<Respo
     Ok(root(registry, caller, json))
 }
 
-/// The root document for who has the token in the path, before `mount`.
-pub(crate) async fn config_with_token(
+/// The root document with other addresses than those of the registry's configuration.
+pub(crate) async fn config_of(
     registry: &Registry,
     caller: &Caller,
-    mount: &str,
-    token: &Credential,
+    config: &RegistryConfig,
 ) -> Result<Response<Body>, Error> {
     // Only who may read the one may read the other.
     registry.config_json(caller).await?;
-    let config = registry.config().with_token_in_path(mount, token).ok_or(NoRoute::NotFound)?;
     Ok(root(registry, caller, config.to_json()))
 }
 

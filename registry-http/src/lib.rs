@@ -18,7 +18,7 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! // The address under which clients reach it: not read from requests, never.
+//! // The address under which clients reach it: not read from requests.
 //! let config = RegistryConfig::new("https://crates.example.com/main")?;
 //! let registry =
 //!     Registry::builder(config, MemoryIndex::default(), MemoryCrateStore::default()).build();
@@ -37,6 +37,13 @@
 //!
 //! A framework that strips the path at which it mounts a service needs nothing more; for any
 //! other, [`RegistryService::with_prefix`] says where the service is.
+//!
+//! # Its own URL
+//!
+//! What is told of addresses (`config.json`, `/me`, where to log in) is the registry's configuration,
+//! and no header of a request changes it. Behind proxies whose clients come by URLs that are not
+//! known beforehand, [`RegistryService::with_forwarded_url`] takes the word of those proxies, and of
+//! nobody else; the index URL in a publish or in a signed token may then be the one they name.
 //!
 //! # Several registries
 //!
@@ -205,6 +212,7 @@ mod compression;
 mod conditional;
 mod crates;
 mod download;
+mod forwarded;
 mod host;
 mod index;
 mod keys;

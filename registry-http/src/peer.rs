@@ -65,6 +65,11 @@ impl TrustedProxies {
         self.networks.iter().any(|network| network.contains(address))
     }
 
+    /// In which header they say for whom they ask.
+    pub(crate) fn header(&self) -> ForwardedBy {
+        self.header
+    }
+
     /// From where a request comes that `socket` has sent: the last hop that is not such a proxy.
     ///
     /// What stands before that hop, its client may have made up. A hop that cannot be read is
@@ -94,7 +99,7 @@ impl TrustedProxies {
 }
 
 /// One hop of `Forwarded`. A quoted comma would part it in two, neither of which is an address.
-fn forwarded_for(element: &str) -> Option<IpAddr> {
+pub(crate) fn forwarded_for(element: &str) -> Option<IpAddr> {
     let pairs = element.split(';').filter_map(|pair| pair.split_once('='));
     let mut clients = pairs.filter(|(key, _)| key.trim().eq_ignore_ascii_case("for"));
     let (_, client) = clients.next().filter(|_| clients.next().is_none())?;

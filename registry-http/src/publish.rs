@@ -19,11 +19,14 @@ use crate::{
     respond::{self, Error},
 };
 
+/// `index_alias` is a further index URL of the registry, as the client knows it.
+///
 /// Hands the body on as it arrives. If the client goes away, this future is dropped or the body
 /// fails, and with it goes all that was read: nothing is stored before the last byte was checked.
 pub(crate) async fn publish<B>(
     registry: &Registry,
     caller: Caller,
+    index_alias: Option<String>,
     headers: &HeaderMap,
     mut body: Pin<&mut B>,
 ) -> Result<Response<Body>, Error>
@@ -33,6 +36,9 @@ where
     refuse_encoding(headers)?;
     let length = content_length(headers);
     let mut publish = registry.begin_publish(caller, length).await?;
+    if let Some(url) = index_alias {
+        publish = publish.with_index_alias(url);
+    }
     while let Some(data) = next_chunk(body.as_mut()).await? {
         if let Err(refused) = write(&mut publish, data).await {
             tell_crate(&publish);

@@ -72,8 +72,9 @@ impl<R: ResolveRegistry + ?Sized> ResolveRegistry for Arc<R> {
 ///
 /// A token in the path stands in front of all that, `/t/TOKEN/NAME/…`. Of a name only its one
 /// spelling is found: encoded, or in other letters, it is no name. Slashes that are repeated count as
-/// one. What a registry tells of itself, such as in `config.json`, is its own configuration in any
-/// case: a host or a path in a request decides who answers it, and nothing else.
+/// one. What a registry tells of itself, such as in `config.json`, is its own configuration, or what a
+/// [trusted proxy](RegistryService::with_forwarded_url) says: the host or path of a request decides
+/// who answers it, and nothing else.
 ///
 /// Clones share everything and are cheap. The service never fails and is always ready.
 #[derive(Clone, Debug)]

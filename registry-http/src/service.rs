@@ -2,6 +2,7 @@
 
 use std::{
     any::Any,
+    borrow::Cow,
     convert::Infallible,
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -17,7 +18,7 @@ use http::{
 };
 use http_body::Body as HttpBody;
 use registry_core::{
-    BoxError, CrateName, Registry,
+    BoxError, CrateName, Registry, RegistryConfig,
     audit::{AuditAction, AuditEntry},
     auth::{AuthError, Caller, Credential, CredentialForms, ProxyUser},
     limits::RequestKind,
@@ -38,7 +39,7 @@ use crate::{
     me::{self, RegistryName, RegistryNameError},
     metrics::{Answering, Metrics},
     path_token,
-    peer::PeerAddress,
+    peer::{PeerAddress, TrustedProxies},
     proxy_user::{FromTrustedProxy, ProxyUserHeaders},
     publish,
     request_id::{self, RequestIds},
@@ -60,6 +61,7 @@ pub struct RegistryService {
     name: RegistryName,
     credential_forms: CredentialForms,
     proxy_users: Option<Arc<ProxyUserHeaders>>,
+    forwarded_url: Option<Arc<TrustedProxies>>,
     request_ids: Arc<RequestIds>,
     metrics: Arc<Metrics>,
     #[cfg(feature = "compression")]
@@ -75,6 +77,7 @@ impl RegistryService {
             name: RegistryName::default(),
             credential_forms: CredentialForms::default(),
             proxy_users: None,
+            forwarded_url: None,
             request_ids: Arc::new(RequestIds::new()),
             metrics: Arc::new(Metrics::new()),
             #[cfg(feature = "compression")]
@@ -123,6 +126,22 @@ impl RegistryService {
         self
     }
 
+    /// Takes the word of these proxies for the URL under which clients reach them. Default: of none,
+    /// and the registry's configuration counts.
+    ///
+    /// They say it in `X-Forwarded-Host`, `-Proto`, `-Port` and `-Prefix`, of each of which the last
+    /// value counts, or in `host` and `proto` of `Forwarded`; without a host they say nothing. Each
+    /// proxy has to set all of them, or take them off what comes from outside. They count only in
+    /// requests with [`FromTrustedProxy`]; nobody's `Host` ever does. The path of the registry's own URL
+    /// stays, behind what the proxy strips: [`RegistryConfig::at_root`].
+    ///
+    /// What is answered with addresses in it is then kept in no cache.
+    #[must_use]
+    pub fn with_forwarded_url(mut self, proxies: TrustedProxies) -> Self {
+        self.forwarded_url = Some(Arc::new(proxies));
+        self
+    }
+
     /// Compresses index files and the larger answers of the web API for who asks for it, by zstd,
     /// brotli or gzip. Default: nothing is compressed.
     ///
@@ -161,8 +180,8 @@ impl RegistryService {
         answering.decided(&answer);
         let mut response = answer.unwrap_or_else(|error| {
             let shape = Shape::of(target.as_ref().map_or("", |target| target.path));
-            let config = Some(self.registry.config());
-            let mut response = span.in_scope(|| error.into_response(shape, config, &id));
+            let config = self.config(&parts);
+            let mut response = span.in_scope(|| error.into_response(shape, Some(&config), &id));
             // What is left of the body must not be taken for the next request.
             if parts.version <= Version::HTTP_11 && !body.is_end_stream() {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -176,6 +195,20 @@ impl RegistryService {
         let elapsed = answering.end(&mut response);
         span::end(&span, &response, elapsed);
         response
+    }
+
+    /// Under which addresses the client knows the registry, if a proxy says that they are others than
+    /// those of its configuration.
+    fn forwarded(&self, parts: &Parts) -> Option<RegistryConfig> {
+        let proxies = self.forwarded_url.as_ref()?;
+        parts.extensions.get::<FromTrustedProxy>()?;
+        let own = self.registry.config();
+        let root = proxies.root(&parts.headers, own.api().starts_with("https:"))?;
+        own.at_root(&root.to_string()).ok()
+    }
+
+    fn config(&self, parts: &Parts) -> Cow<'_, RegistryConfig> {
+        self.forwarded(parts).map_or(Cow::Borrowed(self.registry.config()), Cow::Owned)
     }
 
     /// Below which path it answers.
@@ -287,9 +320,10 @@ impl RegistryService {
         let query = parts.uri.query().unwrap_or_default();
         match route {
             Route::Me => {
-                let config = registry.config().clone();
+                let config = self.config(parts).into_owned();
                 let config = config.with_auth_required(registry.auth_required());
-                Ok(me::page(&config, &self.name, headers, parts.uri.query()))
+                let page = me::page(&config, &self.name, headers, parts.uri.query());
+                Ok(self.with_addresses(page))
             }
             Route::User => tokens::user(caller),
             Route::Tokens => tokens::list(registry, caller).await,
@@ -297,12 +331,21 @@ impl RegistryService {
             Route::Token(id) => tokens::show(registry, caller, *id).await,
             Route::RevokeToken(id) => tokens::revoke(registry, caller, *id).await,
             Route::RevokeCurrentToken => tokens::revoke_current(registry, caller).await,
-            Route::Config => match token {
-                None => index::config(registry, caller).await,
-                Some(token) => {
-                    index::config_with_token(registry, caller, &self.prefix, token).await
-                }
-            },
+            Route::Config => {
+                let config = match (token, self.forwarded(parts)) {
+                    (None, None) => index::config(registry, caller).await?,
+                    (None, Some(config)) => {
+                        let config = config.with_auth_required(registry.auth_required());
+                        index::config_of(registry, caller, &config).await?
+                    }
+                    (Some(token), _) => {
+                        let config = self.config(parts).with_token_in_path(&self.prefix, token);
+                        let config = config.ok_or(NoRoute::NotFound)?;
+                        index::config_of(registry, caller, &config).await?
+                    }
+                };
+                Ok(self.with_addresses(config))
+            }
             Route::IndexFile(name) => index::file(registry, caller, name, headers).await,
             Route::Download(name, version, checksum) => {
                 let (version, checksum) = (version.clone(), *checksum);
@@ -314,7 +357,10 @@ impl RegistryService {
             }
             Route::Search => crates::search(registry, caller, query).await,
             Route::Versions(name) => listing::versions(registry, caller, name, query).await,
-            Route::Publish => publish::publish(registry, caller.clone(), headers, body).await,
+            Route::Publish => {
+                let alias = self.forwarded(parts).map(|config| config.index_url());
+                publish::publish(registry, caller.clone(), alias, headers, body).await
+            }
             Route::Yank(name, version) => {
                 crates::set_yanked(registry, caller, name, version, true).await
             }
@@ -341,6 +387,14 @@ impl RegistryService {
                 crates::change_owners(registry, caller, name, remove, headers, body).await
             }
         }
+    }
+
+    /// The same for caches, if there are addresses in it that may depend on who has sent the request.
+    fn with_addresses(&self, mut response: Response<Body>) -> Response<Body> {
+        if self.forwarded_url.is_some() {
+            caching::keep_nowhere(&mut response);
+        }
+        response
     }
 
     /// Who is asking: for whom the host says, or whose credential it is. What everybody may do, a bad
@@ -374,6 +428,10 @@ impl RegistryService {
         if credential.is_none() && !open {
             return Err(AuthError::Missing.into());
         }
+        let credential = credential.map(|credential| match self.forwarded(parts) {
+            Some(config) => credential.shown_at(config.index_url()),
+            None => credential,
+        });
         let (request, address) = (nobody.request.clone(), nobody.address);
         match self.registry.caller(credential, request, address).await {
             Err(AuthError::Rejected) if open => Ok(nobody),
@@ -388,7 +446,7 @@ impl RegistryService {
         let Some(headers) = self.proxy_users.as_ref().filter(|_| from_proxy) else {
             return Ok(None);
         };
-        if !parts.method.is_safe() && self.is_foreign(&parts.headers) {
+        if !parts.method.is_safe() && self.is_foreign(parts) {
             let reason = "invalid origin header".into();
             return Err(AuthError::Forbidden { reason }.into());
         }
@@ -400,9 +458,9 @@ impl RegistryService {
 
     /// Whether a browser says that a page of somebody else's has it ask. Whoever logs in at a proxy
     /// would be there as themselves. The wording above is that of crates.io.
-    fn is_foreign(&self, headers: &HeaderMap) -> bool {
-        let own = self.registry.config().login_url();
-        headers.get_all(ORIGIN).iter().any(|origin| {
+    fn is_foreign(&self, parts: &Parts) -> bool {
+        let own = self.config(parts).login_url();
+        parts.headers.get_all(ORIGIN).iter().any(|origin| {
             let rest = origin.to_str().ok().and_then(|origin| own.strip_prefix(origin));
             rest.is_none_or(|rest| !rest.starts_with('/'))
         })
