@@ -74,7 +74,7 @@
 //! | `DELETE /api/v1/tokens/current` | revokes the token that the request came with |
 //! | `POST`, `PUT`, `DELETE /api/v1/trusted_publishing/tokens` | a CI run exchanges its identity token, and gives the token back |
 //! | `GET`, `POST /api/v1/trusted_publishing/github_configs`, `DELETE …/{id}` | whose runs are trusted; the same for `gitlab_configs` |
-//! | `GET /me` | how to configure cargo, for people; `?format=toml` for scripts |
+//! | `GET /me` | how to configure cargo, for people; `?format=toml` and `?format=json` for scripts |
 //!
 //! `HEAD` is answered wherever `GET` is. [`route::parse`] is the whole of it, as a function.
 //!
@@ -146,10 +146,11 @@
 //! # What it refuses, and how
 //!
 //! Refusals of the web API are `{"errors":[{"detail":"…"}]}`, which cargo shows to its user; those
-//! of the index and of downloads are a line of text. Whatever broke inside is answered with
-//! `internal error (request ID)` and nothing else; the cause is logged under that id as a
-//! [`tracing`] event of level `ERROR`, for which the embedding program brings a subscriber. The id
-//! is in the header `X-Request-Id` of every answer: the one a proxy in front has given the
+//! of the index and of downloads are a line of text, but for what is not in the index: that is a
+//! 404 in the shape of the web API, which nothing takes for an index file. Whatever broke inside is
+//! answered with `internal error (request ID)` and nothing else; the cause is logged under that id
+//! as a [`tracing`] event of level `ERROR`, for which the embedding program brings a subscriber.
+//! The id is in the header `X-Request-Id` of every answer: the one a proxy in front has given the
 //! request, if that is a plain word; otherwise trace and parent of its `traceparent`, with a `-`
 //! between them; otherwise one of ours.
 //!

@@ -12,7 +12,7 @@ use registry_core::{Echo, RegistryConfig};
 
 use crate::{
     body::Body,
-    respond::{TEXT, full},
+    respond::{JSON, TEXT, full},
 };
 
 /// The name under which users configure a registry: `[registries.NAME]`.
@@ -28,6 +28,12 @@ impl RegistryName {
             true => Ok(Self(name.into())),
             false => Err(RegistryNameError { name: name.into() }),
         }
+    }
+
+    /// The name of what is at this path: its segments with `-` between them, as in `acme-prod`, or the
+    /// default if cargo would not take that.
+    pub(crate) fn of_path(path: &str) -> Self {
+        Self::new(&path.trim_matches('/').replace('/', "-")).unwrap_or_default()
     }
 
     /// Source: Cargo book, "Environment Variables", `CARGO_REGISTRIES_<name>_TOKEN`.
@@ -55,8 +61,8 @@ pub struct RegistryNameError {
     name: Box<str>,
 }
 
-/// The page: as HTML for a browser, as text for others, or with `?format=toml` only the lines for
-/// cargo's configuration.
+/// The page: as HTML for a browser, as text for others, with `?format=toml` only the lines for
+/// cargo's configuration, or with `?format=json` what they are made of.
 pub(crate) fn page(
     config: &RegistryConfig,
     name: &RegistryName,
@@ -67,9 +73,14 @@ pub(crate) fn page(
         let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
         accepted.flat_map(|list| list.split(',')).any(|kind| kind.trim().starts_with("text/html"))
     };
-    let wants_toml = query.unwrap_or_default().split('&').any(|pair| pair == "format=toml");
-    let (content_type, body) = if wants_toml {
+    let wants = |format: &str| {
+        let mut pairs = query.unwrap_or_default().split('&');
+        pairs.any(|pair| pair.strip_prefix("format=") == Some(format))
+    };
+    let (content_type, body) = if wants("toml") {
         (HeaderValue::from_static("application/toml"), toml(config, name))
+    } else if wants("json") {
+        (JSON, json(config, name))
     } else if is_browser() {
         (HeaderValue::from_static("text/html; charset=utf-8"), html(config, name))
     } else {
@@ -95,6 +106,15 @@ fn toml(config: &RegistryConfig, name: &RegistryName) -> String {
         toml += "credential-provider = \"cargo:token\"\n";
     }
     toml
+}
+
+fn json(config: &RegistryConfig, name: &RegistryName) -> String {
+    serde_json::json!({
+        "name": name.to_string(),
+        "index": config.index_url(),
+        "auth-required": config.auth_required(),
+    })
+    .to_string()
 }
 
 fn text(config: &RegistryConfig, name: &RegistryName) -> String {

@@ -267,9 +267,9 @@ impl Error {
             | Tell::Allow(_)
             | Tell::Size(_) => self.to_string(),
         };
-        let mut response = match shape {
-            Shape::Api => full(status, JSON, errors(&detail)),
-            Shape::Plain => full(status, TEXT, (detail + "\n").into()),
+        let mut response = match shape.is_json(status) {
+            true => full(status, JSON, errors(&detail)),
+            false => full(status, TEXT, (detail + "\n").into()),
         };
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -305,16 +305,28 @@ impl Error {
 pub(crate) enum Shape {
     /// `{"errors":[{"detail":…}]}`. Source: Cargo book, "Web API".
     Api,
+    /// Below the index: what is not there as in the web API, for cargo looks at nothing but the status
+    /// of that, and nobody is to take it for an index file; all else as for a download.
+    Index,
     /// A line of text, for paths of which cargo reads the status, and shows the body as it is.
-    Plain,
+    Download,
 }
 
 impl Shape {
     /// The shape of refusals below a path.
     pub(crate) fn of(path: &str) -> Self {
         match path.split('/').find(|segment| !segment.is_empty()) {
-            Some("index" | "dl") => Self::Plain,
+            Some("index") => Self::Index,
+            Some("dl") => Self::Download,
             _ => Self::Api,
+        }
+    }
+
+    fn is_json(self, status: StatusCode) -> bool {
+        match self {
+            Self::Api => true,
+            Self::Index => status == StatusCode::NOT_FOUND,
+            Self::Download => false,
         }
     }
 }

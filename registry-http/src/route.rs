@@ -323,6 +323,11 @@ pub enum NoRoute {
     /// Nothing has this path.
     #[error("there is nothing under this path")]
     NotFound,
+    /// It is the URL of the index, without the slash at its end.
+    #[error(
+        "this is not a whole index URL: cargo takes it with `sparse+` in front and a slash at its end"
+    )]
+    NoSlash,
     /// A name in the path cannot be a crate's.
     #[error("crate `{}` does not exist", registry_core::Echo(name))]
     NoCrate {
@@ -366,6 +371,7 @@ pub fn parse(method: &Method, path: &str) -> Result<Route, NoRoute> {
     let (get, put, delete) = (Method::GET, Method::PUT, Method::DELETE);
     match segments[..] {
         ["index", "config.json"] => choose(method, [(get, Route::Config)]),
+        ["index"] => Err(NoRoute::NoSlash),
         ["index", ref file @ ..] => {
             let name = CrateName::from_sparse_path(&file.join("/")).ok_or(NoRoute::NotFound)?;
             choose(method, [(get, Route::IndexFile(name))])

@@ -58,7 +58,7 @@ use crate::{
 pub struct RegistryService {
     registry: Registry,
     prefix: Arc<str>,
-    name: RegistryName,
+    name: Option<RegistryName>,
     credential_forms: CredentialForms,
     proxy_users: Option<Arc<ProxyUserHeaders>>,
     forwarded_url: Option<Arc<TrustedProxies>>,
@@ -74,7 +74,7 @@ impl RegistryService {
         Self {
             registry,
             prefix: "".into(),
-            name: RegistryName::default(),
+            name: None,
             credential_forms: CredentialForms::default(),
             proxy_users: None,
             forwarded_url: None,
@@ -98,13 +98,14 @@ impl RegistryService {
         self
     }
 
-    /// Under which name users are told to configure the registry. Default: `main`.
+    /// Under which name users are told to configure the registry. Default: that of its
+    /// [prefix](Self::with_prefix), `acme-prod` at `/acme/prod`, or `main` if it has none.
     ///
     /// # Errors
     /// [`RegistryNameError`] if cargo would not take the name: it has to consist of ASCII letters,
     /// digits, `-` and `_`.
     pub fn with_name(mut self, name: &str) -> Result<Self, RegistryNameError> {
-        self.name = RegistryName::new(name)?;
+        self.name = Some(RegistryName::new(name)?);
         Ok(self)
     }
 
@@ -322,7 +323,9 @@ impl RegistryService {
             Route::Me => {
                 let config = self.config(parts).into_owned();
                 let config = config.with_auth_required(registry.auth_required());
-                let page = me::page(&config, &self.name, headers, parts.uri.query());
+                let name = self.name.clone();
+                let name = name.unwrap_or_else(|| RegistryName::of_path(&self.prefix));
+                let page = me::page(&config, &name, headers, parts.uri.query());
                 Ok(self.with_addresses(page))
             }
             Route::User => tokens::user(caller),

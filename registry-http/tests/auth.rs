@@ -52,7 +52,7 @@ fn is_write(method: &Method) -> bool {
 /// A refusal, in the form that its path has.
 #[track_caller]
 fn assert_refused(answer: &Answer, path: &str, status: u16, detail: &str) {
-    if path.starts_with("/api") {
+    if path.starts_with("/api") || (path.starts_with("/index") && status == 404) {
         answer.assert_refused(status, detail);
     } else {
         answer.assert_plain(status, detail);
@@ -81,7 +81,7 @@ async fn whom_the_host_knows_needs_no_credential_and_no_credential_counts_beside
         let file = registry.get("/index/3/f/foo").token(token);
         file.extension(of_the_host(Scopes::all()))
             .await
-            .assert_plain(404, "crate `foo` does not exist");
+            .assert_refused(404, "crate `foo` does not exist");
     }
     publish(of_the_host(Scopes::all())).token("unknown").await.assert_ok(PUBLISHED);
     let owners = registry.get("/api/v1/crates/foo/owners").token(&registry.alice).await;

@@ -81,7 +81,7 @@ async fn an_index_file_that_is_not_there_is_404() {
         ("/index/fo/o_/foo_bar", "foo_bar"),
     ] {
         let answer = registry.get(path).await;
-        answer.assert_plain(404, &format!("crate `{name}` does not exist"));
+        answer.assert_refused(404, &format!("crate `{name}` does not exist"));
     }
 }
 

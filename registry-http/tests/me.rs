@@ -26,6 +26,32 @@ async fn the_toml_is_what_cargo_needs_and_no_more() {
 }
 
 #[tokio::test]
+async fn a_program_is_told_the_index_url() {
+    let answer = Fixture::private().await.get("/me?format=json").header("accept", FIREFOX).await;
+    assert_eq!(
+        answer.json(),
+        serde_json::json!({
+            "name": "main",
+            "index": "sparse+http://registry.test/main/index/",
+            "auth-required": true,
+        })
+    );
+}
+
+#[tokio::test]
+async fn a_registry_is_named_for_where_it_is() {
+    let mut registry = Fixture::public().await;
+    for (prefix, name) in
+        [("/acme/prod", "acme-prod"), ("/tools/", "tools"), ("", "main"), ("/a.b", "main")]
+    {
+        registry.service = registry.service.with_prefix(prefix);
+        let path = format!("/{}/me?format=toml", prefix.trim_matches('/')).replace("//", "/");
+        let toml = registry.get(&path).await;
+        assert!(toml.text().starts_with(&format!("[registries.{name}]\n")), "{}", toml.text());
+    }
+}
+
+#[tokio::test]
 async fn the_name_of_the_registry_can_be_chosen_among_those_cargo_takes() {
     let mut registry = Fixture::public().await;
     for name in ["", "a b", "a.b", "ä", "a]\n[b"] {

@@ -130,7 +130,7 @@ fn requests_are_counted_by_route_and_status() {
 }
 
 const TAKEN: &str = "crate version `1.0.0` is already uploaded";
-const MISSING: &str = "crate `bar` does not exist\n";
+const MISSING: &str = r#"{"errors":[{"detail":"crate `bar` does not exist"}]}"#;
 
 #[test]
 fn a_request_that_nobody_waits_for_is_counted_as_abandoned() {

@@ -76,7 +76,7 @@ async fn each_name_is_a_registry_of_its_own() {
     }
     publish(&registries, "/a", &a.alice, "foo").await.assert_ok(PUBLISHED);
     assert_eq!(get(&registries, "/a/index/3/f/foo").await.status, StatusCode::OK);
-    get(&registries, "/b/index/3/f/foo").await.assert_plain(404, "crate `foo` does not exist");
+    get(&registries, "/b/index/3/f/foo").await.assert_refused(404, "crate `foo` does not exist");
     // The token of one is not known in the other: these have stores of their own.
     let refused = publish(&registries, "/b", &a.alice, "foo").await;
     refused.assert_refused(401, "authentication failed");
@@ -96,8 +96,11 @@ async fn a_name_that_nobody_has_is_told_in_the_shape_that_cargo_shows() {
     let a = at("http://registry.test/a").await;
     let registries = Registries::by_name(HashMap::from([(name("a").into(), a.service)]));
     let none = "there is no registry `b`";
-    for path in ["/b/index/config.json", "/b/dl/foo/1.0.0/0", "//b//index/3/f/foo"] {
+    for path in ["/b/dl/foo/1.0.0/0", "//b//dl"] {
         get(&registries, path).await.assert_plain(404, none);
+    }
+    for path in ["/b/index/config.json", "//b//index/3/f/foo"] {
+        get(&registries, path).await.assert_refused(404, none);
     }
     for path in ["/b", "/b/", "/b/api/v1/crates", "/t/token/b/me", "/b?index"] {
         get(&registries, path).await.assert_refused(404, none);
@@ -110,7 +113,8 @@ async fn a_name_that_nobody_has_is_told_in_the_shape_that_cargo_shows() {
     assert_eq!(refused.header("connection"), "close");
     let head = ask(&registries, Request::head("/b/index/config.json"), b"").await;
     assert_eq!((head.status, &*head.body), (StatusCode::NOT_FOUND, &b""[..]));
-    assert_eq!(head.header("content-length"), "25");
+    let body = r#"{"errors":[{"detail":"there is no registry `b`"}]}"#;
+    assert_eq!(head.header("content-length"), body.len().to_string());
 }
 
 #[tokio::test]
@@ -123,10 +127,21 @@ async fn what_cannot_be_a_name_is_not_looked_up() {
         "/",
         "//",
         "/a.git/index/config.json",
+        "/a.GIT/index/config.json",
+        "/a%2egit/index/config.json",
+        "/a%2Egit/index/config.json",
+        "/.git/config",
         "/../index/config.json",
         "/./me",
         "/%61/me",
         "/%2e%2e/me",
+        "/%2E%2e/me",
+        "/..%2fa/me",
+        "/%252e%252e/me",
+        "/..",
+        "/.../me",
+        "/a\\\\b/me",
+        "/%61pi/v1/crates",
         "/a%2fb/me",
         "/a%00/me",
         "/A/me",
@@ -139,6 +154,8 @@ async fn what_cannot_be_a_name_is_not_looked_up() {
         "/-a/me",
         "/a~/me",
         "/%C3%A4/me",
+        // A letter of another script that looks like an `a`.
+        "/%D0%B0/me",
     ] {
         get(&registries, path).await.assert_refused(404, "there is nothing under this path");
     }
@@ -202,12 +219,51 @@ async fn an_owner_may_have_several() {
         Registries::by_owner_and_name(HashMap::from([(place, one.service)])).with_prefix("/");
     let config = get(&registries, "/team//one/index/config.json").await;
     assert_eq!(config.text(), dl("http://registry.test/team/one"));
+    let snippet = get(&registries, "/team/one/me?format=toml").await;
+    let index = "sparse+http://registry.test/team/one/index/";
+    assert_eq!(snippet.text(), format!("[registries.team-one]\nindex = \"{index}\"\n"));
     get(&registries, "/team/two/index/x")
         .await
-        .assert_plain(404, "there is no registry `team/two`");
+        .assert_refused(404, "there is no registry `team/two`");
     get(&registries, "/team").await.assert_refused(404, "there is nothing under this path");
     let own = "/team/index/config.json";
     get(&registries, own).await.assert_refused(404, "there is nothing under this path");
+}
+
+#[tokio::test]
+async fn neither_an_owner_nor_their_registry_has_another_name_than_one() {
+    let live = Live::default();
+    let registries = Registries::by_owner_and_name(live.clone());
+    // Whatever is looked up fails.
+    live.1.store(true, Relaxed);
+    for place in [
+        "a",
+        "a/",
+        "/a",
+        "a/b.git",
+        "a.git/b",
+        "a/b%2egit",
+        "a/..",
+        "../a",
+        "a/%2e%2e",
+        "a/.",
+        "A/b",
+        "a/B",
+        "a%2fb",
+        "a%2fb/c",
+        "t/a",
+        "a/index",
+        "a/api",
+        "a/-b",
+        "a/%62",
+        "a/b~",
+        "a/%C3%A4",
+        "a/b\\\\c",
+    ] {
+        let answer = get(&registries, &format!("/{place}/me")).await;
+        answer.assert_refused(404, "there is nothing under this path");
+    }
+    assert_eq!(get(&registries, "/a/b/me").await.status, StatusCode::SERVICE_UNAVAILABLE);
 }
 
 #[tokio::test]

@@ -178,7 +178,6 @@ fn nothing_else_has_a_path() {
         "me",
         "/me/",
         "/me/x",
-        "/index",
         "/index/",
         "/index/config.json/",
         "/index/Config.json",
@@ -210,6 +209,7 @@ fn nothing_else_has_a_path() {
     ] {
         assert_eq!(parse(&Method::GET, path), Err(NoRoute::NotFound), "{path:?}");
     }
+    assert_eq!(parse(&Method::GET, "/index"), Err(NoRoute::NoSlash));
 }
 
 #[test]
@@ -261,7 +261,20 @@ fn a_plus_is_a_plus() {
 async fn an_unknown_path_is_404_and_an_unknown_method_405_with_those_there_are() {
     let registry = Fixture::public().await;
     registry.get("/x").await.assert_refused(404, "there is nothing under this path");
-    registry.get("/index/x").await.assert_plain(404, "there is nothing under this path");
+    // Below the index nothing is taken for an index file.
+    for path in
+        ["/index/x", "/index/", "/index/config.json/", "/index/1/ab", "/index/%2e%2e/config"]
+    {
+        registry.get(path).await.assert_refused(404, "there is nothing under this path");
+    }
+    registry.get("/dl/x").await.assert_plain(404, "there is nothing under this path");
+    for path in ["/index", "//index"] {
+        registry.get(path).await.assert_refused(
+            404,
+            "this is not a whole index URL: cargo takes it with `sparse+` in front and a slash at \
+             its end",
+        );
+    }
     for (method, path, ..) in table() {
         let answer = registry.request(Method::PATCH, &path).await;
         let detail = format!("this path accepts only the methods {}", allow(&path));

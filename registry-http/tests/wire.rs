@@ -113,7 +113,7 @@ async fn a_publish_refused_while_it_is_sent_is_answered_on_a_connection_that_sta
     assert!(!answer.contains("\r\nconnection: close\r\n"), "{answer}");
 
     connection.send("GET /index/no/th/nothing HTTP/1.1\r\nHost: h\r\n\r\n").await;
-    let answer = connection.read_until("does not exist\n").await;
+    let answer = connection.read_until("does not exist\"}]}").await;
     assert!(answer.starts_with("HTTP/1.1 404 Not Found\r\n"), "{answer}");
 }
 
@@ -174,7 +174,7 @@ async fn an_offer_of_http_2_is_passed_over_and_the_connection_kept() {
     }
     // Refused, but nothing of it is left unread.
     connection.send("GET /index/no/th/nothing HTTP/1.1\r\nHost: h\r\n\r\n").await;
-    let answer = connection.read_until("does not exist\n").await;
+    let answer = connection.read_until("does not exist\"}]}").await;
     assert!(!answer.contains("connection: close"), "{answer}");
     connection
         .send("HEAD /index/config.json HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")

@@ -194,7 +194,7 @@ fn paths_that_lead_nowhere_are_not_found() {
     let nothing = server.client().get("/other/index/config.json");
     assert_eq!(nothing.header("cache-control"), Some("no-store"));
     assert_eq!(nothing.header("x-content-type-options"), Some("nosniff"));
-    assert_eq!(nothing.text(), "there is no registry `other`\n");
+    assert_eq!(nothing.error(), (404, "there is no registry `other`".into()));
     assert_untouched(&server);
 }
 
@@ -206,9 +206,13 @@ fn index_files_that_are_not_there_are_not_found() {
         let answer = server.client().get(&format!("/main/index/{path}"));
         // cargo takes any other status for a failure of the whole index.
         assert_eq!(answer.status, 404, "{path}");
-        // A line for whoever looks, and no page that a program could take for something else.
-        assert_eq!(answer.header("content-type"), Some("text/plain; charset=utf-8"), "{path}");
-        assert_eq!(answer.text().lines().count(), 1, "{path}: {}", answer.text());
+        // Told to whoever looks, and nothing that a program could take for an index file.
+        assert_eq!(answer.header("content-type"), Some("application/json"), "{path}");
+        let (_, detail) = answer.error();
+        assert!(
+            detail.contains("does not exist") || detail.contains("nothing"),
+            "{path}: {detail}"
+        );
     }
 }
 

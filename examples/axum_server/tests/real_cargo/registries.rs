@@ -44,7 +44,7 @@ fn index_file(client: &Client, at: &str, file: &CrateFile) -> Answer {
 fn two_registries(server: &Server) {
     let config = "/tools/index/config.json";
     let none = server.client().get(config);
-    assert_eq!((none.status, none.text()), (404, "there is no registry `tools`\n"));
+    assert_eq!(none.error(), (404, "there is no registry `tools`".into()));
     registry(server, &["create", "tools"]).success();
     let url = server.url().replace("/main", "/tools");
     assert_eq!(server.client().get(config).json()["api"], url);
