@@ -129,7 +129,8 @@ pub(crate) struct ServeArgs {
     /// The URL under which clients reach this server, if it is not the address listened on.
     ///
     /// The registries are below it: `/main` is added, not to be given here.
-    /// Lockfiles hold it: a registry keeps its URL for as long as it is used.
+    /// Lockfiles hold it: a registry keeps its URL for as long as it is used. It counts for more than
+    /// what proxies say (--trusted-proxy).
     #[arg(long, value_name = "URL", env = "REGISTRY_PUBLIC_URL")]
     pub(crate) public_url: Option<String>,
     #[command(flatten)]

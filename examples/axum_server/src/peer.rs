@@ -11,7 +11,10 @@ pub(crate) struct ProxyArgs {
     /// Address or network of proxies in front, as in 10.0.0.0/8: of whose requests the address of
     /// the client is what they say it is.
     ///
-    /// Give one flag for each, or several with commas between them. Whoever can send requests from
+    /// Without --public-url, the URL is so, too, by which clients have come to them, as they say it in
+    /// X-Forwarded-Host, -Proto, -Port and -Prefix, the last of which is the path that they strip; or,
+    /// with --forwarded-by forwarded, in `host` and `proto`. Each of them must set or remove all of
+    /// these in every request; of several values the last counts. Give one flag for each, or several with commas between them. Whoever can send requests from
     /// there can pass for any address, and with --proxy-user-header for any user: then name single
     /// addresses.
     #[arg(long = "trusted-proxy", value_name = "NET", env = "REGISTRY_TRUSTED_PROXY")]
@@ -53,6 +56,11 @@ impl ProxyArgs {
             Some(groups) => headers.with_groups(groups),
             None => headers,
         }))
+    }
+
+    /// Those proxies, if there are any.
+    pub(crate) fn listed(&self) -> Option<TrustedProxies> {
+        (!self.networks.is_empty()).then(|| self.proxies())
     }
 
     pub(crate) fn proxies(&self) -> TrustedProxies {

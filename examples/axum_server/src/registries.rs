@@ -21,7 +21,7 @@ use registry_core::{
     registry::RegistryBuilder,
 };
 use registry_http::{
-    Compression, ProxyUserHeaders, RegistryPlace, RegistryService, ResolveRegistry,
+    Compression, ProxyUserHeaders, RegistryPlace, RegistryService, ResolveRegistry, TrustedProxies,
 };
 
 use crate::{
@@ -68,6 +68,8 @@ pub(crate) struct Common {
     pub(crate) compression: Compression,
     pub(crate) forms: CredentialForms,
     pub(crate) proxy_users: Option<ProxyUserHeaders>,
+    /// Who says under which URL clients come, if nobody has said it beforehand.
+    pub(crate) forwarded_url: Option<TrustedProxies>,
     pub(crate) caches: Caches,
 }
 
@@ -168,6 +170,9 @@ impl Common {
             .with_compression(self.compression.clone());
         if let Some(headers) = &self.proxy_users {
             service = service.with_proxy_users(headers.clone());
+        }
+        if let Some(proxies) = &self.forwarded_url {
+            service = service.with_forwarded_url(proxies.clone());
         }
         Ok(service)
     }

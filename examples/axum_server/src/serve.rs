@@ -96,6 +96,8 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
     let Oidc { authenticator: users, ci } = oidc.unwrap_or_default();
     let stored_tokens = opened.tokens(token_key.as_ref());
     let tokens = TokenAuthenticator::new(stored_tokens.clone());
+    let is_url_given = args.public_url.is_some();
+    let forwarded_url = if is_url_given { None } else { args.proxy.listed() };
     let common = Common {
         opened,
         crates,
@@ -116,6 +118,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
         compression: compression(),
         forms: args.credentials.forms(),
         proxy_users,
+        forwarded_url,
         caches: Caches::default(),
     };
     let config = common.config(REGISTRY, settings)?;
@@ -139,7 +142,9 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
     let listening = format!("{scheme}://{address}");
     print_welcome(&listening, &told, &TokenPlace::of(&args.index, &args.token_key)?);
     let registries = LiveRegistries::new(common, registry).map_err(Error::Registries)?;
-    let router = routes::router(Registries::by_name(registries), told.login_url());
+    // Without a URL that counts for all, relative to whatever the client has come by.
+    let help = if is_url_given { told.login_url() } else { format!("{REGISTRY}/me") };
+    let router = routes::router(Registries::by_name(registries), help);
     let router = router.merge(health.router());
     // What keeps the index current goes with it.
     let _served = served;

@@ -11,18 +11,26 @@ pub(crate) const ID: &str = "k3.pid.QB3WNBP-5j-0XQV2MOuvuOcLlJ8uz-pmqtIZus1x3YTu
 
 /// A cargo that signs its tokens, for which it takes what only unstable cargos do.
 fn signing(server: &Server) -> Cargo {
+    signing_for(&server.index_url())
+}
+
+fn signing_for(index_url: &str) -> Cargo {
     let cargo = Cargo::bare().with("RUSTC_BOOTSTRAP", "1");
     cargo.configure(&format!(
         "[unstable]\nasymmetric-token = true\n\n\
-         [registries.main]\nindex = \"{}\"\ncredential-provider = [\"cargo:paseto\"]\n",
-        server.index_url()
+         [registries.main]\nindex = \"{index_url}\"\ncredential-provider = [\"cargo:paseto\"]\n"
     ));
     cargo
 }
 
 pub(crate) fn with_key(server: &Server) -> Cargo {
+    with_key_for(server, &server.index_url())
+}
+
+/// The same for a cargo that knows the registry by another index URL.
+pub(crate) fn with_key_for(server: &Server, index_url: &str) -> Cargo {
     server.keep_secret(SECRET);
-    signing(server).with("CARGO_REGISTRIES_MAIN_SECRET_KEY", SECRET)
+    signing_for(index_url).with("CARGO_REGISTRIES_MAIN_SECRET_KEY", SECRET)
 }
 
 /// Runs `axum_server key …` on the data of the server.
@@ -40,7 +48,12 @@ fn key(server: &Server, input: &str, arguments: &[&str]) -> Outcome {
 
 /// A private registry with the users alice and bob, who has the key.
 fn with_alice() -> Server {
-    let server = Server::start_with(&["--private"]);
+    with_alice_and(&[])
+}
+
+/// The same with further flags.
+pub(crate) fn with_alice_and(flags: &[&str]) -> Server {
+    let server = Server::start_with(&[&["--private"], flags].concat());
     server.token("alice");
     server.token("bob");
     let id = key(&server, &format!("{PUBLIC}\n"), &["add", "--user", "alice"]).success();

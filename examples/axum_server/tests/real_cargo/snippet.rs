@@ -64,8 +64,11 @@ fn the_configuration_of_the_help_page_can_be_pasted() {
 
 #[test]
 fn a_person_who_opens_the_server_in_a_browser_is_led_there() {
-    let server = Server::start();
-    let answer = server.client().get("/");
-    assert_eq!(answer.status, 307);
-    assert_eq!(answer.header("location"), Some(format!("{}/me", server.url()).as_str()));
+    let base = "https://crates.example.com/registry";
+    let absolute = format!("{base}/main/me");
+    // By itself, to wherever the person has come.
+    for (flags, place) in [(&[][..], "main/me"), (&["--public-url", base], &absolute)] {
+        let answer = Server::start_with(flags).client().get("/");
+        assert_eq!((answer.status, answer.header("location")), (307, Some(place)));
+    }
 }

@@ -9,6 +9,7 @@ mod http2;
 mod identity_server;
 mod object_server;
 mod old_registry;
+mod path_proxy;
 mod place;
 mod recorder;
 mod secrets;
@@ -25,6 +26,7 @@ pub(crate) use self::{
     identity_server::{AUDIENCE, IdentityServer},
     object_server::ObjectServer,
     old_registry::{Import, OldRegistry, index_line},
+    path_proxy::PathProxy,
     place::Place,
     recorder::Recorder,
     secrets::Secrets,
