@@ -13,6 +13,7 @@ use crate::{
     credentials::CredentialArgs,
     export::ExportArgs,
     health::HealthArgs,
+    hsts::HstsArgs,
     import::ImportArgs,
     index_line::IndexLineArgs,
     layers::{CacheArgs, MirrorArgs},
@@ -135,6 +136,8 @@ pub(crate) struct ServeArgs {
     pub(crate) public_url: Option<String>,
     #[command(flatten)]
     pub(crate) tls: TlsArgs,
+    #[command(flatten)]
+    pub(crate) hsts: HstsArgs,
     #[command(flatten)]
     pub(crate) credentials: CredentialArgs,
     #[command(flatten)]

@@ -5,7 +5,10 @@ use std::{convert::Infallible, io, net::IpAddr, pin::pin, sync::Arc};
 use axum::{
     Router,
     body::Body,
-    http::{HeaderValue, StatusCode, header::CONNECTION},
+    http::{
+        HeaderValue, StatusCode,
+        header::{CONNECTION, STRICT_TRANSPORT_SECURITY},
+    },
 };
 use hyper::{
     Request, Response,
@@ -63,6 +66,8 @@ pub(crate) struct Served {
     pub(crate) proxies: Arc<TrustedProxies>,
     /// One for each connection, and for each further request at a time on one of HTTP/2.
     pub(crate) slots: Arc<Semaphore>,
+    /// `Strict-Transport-Security`, for clients who have come by https.
+    pub(crate) hsts: Option<HeaderValue>,
     /// Unless it is spoken in the clear.
     pub(crate) tls: Option<TlsAcceptor>,
 }
@@ -164,13 +169,14 @@ pub(crate) struct Answers {
     router: TowerToHyperService<Router>,
     max_body_bytes: u64,
     proxies: Arc<TrustedProxies>,
+    hsts: Option<HeaderValue>,
     peer: IpAddr,
 }
 
 impl Answers {
     pub(crate) fn new(served: Served, peer: IpAddr) -> Self {
-        let Served { router, max_body_bytes, proxies, .. } = served;
-        Self { router: TowerToHyperService::new(router), max_body_bytes, proxies, peer }
+        let Served { router, max_body_bytes, proxies, hsts, .. } = served;
+        Self { router: TowerToHyperService::new(router), max_body_bytes, proxies, hsts, peer }
     }
 
     pub(crate) fn answer(
@@ -186,12 +192,16 @@ impl Answers {
         let answering = Answering::begin(&request, client);
         let target = request.uri().path_and_query().map_or("", |target| target.as_str());
         let answer = (target.len() <= MAX_TARGET_BYTES).then(|| self.router.call(request));
+        let hsts = self.hsts.clone();
         async move {
-            let response = match answer {
+            let mut response = match answer {
                 Some(answer) => answer.await,
                 None => Ok(too_long()),
             };
-            if let Ok(response) = &response {
+            if let Ok(response) = &mut response {
+                if let Some(hsts) = hsts {
+                    response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts);
+                }
                 answering.end(response);
             }
             response
@@ -232,7 +242,7 @@ mod tests {
         let router = Router::new().route("/", get(async || "answer"));
         let proxies = TrustedProxies::new([], ForwardedBy::XForwardedFor).into();
         let slots = Arc::new(Semaphore::new(slots));
-        let served = Served { router, max_body_bytes: 100, proxies, slots, tls: None };
+        let served = Served { router, max_body_bytes: 100, proxies, slots, hsts: None, tls: None };
         let (here, there) = duplex(1 << 16);
         let (_stopping, stop) = watch::channel(());
         let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);

@@ -167,8 +167,14 @@ mod tests {
             .route("/large", get(async || vec![0; LARGE]));
         let proxies = TrustedProxies::new([], ForwardedBy::XForwardedFor).into();
         let slots = Arc::new(Semaphore::new(10));
-        let served =
-            Served { router, max_body_bytes: 100, proxies, slots: slots.clone(), tls: None };
+        let served = Served {
+            router,
+            max_body_bytes: 100,
+            proxies,
+            slots: slots.clone(),
+            hsts: None,
+            tls: None,
+        };
         let answers = Answers::new(served, IpAddr::V4(Ipv4Addr::LOCALHOST));
         let (here, there) = tokio::io::duplex(1 << 16);
         let (stopping, stop) = watch::channel(());

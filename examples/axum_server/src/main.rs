@@ -28,6 +28,7 @@ mod error;
 mod export;
 mod head;
 mod health;
+mod hsts;
 mod http2;
 mod import;
 mod index_line;

@@ -96,6 +96,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
     let Oidc { authenticator: users, ci } = oidc.unwrap_or_default();
     let stored_tokens = opened.tokens(token_key.as_ref());
     let tokens = TokenAuthenticator::new(stored_tokens.clone());
+    let hsts = args.hsts.header(tls.is_some(), args.public_url.as_deref());
     let is_url_given = args.public_url.is_some();
     let forwarded_url = if is_url_given { None } else { args.proxy.listed() };
     let common = Common {
@@ -154,7 +155,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
         tokio::spawn(tls.follow(Hangup::new()?));
     }
     let proxies = args.proxy.proxies().into();
-    let served = Served { router, max_body_bytes, proxies, slots, tls: acceptor };
+    let served = Served { router, max_body_bytes, proxies, slots, hsts, tls: acceptor };
     let uses = TokenUses::keep(tokens);
     run(listener, served, stop, Duration::from_secs(args.drain)).await;
     uses.end().await;

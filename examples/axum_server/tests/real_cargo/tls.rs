@@ -61,7 +61,9 @@ fn the_protocol_is_the_one_that_both_sides_want_most() {
     }
     let stream = certificates.connect(server.address(), &["h2"]);
     let client = Http2::over(stream, format!("https://{}", server.address()));
-    assert_eq!(client.get("/main/index/config.json").json()["api"], server.url());
+    let config = client.get("/main/index/config.json");
+    assert_eq!(config.json()["api"], server.url());
+    assert_eq!(config.header("strict-transport-security"), Some("max-age=31536000"));
 
     // Without a word about it, HTTP/1 is spoken.
     let answer = runtime.block_on(async {
@@ -74,6 +76,23 @@ fn the_protocol_is_the_one_that_both_sides_want_most() {
         answer
     });
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+}
+
+#[test]
+fn browsers_are_told_to_come_by_https_where_there_is_some() {
+    let https = ["--public-url", "https://crates.test"];
+    for (flags, told) in [
+        (&[][..], None),
+        (&["--public-url", "http://crates.test"], None),
+        (&https, Some("max-age=31536000")),
+        (&[&https[..], &["--hsts-max-age", "0"]].concat(), Some("max-age=0")),
+    ] {
+        let server = Server::start_with(flags);
+        for path in ["/main/me", "/healthz", "/", "/nowhere"] {
+            let answer = server.client().get(path);
+            assert_eq!(answer.header("strict-transport-security"), told, "{flags:?} {path}");
+        }
+    }
 }
 
 #[test]
