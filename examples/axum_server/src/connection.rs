@@ -39,8 +39,8 @@ use crate::{
     tls,
 };
 
-/// Size of a connection's read buffer, in bytes. A request whose head is larger is refused.
-const READ_BUFFER_BYTES: usize = 32 * 1024;
+/// Longest head of a request, in bytes, and no less than what is read of a connection at a time.
+const MAX_HEAD_BYTES: usize = 32 * 1024;
 /// Most headers of a request.
 const MAX_HEADERS: usize = 64;
 /// Longest path and query, in bytes. Ours; all that lead somewhere are much shorter.
@@ -149,7 +149,9 @@ async fn http1(
         http1::Builder::new()
             .timer(timer)
             .header_read_timeout(head::IDLE)
-            .max_buf_size(READ_BUFFER_BYTES)
+            .max_buf_size(MAX_HEAD_BYTES)
+            // The buffer may come to hold more.
+            .max_header_size(MAX_HEAD_BYTES)
             .max_headers(MAX_HEADERS)
             .serve_connection(stream, service)
     );

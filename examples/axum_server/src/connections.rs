@@ -3,8 +3,8 @@
 /// Most connections at a time; further ones wait to be accepted.
 ///
 /// Whoever opens connections to no end must not take more memory than that: a download holds at
-/// most two pieces of 128 KiB, all of them at once 120 MiB.
-const MOST: usize = 480;
+/// most two pieces of 128 KiB, all of them at once 256 MiB.
+const MOST: usize = 1024;
 /// Open files of one connection: its socket, and the crate file that it sends or takes.
 const FILES: u64 = 2;
 /// Open files that are for the index, the store and whatever else the process has.
@@ -14,7 +14,8 @@ const WANTED: u64 = 2 * FILES * MOST as u64 + OTHER_FILES;
 
 /// How many connections there may be, by the open files that this process may have.
 ///
-/// It takes as many of them as it may and has use for: usually 1,024, more only for who asks.
+/// It takes as many of them as it may and has use for: most systems let a process have 1,024, and
+/// more only if it asks.
 pub(crate) fn most() -> usize {
     let files = open_files();
     let connections = fitting(files);
@@ -69,7 +70,10 @@ mod tests {
             (256, 96),
             (1023, 479),
             (1024, 480),
-            (u64::MAX, 480),
+            (2111, 1023),
+            (2112, 1024),
+            (2114, 1024),
+            (u64::MAX, 1024),
         ] {
             assert_eq!(fitting(files), connections, "{files}");
         }

@@ -72,7 +72,8 @@ pub(crate) async fn serve(
             .max_concurrent_streams(MAX_STREAMS)
             .max_pending_accept_reset_streams(MAX_RESETS)
             .max_local_error_reset_streams(MAX_MISTAKES)
-            .max_header_list_size(MAX_HEADER_BYTES)
+            // It takes what is less.
+            .max_header_list_size(MAX_HEADER_BYTES + 1)
             .initial_stream_window_size(WINDOW_BYTES)
             .initial_connection_window_size(WINDOW_BYTES)
             .max_send_buf_size(SEND_BYTES)

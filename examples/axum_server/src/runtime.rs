@@ -34,3 +34,38 @@ impl Runtime for TokioRuntime {
         tokio::time::sleep(duration).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+
+    use futures_util::{FutureExt as _, future::join_all};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn two_works_a_processor_are_done_at_a_time_and_one_more_waits() {
+        let runtime = TokioRuntime::new();
+        let most = runtime.0.available_permits();
+        assert_eq!(most, 2 * std::thread::available_parallelism().map_or(1, usize::from));
+        let [begun, ended] = [(); 2].map(|()| Arc::new(Barrier::new(most + 1)));
+        let works = (0..most).map(|_| {
+            let (begun, ended) = (begun.clone(), ended.clone());
+            runtime.run(Box::new(move || {
+                begun.wait();
+                ended.wait();
+            }))
+        });
+        let mut works = Box::pin(join_all(works));
+        assert!(works.as_mut().now_or_never().is_none());
+        // All of them are under way at the same time, or this would not go on.
+        begun.wait();
+        let mut next = runtime.run(Box::new(|| {}));
+        assert!(next.as_mut().now_or_never().is_none());
+        assert_eq!(runtime.0.available_permits(), 0);
+        ended.wait();
+        works.await;
+        next.await;
+        assert_eq!(runtime.0.available_permits(), most);
+    }
+}

@@ -36,11 +36,11 @@ fn slow_readers_leave_open_files_to_others() {
 
 #[test]
 fn as_many_files_are_opened_as_are_allowed() {
-    let server = Server::start_under(&["prlimit", "--nofile=128:4096"], &[]);
+    let server = Server::start_under(&["prlimit", "--nofile=128:8192"], &[]);
     // It is told what to open before it answers, but not before it says that it will.
     assert_eq!(server.client().get("/main/index/config.json").status, 200);
     let limits = fs::read_to_string(format!("/proc/{}/limits", server.pid())).unwrap();
     let limit = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
     let words: Vec<_> = limit.split_whitespace().collect();
-    assert_eq!(words, ["1984", "4096", "files"]);
+    assert_eq!(words, ["4160", "8192", "files"]);
 }
