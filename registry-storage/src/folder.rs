@@ -8,6 +8,7 @@ mod room;
 use std::{
     fs, io,
     path::Path,
+    thread,
     time::{Duration, SystemTime},
 };
 
@@ -43,11 +44,20 @@ fn sync(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Has a thread of its own [`clean`] the folder; fails if the folder cannot be read. What goes wrong
+/// later is told to nobody: what is left behind is in nobody's way, and the next start tries again.
+pub(crate) fn begin_to_clean(path: &Path) -> io::Result<()> {
+    fs::read_dir(path)?;
+    let (path, now) = (path.to_owned(), SystemTime::now());
+    let clean = move || drop(clean(&path, now));
+    thread::Builder::new().name("clean".into()).spawn(clean).map(drop)
+}
+
 /// Removes what writes that never ended have left behind, in this folder and those below that can be
 /// read: there may be some of others, such as the `lost+found` of a disk.
 ///
 /// A file is written as `<name>.crate#<number>` and then renamed; until then no listing shows it.
-pub(crate) fn clean(path: &Path, now: SystemTime) -> io::Result<()> {
+fn clean(path: &Path, now: SystemTime) -> io::Result<()> {
     for entry in fs::read_dir(path)? {
         let entry = entry?;
         let kind = entry.file_type()?;

@@ -100,8 +100,8 @@ impl ObjectCrateStore {
     /// A file is written beside its place, brought to disk and then renamed, so that no crash
     /// leaves a part of one; a body that is spooled in a file of the same file system is renamed
     /// without being copied, and belongs to the store from then on. What a crash left of a write
-    /// more than an hour ago is removed now; that reads every folder, so it takes the longer the
-    /// more crates there are. Blocks meanwhile.
+    /// more than an hour ago is removed from now on, on a thread of its own that reads every folder
+    /// once: nobody waits for that, however many crates there are.
     ///
     /// If the folder goes away, as with a disk that is taken away, every call fails until it is back.
     ///
@@ -115,8 +115,7 @@ impl ObjectCrateStore {
         const BACKEND: &str = "filesystem";
         let path = path.as_ref();
         folder::create(path).map_err(|error| StoreError::failed(BACKEND, error))?;
-        folder::clean(path, std::time::SystemTime::now())
-            .map_err(|error| StoreError::failed(BACKEND, error))?;
+        folder::begin_to_clean(path).map_err(|error| StoreError::failed(BACKEND, error))?;
         let store = object_store::local::LocalFileSystem::new_with_prefix(path)
             .map_err(|error| StoreError::failed(BACKEND, error))?;
         let folder = Some(Arc::new(Folder::new(path.into())));

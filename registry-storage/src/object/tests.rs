@@ -77,6 +77,28 @@ async fn a_file_that_is_being_written_is_not_listed() {
 
 #[cfg(feature = "fs")]
 #[tokio::test]
+async fn what_a_crash_left_is_removed_while_the_store_is_in_use() {
+    use std::time::{Duration, Instant, SystemTime};
+    let folder = tempfile::tempdir().unwrap();
+    let below = folder.path().join("se/rd/serde");
+    std::fs::create_dir_all(&below).unwrap();
+    let [old, young] = ["1.0.0.crate#1", "1.0.0.crate#2"].map(|name| below.join(name));
+    let file = std::fs::File::create(&old).unwrap();
+    file.set_modified(SystemTime::now() - Duration::from_secs(2 * 60 * 60)).unwrap();
+    std::fs::write(&young, "").unwrap();
+    let store = ObjectCrateStore::filesystem(folder.path()).unwrap();
+    let key = put(&store, "serde", "1.0.0").await;
+    let began = Instant::now();
+    while old.exists() {
+        assert!(began.elapsed() < Duration::from_secs(60), "it is still there");
+        tokio::task::yield_now().await;
+    }
+    assert!(young.exists());
+    assert_eq!(list(&store).await, [(key, 3)]);
+}
+
+#[cfg(feature = "fs")]
+#[tokio::test]
 async fn a_file_that_is_aside_lies_below_its_path_and_its_folders_go_with_it() {
     let folder = tempfile::tempdir().unwrap();
     let store = ObjectCrateStore::filesystem(folder.path()).unwrap();
