@@ -138,6 +138,9 @@ pub use self::{
     version::VersionError,
 };
 
+/// Versions and requirements, in the types of which they are told here and by registry-http.
+pub use semver;
+
 /// An error of any kind, as the source of one of ours.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
