@@ -6,7 +6,11 @@ mod cutting_proxy;
 #[path = "common/postgres.rs"]
 mod server;
 
-use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{
+    num::NonZeroUsize,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -443,6 +447,66 @@ fn commits_are_heard_of_in_other_processes() {
         }
         drop(listener);
         assert_eq!(hearing.recv().await, None);
+    });
+}
+
+#[test]
+fn those_who_listen_to_any_registries_have_one_connection_in_common() {
+    test(async |schema| {
+        let (here, there) = (schema.open().await, schema.open().await);
+        let client = schema.client().await;
+        // Each in a schema of its own is told of all that is published in this database.
+        let [one, two] = ["one", "two"].map(|name| format!("{name} {}", schema.url()));
+        let (hears, mut heard) = mpsc::unbounded_channel();
+        let listen = |number: u32, registry: &str| {
+            let hears = hears.clone();
+            there.listen(registry, move |name| {
+                hears.send((number, name.map(|name| name.as_str().to_owned()))).unwrap();
+            })
+        };
+        let listening = async || {
+            let count = "SELECT count(*) FROM pg_stat_activity \
+                         WHERE position(application_name in $1) > 0 AND query LIKE 'LISTEN %'";
+            let row = client.query_one(count, &[&schema.url()]).await.unwrap();
+            row.get::<_, i64>(0)
+        };
+        let publish = async |registry: &str, name: &str| {
+            let (record, change) = first(name, "0.1.0");
+            here.index(registry).commit(None, &change, &record).await.unwrap();
+        };
+        let first_of_one = listen(1, &one);
+        assert_eq!(heard.recv().await, Some((1, None)));
+        // They come to a connection that is there already.
+        let second_of_one = listen(2, &one);
+        assert_eq!(heard.recv().await, Some((2, None)));
+        let of_two = listen(3, &two);
+        assert_eq!(heard.recv().await, Some((3, None)));
+        assert_eq!(listening().await, 1);
+
+        publish(&two, "foo").await;
+        assert_eq!(heard.recv().await, Some((3, Some("foo".into()))));
+        publish(&one, "bar").await;
+        let mut both = [heard.recv().await.unwrap(), heard.recv().await.unwrap()];
+        both.sort_unstable();
+        assert_eq!(both, [1, 2].map(|number| (number, Some("bar".into()))));
+
+        // Whoever is left goes on hearing.
+        drop(first_of_one);
+        publish(&one, "baz").await;
+        assert_eq!(heard.recv().await, Some((2, Some("baz".into()))));
+        schema.end_connections().await;
+        let mut both = [heard.recv().await.unwrap(), heard.recv().await.unwrap()];
+        both.sort_unstable();
+        assert_eq!(both, [(2, None), (3, None)]);
+        drop((second_of_one, of_two));
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while listening().await > 0 {
+            assert!(Instant::now() < deadline, "somebody still listens");
+        }
+        // Whoever comes later begins anew.
+        let again = listen(4, &one);
+        assert_eq!(heard.recv().await, Some((4, None)));
+        drop(again);
     });
 }
 

@@ -8,8 +8,10 @@
 //! it: caches have a time limit of their own.
 
 use std::{
+    collections::HashMap,
     convert::Infallible,
     fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -60,68 +62,153 @@ fn payload(registry: &str, name: &CanonicalName) -> String {
     format!("{registry}\n{}", name.as_str())
 }
 
+type OnChange = Arc<dyn Fn(Option<&CanonicalName>) + Send + Sync>;
+
+/// Those who listen to a database: all over one connection, which is there as long as any of them.
+pub(super) struct Listeners {
+    settings: Settings,
+    all: Mutex<All>,
+}
+
+#[derive(Default)]
+struct All {
+    /// Of each registry, with a number of its own for each.
+    by_registry: HashMap<Arc<str>, Vec<(u64, OnChange)>>,
+    hearing: Option<Hearing>,
+    last_number: u64,
+}
+
+/// The task that has the connection.
+struct Hearing {
+    number: u64,
+    task: AbortHandle,
+    /// Whether commits are heard at the moment.
+    connected: bool,
+}
+
+impl Drop for Hearing {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Listeners {
+    pub(super) fn new(settings: Settings) -> Arc<Self> {
+        Arc::new(Self { settings, all: Mutex::default() })
+    }
+
+    pub(super) fn add(self: &Arc<Self>, registry: &str, on_change: OnChange) -> Listener {
+        let registry: Arc<str> = registry.into();
+        let (number, connected) = {
+            let all = &mut *self.all();
+            let number = all.next_number();
+            let of_registry = all.by_registry.entry(registry.clone()).or_default();
+            of_registry.push((number, on_change.clone()));
+            if all.hearing.is_none() {
+                let number = all.next_number();
+                let task = tokio::spawn(self.clone().listen(number)).abort_handle();
+                all.hearing = Some(Hearing { number, task, connected: false });
+            }
+            (number, all.hearing.as_ref().is_some_and(|hearing| hearing.connected))
+        };
+        // Otherwise that is told when it is.
+        if connected {
+            on_change(None);
+        }
+        Listener { listeners: self.clone(), registry, number }
+    }
+
+    fn all(&self) -> MutexGuard<'_, All> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remove(&self, registry: &str, number: u64) {
+        let all = &mut *self.all();
+        let Some(of_registry) = all.by_registry.get_mut(registry) else { return };
+        of_registry.retain(|(one, _)| *one != number);
+        if of_registry.is_empty() {
+            all.by_registry.remove(registry);
+        }
+        if all.by_registry.is_empty() {
+            all.hearing = None;
+        }
+    }
+
+    async fn listen(self: Arc<Self>, number: u64) {
+        let mut pause = PAUSE;
+        loop {
+            let started = Instant::now();
+            let Err(_) = self.listen_once(number).await;
+            self.set_connected(number, false);
+            // One that has lasted is followed by the next at once.
+            pause = if started.elapsed() > LONGEST_PAUSE { PAUSE } else { pause };
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Listens for as long as the connection lasts.
+    async fn listen_once(&self, number: u64) -> Result<Infallible, BoxError> {
+        let Settings { config, tls } = &self.settings;
+        let (client, mut connection) = config.connect(tls.clone()).await?;
+        let mut messages = stream::poll_fn(move |context| connection.poll_message(context));
+        let hearing = async {
+            while let Some(message) = messages.try_next().await? {
+                if let AsyncMessage::Notification(notification) = message
+                    && let Some((registry, name)) = notification.payload().rsplit_once('\n')
+                {
+                    let name = CanonicalName::new(name)?;
+                    // Told without the lock: whoever is told may drop a listener.
+                    let told = self.all().by_registry.get(registry).cloned();
+                    told.iter().flatten().for_each(|(_, on_change)| on_change(Some(&name)));
+                }
+            }
+            Ok::<(), BoxError>(())
+        };
+        let listening = async {
+            client.batch_execute(&format!("LISTEN {CHANNEL}")).await?;
+            // Whatever was committed before.
+            self.set_connected(number, true).iter().for_each(|on_change| on_change(None));
+            Ok(client)
+        };
+        try_join(hearing, listening).await?;
+        Err("the server closed the connection".into())
+    }
+
+    /// Answers who listens, unless the task of this number has been ended.
+    fn set_connected(&self, number: u64, connected: bool) -> Vec<OnChange> {
+        let all = &mut *self.all();
+        match &mut all.hearing {
+            Some(hearing) if hearing.number == number => hearing.connected = connected,
+            _ => return Vec::new(),
+        }
+        all.by_registry.values().flatten().map(|(_, on_change)| on_change.clone()).collect()
+    }
+}
+
+impl All {
+    fn next_number(&mut self) -> u64 {
+        self.last_number += 1;
+        self.last_number
+    }
+}
+
 /// Hears of the commits to one registry, until it is dropped.
 #[must_use = "nothing is heard once this is dropped"]
-pub struct Listener(AbortHandle);
+pub struct Listener {
+    listeners: Arc<Listeners>,
+    registry: Arc<str>,
+    number: u64,
+}
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        self.0.abort();
+        self.listeners.remove(&self.registry, self.number);
     }
 }
 
 impl fmt::Debug for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Listener").finish_non_exhaustive()
+        f.debug_struct("Listener").field("registry", &self.registry).finish_non_exhaustive()
     }
-}
-
-impl Listener {
-    pub(super) fn start(
-        settings: Settings,
-        registry: String,
-        on_change: impl Fn(Option<&CanonicalName>) + Send + Sync + 'static,
-    ) -> Self {
-        let task = tokio::spawn(async move {
-            let mut pause = PAUSE;
-            loop {
-                let started = Instant::now();
-                let Err(_) = listen(&settings, &registry, &on_change).await;
-                // One that has lasted is followed by the next at once.
-                pause = if started.elapsed() > LONGEST_PAUSE { PAUSE } else { pause };
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
-            }
-        });
-        Self(task.abort_handle())
-    }
-}
-
-/// Listens for as long as the connection lasts.
-async fn listen(
-    settings: &Settings,
-    registry: &str,
-    on_change: &(impl Fn(Option<&CanonicalName>) + Sync),
-) -> Result<Infallible, BoxError> {
-    let (client, mut connection) = settings.config.connect(settings.tls.clone()).await?;
-    let mut messages = stream::poll_fn(move |context| connection.poll_message(context));
-    let hearing = async {
-        while let Some(message) = messages.try_next().await? {
-            if let AsyncMessage::Notification(notification) = message
-                && let Some((of, name)) = notification.payload().rsplit_once('\n')
-                && of == registry
-            {
-                on_change(Some(&CanonicalName::new(name)?));
-            }
-        }
-        Ok::<(), BoxError>(())
-    };
-    let listening = async {
-        client.batch_execute(&format!("LISTEN {CHANNEL}")).await?;
-        // Whatever was committed before.
-        on_change(None);
-        Ok(client)
-    };
-    try_join(hearing, listening).await?;
-    Err("the server closed the connection".into())
 }

@@ -69,7 +69,11 @@ pub use self::{
     schema::PostgresOpenError, single_use::PostgresSingleUse, tokens::PostgresTokens,
     trusted::PostgresTrustedPublishers,
 };
-use self::{listen::Announcer, pool::Pool, settings::Settings};
+use self::{
+    listen::{Announcer, Listeners},
+    pool::Pool,
+    settings::Settings,
+};
 
 const BACKEND: &str = "postgres";
 
@@ -79,9 +83,9 @@ pub struct PostgresDatabase(Arc<Database>);
 
 /// What the parts of a database have in common.
 struct Database {
-    settings: Settings,
     pool: Pool,
     announcer: Announcer,
+    listeners: Arc<Listeners>,
 }
 
 impl Database {
@@ -119,7 +123,8 @@ impl PostgresDatabase {
         let pool = Pool::new(&settings, connections)
             .map_err(|source| PostgresOpenError::Postgres { source: source.into() })?;
         let announcer = Announcer::start(pool.clone());
-        Ok(Self(Arc::new(Database { settings, pool, announcer })))
+        let listeners = Listeners::new(settings);
+        Ok(Self(Arc::new(Database { pool, announcer, listeners })))
     }
 
     /// The index of the registry called `registry`; its crates are not seen by any other.
@@ -178,8 +183,9 @@ impl PostgresDatabase {
     /// Calls `on_change` with each crate that any process commits to the registry called `registry`,
     /// a moment after it did, this process included; until the listener is dropped.
     ///
-    /// Connects by itself, again and again, and calls `on_change` with `None` each time it has
-    /// connected: any crate may have changed meanwhile. A commit may go unheard if its process ends
+    /// All listeners of a database have one connection in common, which is none of its
+    /// [usual ones](Self::connect_with). It is made again and again by itself, and `on_change` called
+    /// with `None` each time it is there: any crate may have changed meanwhile. A commit may go unheard if its process ends
     /// then, or loses its connection, or if its future was dropped: this makes caches current sooner
     /// than a time limit of their own does, but does not stand for one. `on_change` must not block.
     /// Has to be called within a tokio runtime.
@@ -188,7 +194,7 @@ impl PostgresDatabase {
         registry: &str,
         on_change: impl Fn(Option<&CanonicalName>) + Send + Sync + 'static,
     ) -> Listener {
-        Listener::start(self.0.settings.clone(), registry.to_owned(), on_change)
+        self.0.listeners.add(registry, Arc::new(on_change))
     }
 }
 
