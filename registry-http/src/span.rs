@@ -23,7 +23,7 @@ pub(crate) fn of_request(
         id,
         trace_id = trace.map(TraceParent::trace_id),
         parent_id = trace.map(TraceParent::parent_id),
-        method = %parts.method,
+        method = %start(parts.method.as_str()),
         route = route.map_or(Route::NONE, Route::name),
         "crate" = Empty,
         status = Empty,
@@ -36,6 +36,11 @@ pub(crate) fn of_request(
         span.record("crate", name.as_str());
     }
     span
+}
+
+/// Enough of a method to know it by: whoever asks may write kilobytes.
+fn start(method: &str) -> &str {
+    method.get(..32).unwrap_or(method)
 }
 
 /// What is known at the end.

@@ -69,7 +69,7 @@ impl Answering {
             id,
             trace_id = self.trace.as_ref().map(TraceParent::trace_id),
             client = %self.client.0,
-            method = %self.method,
+            method = %Escaped(self.method.as_str()),
             path = %Escaped(&masked_path(self.uri.path())),
             status = response.status().as_u16(),
             duration = ?self.started.elapsed(),
@@ -82,7 +82,7 @@ impl Answering {
 struct Escaped<'a>(&'a str);
 
 impl Escaped<'_> {
-    /// Enough for every path that leads somewhere.
+    /// Enough for every method, and for every path that leads somewhere.
     const MAX_CHARS: usize = 400;
 }
 
