@@ -56,7 +56,8 @@ impl TlsArgs {
             .with_no_client_auth()
             .with_cert_resolver(current.clone());
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(Some(Tls { acceptor: Arc::new(config).into(), files, seen, current, provider }))
+        let acceptor = Arc::new(config).into();
+        Ok(Some(Tls { acceptor, files, seen, wrong: None, current, provider }))
     }
 }
 
@@ -66,6 +67,8 @@ pub(crate) struct Tls {
     files: Files,
     /// What was in the files when they were read last.
     seen: Content,
+    /// Why they could not be read at the last look.
+    wrong: Option<String>,
     current: Arc<Current>,
     provider: Arc<CryptoProvider>,
 }
@@ -91,8 +94,9 @@ impl Tls {
         let found = match self.files.content() {
             Ok(found) => found,
             // Also between the two steps of replacing a file; then the next look finds it.
-            Err(error) => return self.keep(&error),
+            Err(error) => return self.keep(&error, is_told),
         };
+        self.wrong = None;
         if found == self.seen && !is_told {
             return;
         }
@@ -101,12 +105,17 @@ impl Tls {
                 *self.current.0.write().expect("nobody panics while holding it") = Arc::new(pair);
                 tracing::info!("the certificate was read again");
             }
-            Err(error) => self.keep(&error),
+            Err(error) => self.keep(&error, is_told),
         }
         self.seen = found;
     }
 
-    fn keep(&self, error: &TlsError) {
+    fn keep(&mut self, error: &TlsError, is_told: bool) {
+        let wrong = Some(error.to_string());
+        if wrong == self.wrong && !is_told {
+            return;
+        }
+        self.wrong = wrong;
         tracing::error!(
             certificate = %self.files.certificate.display(),
             %error,
@@ -207,5 +216,50 @@ struct Current(RwLock<Arc<CertifiedKey>>);
 impl ResolvesServerCert for Current {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(self.0.read().expect("nobody panics while holding it").clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+
+    use rcgen::generate_simple_self_signed;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_the_files_is_said_once() {
+        let folder = TempDir::new().unwrap();
+        let [certificate, key, elsewhere] =
+            ["cert.pem", "key.pem", "elsewhere"].map(|name| folder.path().join(name));
+        let issued = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        fs::write(&certificate, issued.cert.pem()).unwrap();
+        fs::write(&key, issued.signing_key.serialize_pem()).unwrap();
+        let args = TlsArgs { tls_cert: Some(certificate.clone()), tls_key: Some(key.clone()) };
+        let mut tls = args.read().unwrap().unwrap();
+
+        let log = folder.path().join("log");
+        let complaints =
+            || fs::read_to_string(&log).unwrap().matches("the one before is kept").count();
+        let writer = Arc::new(File::create(&log).unwrap());
+        let subscriber = tracing_subscriber::fmt().with_writer(writer).finish();
+        tracing::subscriber::with_default(subscriber, || {
+            let mut looks = |times| {
+                (0..times).for_each(|_| tls.look(false));
+                complaints()
+            };
+            assert_eq!(looks(2), 0);
+            fs::rename(&key, &elsewhere).unwrap();
+            assert_eq!(looks(3), 1);
+            fs::rename(&elsewhere, &key).unwrap();
+            assert_eq!(looks(2), 1);
+            fs::rename(&key, &elsewhere).unwrap();
+            assert_eq!(looks(3), 2);
+            fs::write(&key, "nothing").unwrap();
+            assert_eq!(looks(3), 3);
+            tls.look(true);
+            assert_eq!(complaints(), 4);
+        });
     }
 }
