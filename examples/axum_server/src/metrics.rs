@@ -1,9 +1,19 @@
 //! Where operators read metrics: at an address of its own, which is nobody else's business.
 
+use std::{sync::Arc, time::Duration};
+
 use axum::{Router, http::header::CONTENT_TYPE, routing::get};
-use tokio::net::TcpListener;
+use hyper::server::conn::http1;
+use hyper_util::{rt::TokioIo, service::TowerToHyperService};
+use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
 
 use crate::{error::Error, prometheus::Prometheus};
+
+/// Most connections at a time: whoever can reach the address is not to use up the open files of those
+/// who come for crates.
+const MOST: usize = 8;
+/// How long each of them may take. It is for one request, so that others have their turn.
+const TIME: Duration = Duration::from_secs(10);
 
 /// Records metrics from now on, and serves them at `address` for as long as the process runs.
 pub(crate) async fn serve(address: &Address) -> Result<(), Error> {
@@ -17,9 +27,28 @@ pub(crate) async fn serve(address: &Address) -> Result<(), Error> {
         ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], recorder.to_string())
     });
     let router = Router::new().route("/metrics", text);
-    tokio::spawn(async move { axum::serve(listener, router).await });
+    tokio::spawn(keep_serving(listener, router));
     tracing::info!(url = %format_args!("http://{bound}/metrics"), "metrics are served");
     Ok(())
+}
+
+async fn keep_serving(listener: TcpListener, router: Router) {
+    let (slots, service) = (Arc::new(Semaphore::new(MOST)), TowerToHyperService::new(router));
+    loop {
+        let slot = Arc::clone(&slots).acquire_owned().await.expect("nobody closes it");
+        let Ok((stream, _)) = listener.accept().await else {
+            // Out of file descriptors, most likely: others must end first.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        let connection = http1::Builder::new()
+            .keep_alive(false)
+            .serve_connection(TokioIo::new(stream), service.clone());
+        tokio::spawn(async move {
+            let _ = timeout(TIME, connection).await;
+            drop(slot);
+        });
+    }
 }
 
 /// An address to listen on; of a port alone, that of this machine.
