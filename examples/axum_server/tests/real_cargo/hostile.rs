@@ -236,6 +236,18 @@ fn other_methods_are_refused_with_those_that_are_allowed() {
 }
 
 #[test]
+fn a_method_of_kilobytes_makes_no_line_of_kilobytes() {
+    let server = Server::start();
+    let method = "X".repeat(30_000);
+    let answer = server.client().send(&method, "/main/index/config.json", &[], b"");
+    assert_eq!(answer.status, 405);
+    let log = server.log();
+    let mut lines = log.lines().filter(|line| line.contains("method=XXX")).peekable();
+    assert!(lines.peek().is_some());
+    assert!(lines.all(|line| line.len() < 2_000));
+}
+
+#[test]
 fn heads_that_are_too_large_are_refused() {
     let server = Server::start();
     let client = server.client();

@@ -1,6 +1,9 @@
 //! What operators see: metrics, the dashboard over them, and traces in the log.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::TcpStream,
+};
 
 use crate::common::{Cargo, Client, Server, wait_for};
 
@@ -259,4 +262,20 @@ fn the_trace_of_a_request_is_on_the_lines_of_its_backend_calls() {
     let untraced = of(&other);
     assert!(!untraced.is_empty());
     assert!(untraced.iter().all(|line| !line.to_string().contains("trace_id")), "{untraced:?}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn idle_connections_leave_files_to_others_and_metrics_to_who_comes_after() {
+    let server = Server::start_with(&["--metrics", "0"]);
+    let address = metrics_address(&server);
+    let open = || std::fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap().count();
+    let before = open();
+    let idle: Vec<_> = (0..12).map(|_| TcpStream::connect(&address).unwrap()).collect();
+    // Eight of them, and a few files of others.
+    assert!(open() <= before + 8 + 4, "{before} and {}", open());
+    // The last four are accepted when the first have had their time, and so is who comes after.
+    let answer = Client::new(&address).get("/metrics");
+    assert_eq!(answer.status, 200);
+    drop(idle);
 }
