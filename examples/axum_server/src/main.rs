@@ -69,7 +69,7 @@ mod verify;
 mod verify_on_read;
 mod welcome;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::Parser;
 
@@ -77,6 +77,9 @@ use self::{
     cli::{Cli, Command, IndexCommand, KeyCommand, PolicyCommand, StorageCommand},
     error::Error,
 };
+
+/// Longest wait, at the end, for what is being done on threads of its own.
+const LAST_WAIT: Duration = Duration::from_secs(10);
 
 /// How a command ends that came to its end.
 pub(crate) enum End {
@@ -100,7 +103,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<End, Error> {
     let runtime = tokio::runtime::Runtime::new().map_err(Error::Runtime)?;
     let done = |()| End::Well;
-    runtime.block_on(async {
+    let end = runtime.block_on(async {
         match command {
             Command::Serve(args) => {
                 log::start(args.log_format);
@@ -131,5 +134,8 @@ fn run(command: Command) -> Result<End, Error> {
             Command::Export(args) => export::export(args).await.map(done),
             Command::Migrate(args) => migrate::run(args).await,
         }
-    })
+    });
+    // Whoever is cut off by the end leaves nothing half done: a disk that hangs is not waited for.
+    runtime.shutdown_timeout(LAST_WAIT);
+    end
 }

@@ -13,6 +13,10 @@ use registry_core::{
 };
 use registry_http::Registries;
 use registry_storage::{StorageUrl, layer::ObservedCrateStore};
+#[cfg(unix)]
+use tokio::signal::unix::{Signal, SignalKind, signal};
+#[cfg(windows)]
+use tokio::signal::windows::{CtrlC, ctrl_c};
 use tokio::{
     net::TcpListener,
     sync::{Semaphore, watch},
@@ -138,7 +142,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
         .rate_limits(args.rate_limits.unwrap_or_default())
         .build();
 
-    let stop = stop_signal()?;
+    let stop = StopSignals::new()?;
     let told = registry.config().clone().with_auth_required(registry.auth_required());
     let listening = format!("{scheme}://{address}");
     print_welcome(&listening, &told, &TokenPlace::of(&args.index, &args.token_key)?);
@@ -185,37 +189,48 @@ fn print_welcome(address: &str, config: &RegistryConfig, place: &TokenPlace) {
     let _ = std::io::stdout().write_all(welcome.to_string().as_bytes());
 }
 
-/// Completes when the process is told to stop. From now on, that no longer kills it.
+/// What tells the process to stop, and no longer kills it.
 #[cfg(unix)]
-fn stop_signal() -> Result<impl Future<Output = ()>, Error> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate()).map_err(Error::Signals)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Signals)?;
-    Ok(async move {
+struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+#[cfg(unix)]
+impl StopSignals {
+    fn new() -> Result<Self, Error> {
+        let of = |kind| signal(kind).map_err(Error::Signals);
+        let (terminate, interrupt) = (SignalKind::terminate(), SignalKind::interrupt());
+        Ok(Self { terminate: of(terminate)?, interrupt: of(interrupt)? })
+    }
+
+    /// Completes when it is told so again.
+    async fn next(&mut self) {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
-    })
+    }
 }
 
 #[cfg(windows)]
-fn stop_signal() -> Result<impl Future<Output = ()>, Error> {
-    let mut interrupt = tokio::signal::windows::ctrl_c().map_err(Error::Signals)?;
-    Ok(async move {
-        interrupt.recv().await;
-    })
+struct StopSignals(CtrlC);
+
+#[cfg(windows)]
+impl StopSignals {
+    fn new() -> Result<Self, Error> {
+        ctrl_c().map(Self).map_err(Error::Signals)
+    }
+
+    async fn next(&mut self) {
+        self.0.recv().await;
+    }
 }
 
-/// Serves until `stop`, and from then on at most for `drain` what is under way.
-async fn run(
-    listener: TcpListener,
-    served: Served,
-    stop: impl Future<Output = ()>,
-    drain: Duration,
-) {
+/// Serves until it is told to stop, and from then on what is under way: at most for `drain`, or until it
+/// is told so again.
+async fn run(listener: TcpListener, served: Served, mut stop: StopSignals, drain: Duration) {
     let (stopping, told) = watch::channel(());
-    let mut stop = std::pin::pin!(stop);
     loop {
         let next = async {
             let slot = Arc::clone(&served.slots).acquire_owned().await.expect("nobody closes it");
@@ -223,7 +238,7 @@ async fn run(
         };
         let (slot, accepted) = tokio::select! {
             next = next => next,
-            () = &mut stop => break,
+            () = stop.next() => break,
         };
         match accepted {
             Ok((stream, peer)) => {
@@ -247,8 +262,13 @@ async fn run(
     tracing::info!("stopping");
     drop(told);
     stopping.send_replace(());
-    if tokio::time::timeout(drain, stopping.closed()).await.is_err() {
-        tracing::warn!(after = ?drain, "requests in flight were cut off");
+    tokio::select! {
+        ended = tokio::time::timeout(drain, stopping.closed()) => if ended.is_err() {
+            tracing::warn!(after = ?drain, "requests in flight were cut off");
+        },
+        () = stop.next() => {
+            tracing::warn!("requests in flight were cut off: told to stop a second time");
+        }
     }
 }
 

@@ -64,6 +64,18 @@ fn a_publish_that_is_not_finished_in_time_is_cut_off_and_leaves_nothing() {
 }
 
 #[test]
+fn a_server_that_is_told_twice_does_not_wait() {
+    let mut server = Server::start_with(&["--drain", "3600"]);
+    let file = CrateFile::library("hello", "1.0.0", &[7; 100_000]);
+    let _half = server.client_of("alice").half_a_publish(&file);
+    server.terminate();
+    wait_until_connecting_is_refused(&server);
+    server.interrupt();
+    assert_eq!(server.wait().code(), Some(0));
+    assert!(server.log().contains("told to stop a second time"), "{}", server.log());
+}
+
+#[test]
 fn an_idle_connection_does_not_hold_the_server_up() {
     let mut server = Server::start();
     let idle = TcpStream::connect(server.address()).unwrap();
