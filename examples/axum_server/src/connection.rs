@@ -20,21 +20,18 @@ use hyper::{
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use registry_core::BoxError;
 use registry_http::{FromTrustedProxy, TrustedProxies};
-use tokio::{
-    net::TcpStream,
-    sync::{Semaphore, watch},
-    time::timeout,
-};
+use tokio::{net::TcpStream, sync::watch, time::timeout};
 use tokio_rustls::TlsAcceptor;
 
 use crate::{
     body::PunctualBody,
     head::{self, HeadTimer},
-    http2,
+    health, http2,
     linger::{Lingering, UnreadBody},
     log::Answering,
     preface::{self, Protocol},
     routes,
+    slots::{Place, Slots},
     stream::PunctualStream,
     tls,
 };
@@ -42,7 +39,7 @@ use crate::{
 /// Longest head of a request, in bytes, and no less than what is read of a connection at a time.
 const MAX_HEAD_BYTES: usize = 32 * 1024;
 /// Most headers of a request.
-const MAX_HEADERS: usize = 64;
+pub(crate) const MAX_HEADERS: usize = 64;
 /// Longest path and query, in bytes. Ours; all that lead somewhere are much shorter.
 const MAX_TARGET_BYTES: usize = 8 * 1024;
 
@@ -64,10 +61,9 @@ pub(crate) struct Served {
     /// The longest body that anybody may send.
     pub(crate) max_body_bytes: u64,
     pub(crate) proxies: Arc<TrustedProxies>,
-    /// One for each connection, and for each further request at a time on one of HTTP/2.
-    pub(crate) slots: Arc<Semaphore>,
     /// `Strict-Transport-Security`, for clients who have come by https.
     pub(crate) hsts: Option<HeaderValue>,
+    pub(crate) slots: Arc<Slots>,
     /// Unless it is spoken in the clear.
     pub(crate) tls: Option<TlsAcceptor>,
 }
@@ -76,6 +72,7 @@ pub(crate) struct Served {
 pub(crate) async fn serve(
     stream: TcpStream,
     peer: IpAddr,
+    place: Place,
     served: Served,
     mut stop: Stop,
 ) -> Result<(), BoxError> {
@@ -87,13 +84,13 @@ pub(crate) async fn serve(
         None => {
             let opened = opened(preface::read(stream), &mut stop).await?;
             let Some((protocol, stream)) = opened else { return Ok(()) };
-            speak(protocol, stream, served, peer, stop).await
+            speak(protocol, stream, served, (peer, place), stop).await
         }
         Some(tls) => {
             let opened = opened(tls.accept(stream), &mut stop).await?;
             let Some(stream) = opened else { return Ok(()) };
             let protocol = tls::protocol(stream.get_ref().1);
-            speak(protocol, TokioIo::new(stream), served, peer, stop).await
+            speak(protocol, TokioIo::new(stream), served, (peer, place), stop).await
         }
     }
 }
@@ -114,30 +111,38 @@ async fn speak(
     protocol: Protocol,
     stream: impl Read + Write + Unpin + Send + 'static,
     served: Served,
-    peer: IpAddr,
+    (peer, place): (IpAddr, Place),
     stop: Stop,
 ) -> Result<(), BoxError> {
-    let (slots, answers) = (served.slots.clone(), Answers::new(served, peer));
-    let stream = PunctualStream::new(stream);
+    let answers = Answers::new(served, peer);
+    let stream = PunctualStream::new(stream, place.client().clone());
     match protocol {
-        Protocol::Http1 => Ok(http1(stream, answers, slots, stop).await?),
-        Protocol::Http2 => http2::serve(stream, answers, slots, stop).await,
+        Protocol::Http1 => Ok(http1(stream, answers, place, stop).await?),
+        Protocol::Http2 => http2::serve(stream, answers, place, stop).await,
     }
 }
 
 async fn http1(
     stream: PunctualStream<impl Read + Write + Unpin>,
     answers: Answers,
-    slots: Arc<Semaphore>,
+    place: Place,
     mut stop: Stop,
 ) -> hyper::Result<()> {
-    let timer = HeadTimer::new(stream.reads(), slots);
+    let timer = HeadTimer::new(stream.reads(), place.client().clone());
+    let place = Arc::new(place);
     let unread = UnreadBody::default();
     let stream = Lingering::new(stream, unread.clone());
     let service = service_fn(move |request: Request<Incoming>| {
-        let (answer, unread) = (answers.answer(request), unread.clone());
+        let (answers, place, unread) = (answers.clone(), place.clone(), unread.clone());
         async move {
-            let response = answer.await;
+            let response = match health::is_asked(request.uri().path()) || place.has_slot().await {
+                true => answers.answer(request).await,
+                false => {
+                    let response = closing(routes::busy());
+                    answers.refused(&request, &response);
+                    Ok(response)
+                }
+            };
             // Only said of answers to requests whose body was not read to its end.
             if response.as_ref().is_ok_and(|response| response.headers().contains_key(CONNECTION)) {
                 unread.set();
@@ -219,8 +224,11 @@ impl Answers {
 
 fn too_long() -> Response<Body> {
     let detail = format!("the path and query are longer than {MAX_TARGET_BYTES} bytes");
-    let mut response = routes::error(StatusCode::URI_TOO_LONG, &detail);
-    // Nobody has looked whether there is a body.
+    closing(routes::error(StatusCode::URI_TOO_LONG, &detail))
+}
+
+/// An answer to a request of which nobody has looked whether there is a body.
+fn closing(mut response: Response<Body>) -> Response<Body> {
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
 }
@@ -241,14 +249,21 @@ mod tests {
     /// After how many seconds the server ends a connection on which this is sent, each after so many
     /// seconds, and how many answers there are. There are `slots` left.
     async fn ends_after(sent: &[(u64, &str)], slots: usize) -> (u64, usize) {
-        let router = Router::new().route("/", get(async || "answer"));
+        let (ended, answers) = answers_to(sent, Slots::new(slots + 1, Some(slots + 1))).await;
+        (ended, answers.matches("HTTP/1.1 200 OK").count())
+    }
+
+    async fn answers_to(sent: &[(u64, &str)], slots: Arc<Slots>) -> (u64, String) {
+        let router = Router::new()
+            .route("/", get(async || "answer"))
+            .route("/healthz", get(async || "well"));
         let proxies = TrustedProxies::new([], ForwardedBy::XForwardedFor).into();
-        let slots = Arc::new(Semaphore::new(slots));
+        let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let place = slots.client(peer, false).enter().unwrap();
         let served = Served { router, max_body_bytes: 100, proxies, slots, hsts: None, tls: None };
         let (here, there) = duplex(1 << 16);
         let (_stopping, stop) = watch::channel(());
-        let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        tokio::spawn(speak(Protocol::Http1, TokioIo::new(here), served, peer, stop));
+        tokio::spawn(speak(Protocol::Http1, TokioIo::new(here), served, (peer, place), stop));
         let (mut reader, mut writer) = tokio::io::split(there);
         let began = Instant::now();
         let writing = async {
@@ -260,7 +275,7 @@ mod tests {
         let mut answers = String::new();
         let (_, read) = tokio::join!(writing, reader.read_to_string(&mut answers));
         read.unwrap();
-        (began.elapsed().as_secs(), answers.matches("HTTP/1.1 200 OK").count())
+        (began.elapsed().as_secs(), answers)
     }
 
     const GET: &str = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
@@ -281,5 +296,27 @@ mod tests {
         // However often another byte of it comes.
         let slow = [(0, GET), (30, "G"), (4, "E"), (4, "T"), (1, " ")];
         assert_eq!(ends_after(&slow, 1).await, (40, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_without_a_slot_waits_and_is_told_to_come_back() {
+        // The only one is another's.
+        let slots = || {
+            let slots = Slots::new(1, None);
+            let other = slots.client([192, 0, 2, 1].into(), false).enter();
+            (slots, other)
+        };
+        let (left, _other) = slots();
+        let (ended, answer) = answers_to(&[(0, GET), (0, GET)], left).await;
+        assert_eq!(ended, 10);
+        assert!(answer.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{answer}");
+        assert!(answer.contains("\r\nretry-after: 10\r\n"), "{answer}");
+        assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1);
+        // How the server is, is said meanwhile.
+        let health = "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
+        let (left, _other) = slots();
+        let (ended, answer) = answers_to(&[(0, health)], left).await;
+        assert!(ended == 10 && answer.starts_with("HTTP/1.1 200 OK\r\n"), "{ended} {answer}");
     }
 }

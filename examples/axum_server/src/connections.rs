@@ -1,16 +1,19 @@
 //! How many connections there may be at a time, so that their files leave some for all others.
 
-/// Most connections at a time; further ones wait to be accepted.
+/// Most connections that are served at a time; as many more may wait.
 ///
-/// Whoever opens connections to no end must not take more memory than that: a download holds at
-/// most two pieces of 128 KiB, all of them at once 256 MiB.
+/// Whoever opens connections to no end must not take more memory than that. A download holds at most
+/// two pieces of 128 KiB, all of them at once 256 MiB. Beside that, a connection has at most a head
+/// of 32 KiB and as much for TLS; one of HTTP/2 instead 256 KiB of bodies that nobody has read yet,
+/// and for each of its requests a head of 64 headers in 16 KiB.
 const MOST: usize = 1024;
-/// Open files of one connection: its socket, and the crate file that it sends or takes.
-const FILES: u64 = 2;
+/// Open files of one connection: its socket, and the crate file that it sends or takes; and the socket
+/// of another that waits.
+const FILES: u64 = 3;
 /// Open files that are for the index, the store and whatever else the process has.
 const OTHER_FILES: u64 = 64;
 /// Open files that are asked for. A download through a cache has two more of them.
-const WANTED: u64 = 2 * FILES * MOST as u64 + OTHER_FILES;
+const WANTED: u64 = (FILES + 2) * MOST as u64 + OTHER_FILES;
 
 /// How many connections there may be, by the open files that this process may have.
 ///
@@ -65,14 +68,12 @@ mod tests {
         for (files, connections) in [
             (0, 1),
             (64, 1),
-            (66, 1),
-            (68, 2),
-            (256, 96),
-            (1023, 479),
-            (1024, 480),
-            (2111, 1023),
-            (2112, 1024),
-            (2114, 1024),
+            (67, 1),
+            (70, 2),
+            (256, 64),
+            (1024, 320),
+            (3135, 1023),
+            (3136, 1024),
             (u64::MAX, 1024),
         ] {
             assert_eq!(fitting(files), connections, "{files}");

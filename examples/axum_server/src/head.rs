@@ -11,7 +11,9 @@ use std::{
 };
 
 use hyper::rt::{Sleep, Timer};
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::time::Instant;
+
+use crate::slots::{Client, Left};
 
 /// Longest time from the first byte of a head to its last.
 pub(crate) const HEAD: Duration = Duration::from_secs(10);
@@ -33,13 +35,13 @@ impl Reads {
 #[derive(Clone, Debug)]
 pub(crate) struct HeadTimer {
     reads: Reads,
-    slots: Arc<Semaphore>,
+    client: Client,
 }
 
 impl HeadTimer {
-    /// While there are no `slots`, somebody waits for a connection.
-    pub(crate) fn new(reads: Reads, slots: Arc<Semaphore>) -> Self {
-        Self { reads, slots }
+    /// While no slots are left, somebody may wait for that of the connection.
+    pub(crate) fn new(reads: Reads, client: Client) -> Self {
+        Self { reads, client }
     }
 }
 
@@ -88,7 +90,7 @@ impl Future for Head {
         loop {
             ready!(this.next.as_mut().poll(cx));
             let is_over = Instant::now() >= this.since + IDLE;
-            if this.has_begun || is_over || this.timer.slots.available_permits() == 0 {
+            if this.has_begun || is_over || this.timer.client.left() != Left::Some {
                 return Poll::Ready(());
             }
             this.next.as_mut().reset(Instant::now() + HEAD);

@@ -38,6 +38,11 @@ pub(crate) struct HealthArgs {
     operators: Vec<Network>,
 }
 
+/// Whether it is asked how the server is: that is answered whatever else there is to do.
+pub(crate) fn is_asked(path: &str) -> bool {
+    matches!(path, "/healthz" | "/readyz")
+}
+
 /// How the server is.
 pub(crate) struct Health {
     index: Arc<dyn Index>,

@@ -7,7 +7,7 @@ use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
-    http::{HeaderValue, StatusCode, header},
+    http::{StatusCode, header},
 };
 use hyper::{
     Request, Response,
@@ -18,18 +18,16 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use registry_core::BoxError;
-use tokio::{
-    sync::Semaphore,
-    time::{Instant, interval, timeout},
-};
+use tokio::time::{Instant, interval};
 
 use self::{
-    usage::{Sent, Usage},
+    usage::{Sent, UnderWay, Usage},
     watch::{Verdict, Watch},
 };
 use crate::{
-    connection::{Answers, Stop},
-    routes,
+    connection::{Answers, MAX_HEADERS, Stop},
+    health, routes,
+    slots::Place,
 };
 
 /// Most requests of a connection at a time. Cargo asks for all it needs at once; RFC 9113, section
@@ -53,18 +51,16 @@ const SEND_BYTES: usize = 32 * 1024;
 const PING: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(10));
 /// How often somebody looks whether the connection is still of use.
 const LOOK: Duration = Duration::from_secs(5);
-/// How long a request waits while the server has as much to do as it takes on. Ours.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Serves a connection to its end.
 pub(crate) async fn serve(
     stream: impl Read + Write + Unpin + Send + 'static,
     answers: Answers,
-    slots: Arc<Semaphore>,
+    place: Place,
     mut stop: Stop,
 ) -> Result<(), BoxError> {
-    let usage = Arc::new(Usage::default());
-    let answer = Answer { answers, slots: slots.clone(), usage: usage.clone() };
+    let (usage, client) = (Arc::new(Usage::default()), place.client().clone());
+    let answer = Answer { answers, place: place.into(), usage: usage.clone() };
     let service = service_fn(move |request| answer.clone().to(request));
     let mut connection = pin!(
         http2::Builder::new(TokioExecutor::new())
@@ -89,8 +85,7 @@ pub(crate) async fn serve(
             ended = connection.as_mut() => return Ok(ended?),
             _ = stop.changed(), if !is_ending => true,
             now = look.tick() => {
-                let is_wanted = slots.available_permits() == 0;
-                match watch.look(now, &usage.now(), is_wanted) {
+                match watch.look(now, &usage.at(now), client.left()) {
                     Verdict::GoOn => false,
                     Verdict::NoMore => true,
                     Verdict::Over(why) => return Err(why.into()),
@@ -108,36 +103,45 @@ pub(crate) async fn serve(
 #[derive(Clone)]
 struct Answer {
     answers: Answers,
-    slots: Arc<Semaphore>,
+    place: Arc<Place>,
     usage: Arc<Usage>,
 }
 
 impl Answer {
     async fn to(self, request: Request<Incoming>) -> Result<Response<Sent>, Infallible> {
         let (under_way, is_first) = self.usage.begin();
-        // The first is the one for which the connection has its slot.
-        let slot = match is_first {
-            true => None,
-            false => match timeout(PATIENCE, self.slots.acquire_owned()).await {
-                Ok(slot) => Some(slot.expect("nobody closes it")),
-                Err(_) => {
-                    let response = busy();
-                    self.answers.refused(&request, &response);
-                    return Ok(response.map(|body| Sent::new(body, under_way, None)));
-                }
-            },
+        // Before anything waits, for what waits is held in memory.
+        if request.headers().len() > MAX_HEADERS {
+            let detail = format!("there are more than {MAX_HEADERS} headers");
+            let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+            return Ok(self.refuse(&request, routes::error(status, &detail), under_way));
+        }
+        let slot = if health::is_asked(request.uri().path()) {
+            Some(None)
+        } else if is_first {
+            // The first is the one for which the connection has its slot.
+            self.place.has_slot().await.then_some(None)
+        } else {
+            self.place.client().slot().await.map(Some)
+        };
+        let Some(slot) = slot else {
+            return Ok(self.refuse(&request, routes::busy(), under_way));
         };
         let Ok(mut response) = self.answers.answer(request).await;
         // There is none in HTTP/2: an unread body is no matter of the connection's. RFC 9113, 8.2.2.
         response.headers_mut().remove(header::CONNECTION);
         Ok(response.map(|body| Sent::new(body, under_way, slot)))
     }
-}
 
-fn busy() -> Response<Body> {
-    let mut response = routes::error(StatusCode::SERVICE_UNAVAILABLE, "server is busy, try again");
-    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(PATIENCE.as_secs()));
-    response
+    fn refuse(
+        &self,
+        request: &Request<Incoming>,
+        response: Response<Body>,
+        under_way: UnderWay,
+    ) -> Response<Sent> {
+        self.answers.refused(request, &response);
+        response.map(|body| Sent::new(body, under_way, None))
+    }
 }
 
 #[cfg(test)]
@@ -146,6 +150,7 @@ mod tests {
 
     use axum::{Router, routing::get};
     use bytes::Bytes;
+    use futures_util::future::join_all;
     use http_body_util::{BodyExt as _, Empty};
     use hyper::client::conn::http2 as client;
     use hyper_util::rt::TokioIo;
@@ -153,7 +158,7 @@ mod tests {
     use tokio::{sync::watch, task::JoinHandle};
 
     use super::*;
-    use crate::connection::Served;
+    use crate::{connection::Served, slots::Slots};
 
     type Sender = client::SendRequest<Empty<Bytes>>;
     type Ended = JoinHandle<(Result<(), String>, u64)>;
@@ -163,29 +168,28 @@ mod tests {
     /// A client, and how and after how many seconds the connection of the server ends. The clock
     /// moves on whenever both wait.
     async fn connected() -> (Sender, Ended, watch::Sender<()>) {
+        connected_with(Slots::new(10, Some(9)), 1 << 16).await
+    }
+
+    /// Each answer has a window of so many bytes.
+    async fn connected_with(slots: Arc<Slots>, window: u32) -> (Sender, Ended, watch::Sender<()>) {
         let router = Router::new()
             .route("/small", get(async || "small"))
             .route("/large", get(async || vec![0; LARGE]));
         let proxies = TrustedProxies::new([], ForwardedBy::XForwardedFor).into();
-        let slots = Arc::new(Semaphore::new(10));
-        let served = Served {
-            router,
-            max_body_bytes: 100,
-            proxies,
-            slots: slots.clone(),
-            hsts: None,
-            tls: None,
-        };
-        let answers = Answers::new(served, IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let place = slots.client(peer, false).enter().unwrap();
+        let served = Served { router, max_body_bytes: 100, proxies, slots, hsts: None, tls: None };
+        let answers = Answers::new(served, peer);
         let (here, there) = tokio::io::duplex(1 << 16);
         let (stopping, stop) = watch::channel(());
         let began = Instant::now();
         let ended = tokio::spawn(async move {
-            let ended = serve(TokioIo::new(here), answers, slots, stop).await;
+            let ended = serve(TokioIo::new(here), answers, place, stop).await;
             (ended.map_err(|error| error.to_string()), began.elapsed().as_secs())
         });
         let (sender, connection) = client::Builder::new(TokioExecutor::new())
-            .initial_stream_window_size(1 << 16)
+            .initial_stream_window_size(window)
             .handshake(TokioIo::new(there))
             .await
             .unwrap();
@@ -238,6 +242,61 @@ mod tests {
         assert_eq!(why, Err("the client takes too little of its answers".into()));
         assert!((360..=420).contains(&after), "{after}");
         others.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_more_requests_wait_than_may() {
+        let (mut sender, _ended, _stopping) = connected_with(Slots::new(4, Some(3)), 1 << 16).await;
+        let mut at_work = Vec::new();
+        for _ in 0..3 {
+            at_work.push(ask(&mut sender, "/large").await);
+        }
+        assert!(at_work.iter().all(|answer| answer.status() == 200));
+        let began = Instant::now();
+        let answers = (0..8).map(|_| {
+            let mut sender = sender.clone();
+            async move {
+                let answer = ask(&mut sender, "/large").await;
+                (answer.status().as_u16(), began.elapsed().as_secs())
+            }
+        });
+        let mut answers = join_all(answers).await;
+        answers.sort();
+        // Three wait in vain, and all others are told at once.
+        let [at_once, in_the_end] = [(503, 0), (503, 10)];
+        assert_eq!(answers[..5], [at_once; 5]);
+        assert_eq!(answers[5..], [in_the_end; 3]);
+        // Whoever asks how the server is, is told.
+        assert_eq!(ask(&mut sender, "/healthz").await.status(), 404);
+        drop(at_work);
+        let answer = ask(&mut sender, "/small").await;
+        assert_eq!(answer.status(), 200);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_taken_back_before_a_look_count_with_their_time() {
+        let (mut sender, ended, _stopping) = connected_with(Slots::new(10, Some(9)), 1 << 12).await;
+        // One is taken as slowly as may be, seven others are stalled but for the moment of a look.
+        let mut slow = ask(&mut sender, "/large").await.into_body();
+        let attack = tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            loop {
+                let mut stalled = Vec::new();
+                for _ in 0..7 {
+                    stalled.push(ask(&mut sender, "/large").await);
+                }
+                for _ in 0..29 {
+                    tokio::time::sleep(Duration::from_secs(2)).await;
+                    slow.frame().await.unwrap().unwrap();
+                }
+                drop(stalled);
+                tokio::time::sleep(Duration::from_secs(2)).await;
+            }
+        });
+        let (why, after) = ended.await.unwrap();
+        assert_eq!(why, Err("the client takes too little of its answers".into()));
+        assert!(after <= 120, "{after}");
+        attack.abort();
     }
 
     #[tokio::test(start_paused = true)]

@@ -55,6 +55,7 @@ mod routes;
 mod runtime;
 mod serve;
 mod size;
+mod slots;
 mod storage_gc;
 mod storage_migrate;
 mod storage_verify;

@@ -9,6 +9,8 @@ use axum::{
 };
 use registry_http::Registries;
 
+use crate::slots;
+
 /// The name of the registry that is there by itself, and so the first segment of its paths.
 pub(crate) const REGISTRY: &str = "main";
 
@@ -17,6 +19,14 @@ pub(crate) fn router(registries: Registries, help: String) -> Router {
     Router::new()
         .route("/", get(async move || Redirect::temporary(&help)))
         .fallback_service(registries)
+}
+
+/// What is said to whoever comes while there is too much to do.
+pub(crate) fn busy() -> Response {
+    let mut response = error(StatusCode::SERVICE_UNAVAILABLE, "server is busy, try again");
+    let later = HeaderValue::from(slots::PATIENCE.as_secs());
+    response.headers_mut().insert(header::RETRY_AFTER, later);
+    response
 }
 
 /// A refusal as cargo reads it. Source: Cargo book, "Web API".

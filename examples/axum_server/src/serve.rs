@@ -17,10 +17,7 @@ use registry_storage::{StorageUrl, layer::ObservedCrateStore};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 #[cfg(windows)]
 use tokio::signal::windows::{CtrlC, ctrl_c};
-use tokio::{
-    net::TcpListener,
-    sync::{Semaphore, watch},
-};
+use tokio::{net::TcpListener, sync::watch};
 
 use crate::{
     access::Accounts,
@@ -37,6 +34,7 @@ use crate::{
     registries::{Caches, Common, LiveRegistries, compression},
     routes::{self, REGISTRY},
     runtime::TokioRuntime,
+    slots::Slots,
     tls::{Hangup, Tls},
     token_uses::TokenUses,
     verify_on_read::verified,
@@ -153,7 +151,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
     let router = router.merge(health.router());
     // What keeps the index current goes with it.
     let _served = served;
-    let slots = Arc::new(Semaphore::new(slots));
+    let slots = Slots::new(slots, args.max_connections_per_client.map(|most| most as usize));
     let acceptor = tls.as_ref().map(Tls::acceptor);
     if let Some(tls) = tls {
         tokio::spawn(tls.follow(Hangup::new()?));
@@ -232,22 +230,22 @@ impl StopSignals {
 async fn run(listener: TcpListener, served: Served, mut stop: StopSignals, drain: Duration) {
     let (stopping, told) = watch::channel(());
     loop {
-        let next = async {
-            let slot = Arc::clone(&served.slots).acquire_owned().await.expect("nobody closes it");
-            (slot, listener.accept().await)
-        };
-        let (slot, accepted) = tokio::select! {
-            next = next => next,
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
             () = stop.next() => break,
         };
         match accepted {
             Ok((stream, peer)) => {
-                let connection = connection::serve(stream, peer.ip(), served.clone(), told.clone());
+                let peer = peer.ip();
+                let client = served.slots.client(peer, served.proxies.contains(peer));
+                // Beyond those that may wait, whoever comes is told so by the end of the connection.
+                let Some(place) = client.enter() else { continue };
+                let connection =
+                    connection::serve(stream, peer, place, served.clone(), told.clone());
                 tokio::spawn(async move {
                     if let Err(error) = connection.await {
                         tracing::debug!(%error, "connection ended");
                     }
-                    drop(slot);
                 });
             }
             Err(error) => {

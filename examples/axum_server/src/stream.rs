@@ -10,7 +10,10 @@ use std::{
 use hyper::rt::{Read, ReadBufCursor, Write};
 use tokio::time::{Instant, Sleep};
 
-use crate::head::Reads;
+use crate::{
+    head::Reads,
+    slots::{Client, Left},
+};
 
 /// Longest wait for a client to take more of an answer. Cargo, too, gives up on a download that
 /// stalls for 30 seconds.
@@ -20,6 +23,8 @@ const PERIOD: Duration = Duration::from_secs(60);
 /// Fewest bytes that a client takes in a second of those that it is waited for. Ours: a crate file of
 /// 1 MiB has four minutes then.
 const LEAST_RATE: u64 = 4 * 1024;
+/// The same while all slots are taken: whoever holds one has to make use of it.
+const LEAST_RATE_WHEN_FULL: u64 = 16 * 1024;
 
 /// A connection that fails when its client stops reading, or reads a byte now and then: somebody who
 /// asks for crate files and takes none of them would hold connections, open files and memory for as
@@ -31,6 +36,7 @@ pub(crate) struct PunctualStream<T> {
     waited: Duration,
     taken: u64,
     reads: Reads,
+    client: Client,
 }
 
 struct Waiting {
@@ -39,8 +45,9 @@ struct Waiting {
 }
 
 impl<T> PunctualStream<T> {
-    pub(crate) fn new(inner: T) -> Self {
-        Self { inner, waiting: None, waited: Duration::ZERO, taken: 0, reads: Reads::default() }
+    pub(crate) fn new(inner: T, client: Client) -> Self {
+        let (waited, reads) = (Duration::ZERO, Reads::default());
+        Self { inner, waiting: None, waited, taken: 0, reads, client }
     }
 
     /// Counts what is read from now on.
@@ -67,7 +74,11 @@ impl<T> PunctualStream<T> {
         if let Some(waiting) = self.waiting.take() {
             self.waited += waiting.since.elapsed();
             if self.waited >= PERIOD {
-                if self.taken < LEAST_RATE * PERIOD.as_secs() {
+                let least_rate = match self.client.left() {
+                    Left::None => LEAST_RATE_WHEN_FULL,
+                    Left::Some | Left::NoneOfItsShare => LEAST_RATE,
+                };
+                if self.taken < least_rate * PERIOD.as_secs() {
                     return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
                 }
                 (self.waited, self.taken) = (Duration::ZERO, 0);
@@ -120,17 +131,20 @@ impl<T: Write + Unpin> Write for PunctualStream<T> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
+        // Over TLS, there is a farewell to be written.
+        let shut = Pin::new(&mut self.inner).poll_shutdown(cx);
+        self.in_time(shut.map_ok(|()| 0), cx).map_ok(|_| ())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::future::poll_fn;
+    use std::{future::poll_fn, net::Ipv4Addr};
 
     use tokio::time::{Interval, interval_at};
 
     use super::*;
+    use crate::slots::Slots;
 
     /// Takes so many bytes each time the interval has passed, for ever.
     struct Taking(Interval, usize);
@@ -148,9 +162,20 @@ mod tests {
             Poll::Ready(Ok(()))
         }
 
-        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Poll::Ready(Ok(()))
+        /// Has as much to write.
+        fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            self.poll_write(cx, b"..").map_ok(drop)
         }
+    }
+
+    fn stream(seconds: u64, bytes: usize, client: Client) -> PunctualStream<Taking> {
+        let interval = Duration::from_secs(seconds);
+        let taking = Taking(interval_at(Instant::now() + interval, interval), bytes);
+        PunctualStream::new(taking, client)
+    }
+
+    fn client() -> Client {
+        Slots::new(1, None).client(Ipv4Addr::LOCALHOST.into(), false)
     }
 
     /// What becomes of ten writes to a client that takes so many bytes in each interval, and after
@@ -160,9 +185,14 @@ mod tests {
         bytes: usize,
         pause: Duration,
     ) -> (Result<(), io::ErrorKind>, u64) {
-        let (start, interval) = (Instant::now(), Duration::from_secs(seconds));
-        let taking = Taking(interval_at(start + interval, interval), bytes);
-        let mut stream = PunctualStream::new(taking);
+        ten_writes_to(stream(seconds, bytes, client()), pause).await
+    }
+
+    async fn ten_writes_to(
+        mut stream: PunctualStream<Taking>,
+        pause: Duration,
+    ) -> (Result<(), io::ErrorKind>, u64) {
+        let start = Instant::now();
         let mut written = Ok(());
         for _ in 0..10 {
             let write = poll_fn(|cx| Pin::new(&mut stream).poll_write(cx, b"..")).await;
@@ -193,6 +223,26 @@ mod tests {
         assert_eq!(ten_writes(29, 1, Duration::ZERO).await, (TIMED_OUT, 87));
         let bytes = 20 * LEAST_RATE as usize - 1;
         assert_eq!(ten_writes(20, bytes, Duration::ZERO).await, (TIMED_OUT, 60));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn more_is_expected_while_all_slots_are_taken() {
+        let client = client();
+        let _place = client.clone().enter().unwrap();
+        let bytes = 20 * LEAST_RATE_WHEN_FULL as usize;
+        let slow = stream(20, bytes, client.clone());
+        assert_eq!(ten_writes_to(slow, Duration::ZERO).await, (Ok(()), 200));
+        let slower = stream(20, bytes - 1, client);
+        assert_eq!(ten_writes_to(slower, Duration::ZERO).await, (TIMED_OUT, 60));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_nothing_of_the_end_is_dropped() {
+        let start = Instant::now();
+        let mut stream = stream(31, 1, client());
+        let shut = poll_fn(|cx| Pin::new(&mut stream).poll_shutdown(cx)).await;
+        assert_eq!(shut.map_err(|error| error.kind()), TIMED_OUT);
+        assert_eq!(start.elapsed().as_secs(), 30);
     }
 
     #[tokio::test(start_paused = true)]

@@ -3,35 +3,55 @@
 use std::{
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
+    time::Duration,
 };
 
 use axum::body::Body;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
+
+use crate::slots::Slot;
 
 /// Counts of one connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Usage {
     begun: AtomicU64,
     under_way: AtomicUsize,
-    answers: AtomicUsize,
+    waiting: Mutex<Waiting>,
     taken: AtomicU64,
 }
 
+/// The answers that wait for the client.
+#[derive(Debug)]
+struct Waiting {
+    answers: u32,
+    /// For how long until `since`, all of them together.
+    time: Duration,
+    since: Instant,
+}
+
+impl Waiting {
+    fn go_on(&mut self, now: Instant) -> &mut Self {
+        self.time += now.saturating_duration_since(self.since) * self.answers;
+        self.since = now;
+        self
+    }
+}
+
 /// What they are at some time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Counts {
     /// Requests until now.
     pub(super) begun: u64,
     /// Requests whose answers have not ended.
     pub(super) under_way: usize,
-    /// Those of them whose answers have begun.
-    pub(super) answers: usize,
+    /// For how long answers have waited for the client to have room, all of them together.
+    pub(super) waited: Duration,
     /// Bytes of answers that the client had room for, until now.
     pub(super) taken: u64,
 }
@@ -44,12 +64,28 @@ impl Usage {
         (UnderWay(self.clone()), others == 0)
     }
 
-    pub(super) fn now(&self) -> Counts {
+    pub(super) fn at(&self, now: Instant) -> Counts {
         Counts {
             begun: self.begun.load(Relaxed),
             under_way: self.under_way.load(Relaxed),
-            answers: self.answers.load(Relaxed),
+            waited: self.waiting().go_on(now).time,
             taken: self.taken.load(Relaxed),
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for Usage {
+    fn default() -> Self {
+        let waiting = Waiting { answers: 0, time: Duration::ZERO, since: Instant::now() };
+        Self {
+            begun: AtomicU64::default(),
+            under_way: AtomicUsize::default(),
+            waiting: Mutex::new(waiting),
+            taken: AtomicU64::default(),
         }
     }
 }
@@ -72,20 +108,36 @@ const PIECE_BYTES: usize = 16 * 1024;
 pub(super) struct Sent {
     body: Body,
     rest: Bytes,
+    /// Whether it waits for the client, and not for whoever has the next piece.
+    is_waiting: bool,
     under_way: UnderWay,
-    _slot: Option<OwnedSemaphorePermit>,
+    _slot: Option<Slot>,
 }
 
 impl Sent {
-    pub(super) fn new(body: Body, under_way: UnderWay, slot: Option<OwnedSemaphorePermit>) -> Self {
-        under_way.0.answers.fetch_add(1, Relaxed);
-        Self { body, rest: Bytes::new(), under_way, _slot: slot }
+    pub(super) fn new(body: Body, under_way: UnderWay, slot: Option<Slot>) -> Self {
+        let is_waiting = false;
+        let mut sent = Self { body, rest: Bytes::new(), is_waiting, under_way, _slot: slot };
+        sent.is_waiting(true);
+        sent
+    }
+
+    fn is_waiting(&mut self, is_waiting: bool) {
+        if self.is_waiting != is_waiting {
+            self.is_waiting = is_waiting;
+            let mut waiting = self.under_way.0.waiting();
+            let waiting = waiting.go_on(Instant::now());
+            match is_waiting {
+                true => waiting.answers += 1,
+                false => waiting.answers -= 1,
+            }
+        }
     }
 }
 
 impl Drop for Sent {
     fn drop(&mut self) {
-        self.under_way.0.answers.fetch_sub(1, Relaxed);
+        self.is_waiting(false);
     }
 }
 
@@ -99,12 +151,14 @@ impl http_body::Body for Sent {
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let this = &mut *self;
         while this.rest.is_empty() {
-            match ready!(Pin::new(&mut this.body).poll_frame(cx)) {
-                Some(Ok(frame)) => match frame.into_data() {
+            let polled = Pin::new(&mut this.body).poll_frame(cx);
+            this.is_waiting(polled.is_ready());
+            match polled {
+                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
                     Ok(data) => this.rest = data,
                     Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
                 },
-                other => return Poll::Ready(other),
+                other => return other,
             }
         }
         let piece = this.rest.split_to(this.rest.len().min(PIECE_BYTES));
@@ -129,12 +183,16 @@ impl http_body::Body for Sent {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
+    use futures_util::stream;
     use http_body::Body as _;
     use http_body_util::BodyExt;
+    use tokio::time::{advance, sleep};
 
     use super::*;
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn an_answer_is_handed_over_in_pieces_and_counted() {
         let usage = Arc::new(Usage::default());
         let (under_way, is_first) = usage.begin();
@@ -143,16 +201,43 @@ mod tests {
         let mut sent = Sent::new(Body::from(bytes.clone()), under_way, None);
         let mut pieces = Vec::new();
         while let Some(frame) = sent.frame().await {
-            let left = bytes.len() as u64 - usage.now().taken;
+            let left = bytes.len() as u64 - usage.at(Instant::now()).taken;
             assert_eq!(sent.size_hint().exact(), Some(left));
             assert_eq!(sent.is_end_stream(), left == 0);
             pieces.push(frame.unwrap().into_data().unwrap());
         }
         assert_eq!(pieces.iter().map(Bytes::len).collect::<Vec<_>>(), [16_384, 16_384, 7_232]);
         assert!(pieces.concat() == bytes);
-        let counts = Counts { begun: 2, under_way: 1, answers: 1, taken: 40_000 };
-        assert_eq!(usage.now(), counts);
+        let counts = Counts { begun: 2, under_way: 1, waited: Duration::ZERO, taken: 40_000 };
+        assert_eq!(usage.at(Instant::now()), counts);
         drop(sent);
-        assert_eq!(usage.now(), Counts { under_way: 0, answers: 0, ..counts });
+        assert_eq!(usage.at(Instant::now()), Counts { under_way: 0, ..counts });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_time_counts_in_which_answers_wait_for_the_client() {
+        let usage = Arc::new(Usage::default());
+        let waited = || usage.at(Instant::now()).waited.as_secs();
+        let answer = |body| Sent::new(body, usage.begin().0, None);
+        let whole = answer(Body::from("whole"));
+        advance(Duration::from_secs(1)).await;
+        // Its pieces take two seconds each to come.
+        let slow = stream::unfold((), |()| async {
+            sleep(Duration::from_secs(2)).await;
+            Some((Ok::<_, Infallible>(Bytes::from_static(b"piece")), ()))
+        });
+        let mut slow = answer(Body::from_stream(slow));
+        advance(Duration::from_secs(1)).await;
+        assert_eq!(waited(), 3);
+        slow.frame().await.unwrap().unwrap();
+        assert_eq!(waited(), 5);
+        advance(Duration::from_secs(1)).await;
+        assert_eq!(waited(), 7);
+        // However short a time before somebody looks.
+        drop(slow);
+        advance(Duration::from_secs(1)).await;
+        drop(whole);
+        advance(Duration::from_secs(1)).await;
+        assert_eq!(waited(), 8);
     }
 }

@@ -5,7 +5,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::usage::Counts;
-use crate::head::{HEAD, IDLE};
+use crate::{
+    head::{HEAD, IDLE},
+    slots::Left,
+};
 
 /// After how long a connection takes no further requests: whatever somebody has found to hold by it
 /// is let go some time. Ours.
@@ -20,6 +23,8 @@ const PERIOD: Duration = Duration::from_secs(60);
 /// while the connection is as alive as can be. Less than over HTTP/1, since answers to a hundred
 /// requests share one line.
 const LEAST_RATE: u64 = 1024;
+/// The same while all slots are taken.
+const LEAST_RATE_WHEN_FULL: u64 = 4 * 1024;
 
 /// What is to become of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,32 +42,44 @@ pub(super) struct Watch {
     began: Instant,
     used: Instant,
     begun: u64,
-    /// When the period began, and what the counts were then.
-    period: (Instant, Counts),
+    period: Period,
+}
+
+/// When it began, and what the counts were then.
+#[derive(Clone, Copy, Debug)]
+struct Period {
+    began: Instant,
+    waited: Duration,
+    taken: u64,
 }
 
 impl Watch {
     pub(super) fn new(now: Instant) -> Self {
-        Self { began: now, used: now, begun: 0, period: (now, Counts::default()) }
+        let period = Period { began: now, waited: Duration::ZERO, taken: 0 };
+        Self { began: now, used: now, begun: 0, period }
     }
 
-    /// `is_wanted`: others wait for a connection.
-    pub(super) fn look(&mut self, now: Instant, counts: &Counts, is_wanted: bool) -> Verdict {
+    /// `left`: while no slots are, others wait for one.
+    pub(super) fn look(&mut self, now: Instant, counts: &Counts, left: Left) -> Verdict {
         if counts.under_way > 0 || counts.begun > self.begun {
             (self.used, self.begun) = (now, counts.begun);
         }
-        let (since, then) = self.period;
-        if now - since >= PERIOD {
-            self.period = (now, *counts);
-            // Those that end meanwhile are followed by as many: it is a busy client, of whom more
-            // than this can be expected.
-            let answers = then.answers.min(counts.answers) as u64;
-            if counts.taken - then.taken < answers * LEAST_RATE * PERIOD.as_secs() {
+        let then = self.period;
+        if now - then.began >= PERIOD {
+            self.period = Period { began: now, waited: counts.waited, taken: counts.taken };
+            let least_rate = match left {
+                Left::None => LEAST_RATE_WHEN_FULL,
+                Left::Some | Left::NoneOfItsShare => LEAST_RATE,
+            };
+            // All the time of all answers: to take one back just before a look saves nothing. Short
+            // ones that have nothing in them are not worth a word.
+            let waited = counts.waited - then.waited;
+            if waited >= PERIOD && counts.taken - then.taken < least_rate * waited.as_secs() {
                 return Verdict::Over("the client takes too little of its answers");
             }
         }
         let idle = now - self.used;
-        let most = if counts.begun == 0 || is_wanted { HEAD } else { IDLE };
+        let most = if counts.begun == 0 || left != Left::Some { HEAD } else { IDLE };
         if idle >= most + LEAVE {
             Verdict::Over("the client asks for nothing")
         } else if idle >= most || now - self.began >= AGE {
@@ -81,11 +98,12 @@ mod tests {
     fn verdicts<const N: usize>(looks: [(u64, Counts); N]) -> [Verdict; N] {
         let start = Instant::now();
         let mut watch = Watch::new(start);
-        looks
-            .map(|(second, counts)| watch.look(start + Duration::from_secs(second), &counts, false))
+        looks.map(|(second, counts)| {
+            watch.look(start + Duration::from_secs(second), &counts, Left::Some)
+        })
     }
 
-    const NOTHING: Counts = Counts { begun: 0, under_way: 0, answers: 0, taken: 0 };
+    const NOTHING: Counts = Counts { begun: 0, under_way: 0, waited: Duration::ZERO, taken: 0 };
     const IDLE_FOR_LONG: Verdict = Verdict::Over("the client asks for nothing");
     const TOO_SLOW: Verdict = Verdict::Over("the client takes too little of its answers");
 
@@ -130,10 +148,12 @@ mod tests {
     #[test]
     fn an_idle_connection_ends_soon_when_others_wait_for_one() {
         let start = Instant::now();
-        let (mut watch, used) = (Watch::new(start), Counts { begun: 1, ..NOTHING });
-        let mut look = |second| watch.look(start + Duration::from_secs(second), &used, true);
-        let verdicts = [0, 9, 10].map(&mut look);
-        assert_eq!(verdicts, [Verdict::GoOn, Verdict::GoOn, Verdict::NoMore]);
+        for left in [Left::NoneOfItsShare, Left::None] {
+            let (mut watch, used) = (Watch::new(start), Counts { begun: 1, ..NOTHING });
+            let mut look = |second| watch.look(start + Duration::from_secs(second), &used, left);
+            let verdicts = [0, 9, 10].map(&mut look);
+            assert_eq!(verdicts, [Verdict::GoOn, Verdict::GoOn, Verdict::NoMore]);
+        }
     }
 
     #[test]
@@ -143,36 +163,37 @@ mod tests {
         let start = Instant::now();
         let mut watch = Watch::new(start);
         for (second, counts) in looks {
-            let verdict = watch.look(start + Duration::from_secs(second), &counts, false);
+            let verdict = watch.look(start + Duration::from_secs(second), &counts, Left::Some);
             let expected = if second < 600 { Verdict::GoOn } else { Verdict::NoMore };
             assert_eq!(verdict, expected, "{second}");
         }
     }
 
+    /// What is said each minute, when these answers have waited for all of it and so much was taken.
+    fn verdicts_by_minute<const N: usize>(left: Left, minutes: [(u32, u64); N]) -> [Verdict; N] {
+        let start = Instant::now();
+        let (mut watch, mut now) = (Watch::new(start), start);
+        let mut counts = Counts { begun: 200, under_way: 1, ..NOTHING };
+        minutes.map(|(answers, taken)| {
+            now += PERIOD;
+            counts.waited += answers * PERIOD;
+            counts.taken += taken;
+            watch.look(now, &counts, left)
+        })
+    }
+
     #[test]
     fn each_answer_is_taken_at_the_least_rate() {
-        let answers = |answers, taken| Counts { begun: 200, under_way: answers, answers, taken };
         const MINUTE: u64 = 60 * LEAST_RATE;
-        assert_eq!(
-            verdicts([
-                (60, answers(1, 0)),
-                (120, answers(1, MINUTE)),
-                (180, answers(100, MINUTE)),
-                (240, answers(100, 101 * MINUTE)),
-                // Of those that are new, nothing can be said yet.
-                (300, answers(2, 103 * MINUTE)),
-                (360, answers(100, 105 * MINUTE)),
-                (420, answers(2, 107 * MINUTE - 1)),
-            ]),
-            [
-                Verdict::GoOn,
-                Verdict::GoOn,
-                TOO_SLOW,
-                Verdict::GoOn,
-                Verdict::GoOn,
-                Verdict::GoOn,
-                TOO_SLOW,
-            ]
-        );
+        let minutes =
+            [(1, MINUTE), (1, MINUTE - 1), (0, 0), (100, 100 * MINUTE), (100, 100 * MINUTE - 1)];
+        let [go_on, too_slow] = [Verdict::GoOn, TOO_SLOW];
+        for left in [Left::Some, Left::NoneOfItsShare] {
+            let verdicts = verdicts_by_minute(left, minutes);
+            assert_eq!(verdicts, [go_on, too_slow, go_on, go_on, too_slow]);
+        }
+        const FULL: u64 = 60 * LEAST_RATE_WHEN_FULL;
+        let verdicts = verdicts_by_minute(Left::None, [(2, 2 * FULL), (2, 2 * FULL - 1)]);
+        assert_eq!(verdicts, [go_on, too_slow]);
     }
 }

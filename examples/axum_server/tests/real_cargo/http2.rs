@@ -64,22 +64,23 @@ fn a_hundred_requests_are_answered_at_a_time() {
 
 #[test]
 fn requests_beyond_what_the_server_takes_on_wait_and_are_told_to_come_back() {
-    // Ten slots, one of which is for whoever connects next.
-    let server = Server::start_under(&["prlimit", "--nofile=84"], &[]);
+    // Ten slots.
+    let flags = ["--max-connections-per-client", "10"];
+    let server = Server::start_under(&["prlimit", "--nofile=94"], &flags);
     let alice = server.client_of("alice");
     let file = CrateFile::library("large", "1.0.0", &noise(1 << 20));
     assert_eq!(alice.publish(&file.frame()).status, 200);
     let client = Http2::connect(&server);
     let ask = || client.begin("GET", &file.download_path(), &[], b"");
-    let heads: Vec<_> = (0..9).map(|_| client.head(ask()).unwrap()).collect();
+    let heads: Vec<_> = (0..10).map(|_| client.head(ask()).unwrap()).collect();
     let statuses: Vec<_> = heads.iter().map(|head| head.status().as_u16()).collect();
-    assert_eq!(statuses, [200; 9]);
+    assert_eq!(statuses, [200; 10]);
     // The first of them has the slot of the connection.
     let beyond = client.end(ask()).unwrap();
     assert_eq!(beyond.error(), (503, "server is busy, try again".into()));
     assert_eq!(beyond.header("retry-after"), Some("10"));
     assert_eq!(server.requests().last().unwrap().status, 503);
-    assert_eq!(server.client().get("/main/index/config.json").status, 200);
+    assert_eq!(server.client().get("/healthz").status, 200);
     let next = ask();
     drop(heads);
     assert!(client.end(next).unwrap().body == file.bytes);
@@ -118,6 +119,11 @@ fn heads_that_are_too_large_are_refused() {
     // Many small ones: each counts with 32 bytes more.
     let answer = client.try_send("GET", path, &[("x-many", "1"); 420], b"").unwrap();
     assert_eq!(answer.status, 431);
+    // Each takes more memory than that: there may be as many as over HTTP/1.
+    let answer = client.try_send("GET", path, &[("x-many", "1"); 64], b"").unwrap();
+    assert_eq!(answer.status, 200);
+    let answer = client.try_send("GET", path, &[("x-many", "1"); 65], b"").unwrap();
+    assert_eq!(answer.error(), (431, "there are more than 64 headers".into()));
 }
 
 /// A frame. Source: RFC 9113, section 4.1.

@@ -1,9 +1,12 @@
 use std::{
     io::{ErrorKind, Read, Write},
-    net::TcpStream,
+    net::{Ipv4Addr, SocketAddr, TcpStream},
+    time::{Duration, Instant},
 };
 
-use crate::common::{Answer, CrateFile, Server};
+use socket2::{Domain, Socket, Type};
+
+use crate::common::{Answer, CrateFile, Server, noise};
 
 #[test]
 fn publishes_beyond_the_bytes_in_flight_wait_for_their_turn() {
@@ -51,7 +54,8 @@ fn many_publishes_are_taken_in_at_a_time() {
 #[test]
 fn a_connection_beyond_those_that_there_may_be_waits_for_one_to_end() {
     // Room for ten.
-    let server = Server::start_under(&["prlimit", "--nofile=84"], &[]);
+    let flags = ["--max-connections-per-client", "10"];
+    let server = Server::start_under(&["prlimit", "--nofile=94"], &flags);
     let path = "/main/index/config.json";
     // Begun, so that the server has accepted them, and not ended.
     let mut open: Vec<_> = (0..10)
@@ -78,7 +82,8 @@ fn a_connection_beyond_those_that_there_may_be_waits_for_one_to_end() {
 #[test]
 fn publishes_are_refused_before_reads_are() {
     // Room for ten connections, half of which may be publishes.
-    let server = Server::start_under(&["prlimit", "--nofile=84"], &[]);
+    let flags = ["--max-connections-per-client", "10"];
+    let server = Server::start_under(&["prlimit", "--nofile=94"], &flags);
     let client = server.client_of("alice");
     let file = |number: usize| CrateFile::library(&format!("crate-{number}"), "1.0.0", b"");
     let halves: Vec<_> = (0..5).map(|it| client.half_a_publish(&file(it))).collect();
@@ -91,4 +96,80 @@ fn publishes_are_refused_before_reads_are() {
         assert_eq!(Answer::read(half).status, 200);
     }
     assert_eq!(client.publish(&file(5).frame()).status, 200);
+}
+
+/// A request without a body from 127.0.0.`last`, each of which is another client to the server.
+#[cfg(target_os = "linux")]
+fn begin_from(last: u8, server: &Server, path: &str) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from((Ipv4Addr::new(127, 0, 0, last), 0)).into()).unwrap();
+    socket.connect(&server.address().parse::<SocketAddr>().unwrap().into()).unwrap();
+    let mut stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    stream
+}
+
+#[cfg(target_os = "linux")]
+fn get_from(last: u8, server: &Server, path: &str) -> Answer {
+    Answer::read(begin_from(last, server, path))
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_client_with_all_its_connections_keeps_nobody_else_out() {
+    // Room for twelve, three of which may be one client's.
+    let server = Server::start_under(&["prlimit", "--nofile=100"], &[]);
+    let large = CrateFile::library("large", "1.0.0", &noise(8 << 20));
+    assert_eq!(server.client_of("alice").publish(&large.frame()).status, 200);
+    let path = "/main/index/config.json";
+    // They have the heads of their answers, and take no more of them.
+    let hold = |last| {
+        [(); 3].map(|()| {
+            let mut stream = begin_from(last, &server, &large.download_path());
+            let mut status = [0; 12];
+            stream.read_exact(&mut status).unwrap();
+            assert_eq!(&status, b"HTTP/1.1 200");
+            stream
+        })
+    };
+    let _first = hold(2);
+    let began = Instant::now();
+    let beyond = get_from(2, &server, path);
+    assert_eq!(beyond.error(), (503, "server is busy, try again".into()));
+    assert_eq!(beyond.header("retry-after"), Some("10"));
+    assert!(began.elapsed() >= Duration::from_secs(10));
+    // Others are served meanwhile, and so is who asks how the server is, whoever they are.
+    let _waits = begin_from(2, &server, path);
+    assert_eq!(get_from(3, &server, path).status, 200);
+    for page in ["/healthz", "/readyz"] {
+        assert_eq!(get_from(2, &server, page).status, 200);
+    }
+    // Also when nothing is left for anybody.
+    let others = [3, 4, 5].map(hold);
+    for page in ["/healthz", "/readyz"] {
+        assert_eq!(get_from(6, &server, page).status, 200);
+    }
+    let mut next = begin_from(6, &server, path);
+    next.set_nonblocking(true).unwrap();
+    assert_eq!(next.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
+    next.set_nonblocking(false).unwrap();
+    drop(others);
+    assert_eq!(Answer::read(next).status, 200);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_client_has_no_more_to_wait_than_to_work_with() {
+    let server = Server::start_under(&["prlimit", "--nofile=100"], &[]);
+    // Silent ones: three are served, three wait, and the next are closed at once.
+    let silent: Vec<_> = (0..8).map(|_| TcpStream::connect(server.address()).unwrap()).collect();
+    let began = Instant::now();
+    for mut stream in silent.into_iter().rev().take(2) {
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        assert_eq!(stream.read(&mut [0]).unwrap_or(0), 0);
+    }
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert_eq!(get_from(2, &server, "/main/index/config.json").status, 200);
 }
