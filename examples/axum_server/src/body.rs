@@ -21,13 +21,21 @@ const LEAST_RATE: u64 = 192 * 1024;
 /// A body that fails when its sender stalls: somebody who sends a byte a minute would hold a
 /// connection and the memory of an upload for as long as they please.
 ///
-/// Its time begins when it is first asked for: whoever has to wait for room has not begun to send.
+/// Only the time counts in which somebody waits for it: neither that until it is first asked for, in
+/// which a publish waits for room, nor that in which the server is busy with what has come.
 #[derive(Debug)]
 pub(crate) struct PunctualBody<B> {
     inner: B,
     time: Duration,
-    end: Option<Instant>,
-    waiting: Option<Pin<Box<Sleep>>>,
+    /// What is left of it.
+    left: Duration,
+    waiting: Option<Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    since: Instant,
+    end: Pin<Box<Sleep>>,
 }
 
 impl<B: Body> PunctualBody<B> {
@@ -35,7 +43,15 @@ impl<B: Body> PunctualBody<B> {
     pub(crate) fn new(inner: B, max_bytes: u64) -> Self {
         let bytes = inner.size_hint().upper().unwrap_or(max_bytes).min(max_bytes);
         let time = TOTAL.max(Duration::from_secs(bytes / LEAST_RATE));
-        Self { inner, time, end: None, waiting: None }
+        Self { inner, time, left: time, waiting: None }
+    }
+
+    /// For how long it is waited for at most.
+    pub(crate) fn time(&self) -> Duration {
+        match self.inner.is_end_stream() {
+            true => Duration::ZERO,
+            false => self.time,
+        }
     }
 }
 
@@ -61,15 +77,18 @@ where
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, BoxError>>> {
-        let (now, time) = (Instant::now(), self.time);
-        let end = *self.end.get_or_insert(now + time);
+        let (time, left) = (self.time, self.left);
         if let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(cx) {
-            self.waiting = None;
+            if let Some(waiting) = self.waiting.take() {
+                self.left = left.saturating_sub(waiting.since.elapsed());
+            }
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
-        let until = end.min(now + IDLE);
-        let waiting = self.waiting.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
-        ready!(waiting.as_mut().poll(cx));
+        let waiting = self.waiting.get_or_insert_with(|| Waiting {
+            since: Instant::now(),
+            end: Box::pin(tokio::time::sleep(left.min(IDLE))),
+        });
+        ready!(waiting.end.as_mut().poll(cx));
         Poll::Ready(Some(Err(Stalled { time }.into())))
     }
 
@@ -158,5 +177,18 @@ mod tests {
         tokio::time::advance(Duration::from_secs(58)).await;
         let (pieces, after) = pieces(body).await;
         assert_eq!((pieces, after.as_secs()), (1, 11));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn time_in_which_the_server_is_busy_does_not_count() {
+        // Twenty seconds of which are waited for.
+        let mut body = Dripping::every(Duration::from_secs(5), Some(100));
+        for _ in 0..4 {
+            assert!(poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await.unwrap().is_ok());
+            body.inner.interval.reset_after(Duration::from_secs(65));
+            tokio::time::advance(Duration::from_secs(60)).await;
+        }
+        assert_eq!(body.left.as_secs(), TOTAL.as_secs() - 20);
+        assert!(poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await.unwrap().is_ok());
     }
 }

@@ -24,6 +24,7 @@ use tokio::{net::TcpStream, sync::watch, time::timeout};
 use tokio_rustls::TlsAcceptor;
 
 use crate::{
+    answer_time::{self, InTime},
     body::PunctualBody,
     head::{self, HeadTimer},
     health, http2,
@@ -147,7 +148,7 @@ async fn http1(
             if response.as_ref().is_ok_and(|response| response.headers().contains_key(CONNECTION)) {
                 unread.set();
             }
-            response
+            response.map(|response| response.map(InTime::new))
         }
     });
     let mut connection = pin!(
@@ -198,11 +199,13 @@ impl Answers {
         }
         let answering = Answering::begin(&request, client);
         let target = request.uri().path_and_query().map_or("", |target| target.as_str());
+        let time = answer_time::of_head(request.body().time());
         let answer = (target.len() <= MAX_TARGET_BYTES).then(|| self.router.call(request));
         let hsts = self.hsts.clone();
         async move {
             let mut response = match answer {
-                Some(answer) => answer.await,
+                // It may be dropped at any time: a publish is whole then, or not there.
+                Some(answer) => timeout(time, answer).await.unwrap_or_else(|_| Ok(too_late())),
                 None => Ok(too_long()),
             };
             if let Ok(response) = &mut response {
@@ -227,6 +230,10 @@ fn too_long() -> Response<Body> {
     closing(routes::error(StatusCode::URI_TOO_LONG, &detail))
 }
 
+fn too_late() -> Response<Body> {
+    closing(routes::unavailable("the server took too long, try again"))
+}
+
 /// An answer to a request of which nobody has looked whether there is a body.
 fn closing(mut response: Response<Body>) -> Response<Body> {
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -237,7 +244,8 @@ fn closing(mut response: Response<Body>) -> Response<Body> {
 mod tests {
     use std::net::Ipv4Addr;
 
-    use axum::routing::get;
+    use axum::routing::{any, get};
+    use futures_util::stream::{self, Stream, StreamExt as _};
     use registry_http::ForwardedBy;
     use tokio::{
         io::{AsyncReadExt as _, AsyncWriteExt as _, duplex},
@@ -256,7 +264,10 @@ mod tests {
     async fn answers_to(sent: &[(u64, &str)], slots: Arc<Slots>) -> (u64, String) {
         let router = Router::new()
             .route("/", get(async || "answer"))
-            .route("/healthz", get(async || "well"));
+            .route("/healthz", get(async || "well"))
+            // As if the disk hung.
+            .route("/hung", any(std::future::pending::<()>))
+            .route("/half", get(async || Body::from_stream(half_an_answer())));
         let proxies = TrustedProxies::new([], ForwardedBy::XForwardedFor).into();
         let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let place = slots.client(peer, false).enter().unwrap();
@@ -276,6 +287,10 @@ mod tests {
         let (_, read) = tokio::join!(writing, reader.read_to_string(&mut answers));
         read.unwrap();
         (began.elapsed().as_secs(), answers)
+    }
+
+    fn half_an_answer() -> impl Stream<Item = Result<&'static str, Infallible>> {
+        stream::iter([Ok("half")]).chain(stream::pending())
     }
 
     const GET: &str = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
@@ -318,5 +333,22 @@ mod tests {
         let (left, _other) = slots();
         let (ended, answer) = answers_to(&[(0, health)], left).await;
         assert!(ended == 10 && answer.starts_with("HTTP/1.1 200 OK\r\n"), "{ended} {answer}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_does_not_come_is_not_waited_for() {
+        let slots = || Slots::new(4, None);
+        let hung = "GET /hung HTTP/1.1\r\nhost: x\r\n\r\n";
+        let publish = "PUT /hung HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n123456789";
+        for (request, seconds) in [(hung, 60), (publish, 150)] {
+            let (ended, answer) = answers_to(&[(0, request)], slots()).await;
+            assert!(answer.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{answer}");
+            assert!(answer.contains("\r\nretry-after: 10\r\n"), "{answer}");
+            assert!(answer.ends_with("the server took too long, try again\"}]}"), "{answer}");
+            assert_eq!(ended, seconds);
+        }
+        let half = "GET /half HTTP/1.1\r\nhost: x\r\n\r\n";
+        let (ended, answer) = answers_to(&[(0, half)], slots()).await;
+        assert!(ended == 60 && answer.ends_with("4\r\nhalf\r\n"), "{ended} {answer}");
     }
 }

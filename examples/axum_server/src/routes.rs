@@ -23,7 +23,12 @@ pub(crate) fn router(registries: Registries, help: String) -> Router {
 
 /// What is said to whoever comes while there is too much to do.
 pub(crate) fn busy() -> Response {
-    let mut response = error(StatusCode::SERVICE_UNAVAILABLE, "server is busy, try again");
+    unavailable("server is busy, try again")
+}
+
+/// A refusal of what may succeed in a while.
+pub(crate) fn unavailable(detail: &str) -> Response {
+    let mut response = error(StatusCode::SERVICE_UNAVAILABLE, detail);
     let later = HeaderValue::from(slots::PATIENCE.as_secs());
     response.headers_mut().insert(header::RETRY_AFTER, later);
     response

@@ -13,9 +13,10 @@ use std::{
 use axum::body::Body;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
+use registry_core::BoxError;
 use tokio::time::Instant;
 
-use crate::slots::Slot;
+use crate::{answer_time::InTime, slots::Slot};
 
 /// Counts of one connection.
 #[derive(Debug)]
@@ -106,7 +107,7 @@ const PIECE_BYTES: usize = 16 * 1024;
 /// The body of an answer, handed over piece by piece as the client has room for it: what is handed
 /// over is held by the connection until it is sent, and no longer counted.
 pub(super) struct Sent {
-    body: Body,
+    body: InTime<Body>,
     rest: Bytes,
     /// Whether it waits for the client, and not for whoever has the next piece.
     is_waiting: bool,
@@ -117,7 +118,8 @@ pub(super) struct Sent {
 impl Sent {
     pub(super) fn new(body: Body, under_way: UnderWay, slot: Option<Slot>) -> Self {
         let is_waiting = false;
-        let mut sent = Self { body, rest: Bytes::new(), is_waiting, under_way, _slot: slot };
+        let (body, rest) = (InTime::new(body), Bytes::new());
+        let mut sent = Self { body, rest, is_waiting, under_way, _slot: slot };
         sent.is_waiting(true);
         sent
     }
@@ -143,12 +145,12 @@ impl Drop for Sent {
 
 impl http_body::Body for Sent {
     type Data = Bytes;
-    type Error = axum::Error;
+    type Error = BoxError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
         while this.rest.is_empty() {
             let polled = Pin::new(&mut this.body).poll_frame(cx);
