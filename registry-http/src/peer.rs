@@ -26,7 +26,8 @@ pub enum ForwardedBy {
     Forwarded,
 }
 
-/// The proxies whose word is taken for who their clients are. Default: none.
+/// The proxies whose word is taken for who their clients are, and by which URL they have come.
+/// Default: none.
 ///
 /// ```
 /// use std::net::IpAddr;

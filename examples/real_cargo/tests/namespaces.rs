@@ -84,9 +84,11 @@ async fn two_registries_of_an_owner_are_two_for_cargo() {
             assert!(text.contains(part), "{text}");
         }
     }
-    cargo.configure(&format!(
-        "[registry]\nglobal-credential-providers = [\"cargo:token\"]\n\n\
-         [registries.git]\nindex = \"sparse+http://{address}/acme/prod.git/index/\"\n\
+    cargo.configure("[registry]\nglobal-credential-providers = [\"cargo:token\"]\n");
+    // URLs that are not quite those of a registry.
+    let astray = Cargo::bare();
+    astray.configure(&format!(
+        "[registries.git]\nindex = \"sparse+http://{address}/acme/prod.git/index/\"\n\
          [registries.cut]\nindex = \"sparse+http://{address}/acme/prod/index\"\n"
     ));
     thread::spawn(move || {
@@ -108,9 +110,9 @@ async fn two_registries_of_an_owner_are_two_for_cargo() {
         let absent = cargo.run_in(&app, ["add", "only", "--registry", "acme-prod"]).failure();
         assert!(absent.contains("the crate `only` could not be found"), "{absent}");
 
-        let git = cargo.run(["search", "hello", "--registry", "git"]).failure();
+        let git = astray.run(["search", "hello", "--registry", "git"]).failure();
         assert!(git.contains("config.json not found in registry"), "{git}");
-        let cut = cargo.run(["search", "hello", "--registry", "cut"]).failure();
+        let cut = astray.run(["search", "hello", "--registry", "cut"]).failure();
         assert!(cut.contains("sparse registry url must end in a slash"), "{cut}");
     })
     .join()
