@@ -177,6 +177,37 @@ fn whoever_takes_back_requests_as_fast_as_they_come_is_disconnected() {
     assert_eq!(Http2::connect(&server).get("/main/index/config.json").status, 200);
 }
 
+#[test]
+fn whoever_takes_back_as_many_as_they_may_is_served() {
+    let server = Server::start();
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let mut sent = preface();
+    let request = [0x82, 0x86, 0x84, 0x41, 1, b'x'];
+    const RESETS: u32 = 20;
+    for number in 0..RESETS {
+        let stream = 2 * number + 1;
+        sent.extend(frame(1, 0x05, stream, &request));
+        sent.extend(frame(3, 0, stream, &8_u32.to_be_bytes()));
+    }
+    const LAST: u32 = 2 * RESETS + 1;
+    sent.extend(frame(1, 0x05, LAST, &request));
+    stream.write_all(&sent).unwrap();
+    // Until the head of the last answer has come.
+    loop {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).unwrap();
+        let [a, b, c, kind, _, id @ ..] = head;
+        let length = u32::from_be_bytes([0, a, b, c]);
+        let mut payload = Vec::new();
+        stream.by_ref().take(length.into()).read_to_end(&mut payload).unwrap();
+        assert_ne!(kind, 7, "{payload:?}");
+        if kind == 1 && u32::from_be_bytes(id) == LAST {
+            break;
+        }
+    }
+}
+
 /// A header whose name is in the static table. Source: RFC 7541, section 6.2.2 and appendix A.
 fn header(name: u8, value: &str) -> Vec<u8> {
     let name = if name < 15 { vec![name] } else { vec![15, name - 15] };

@@ -207,7 +207,7 @@ fn what_is_no_registry_or_none_to_be_made_is_told() {
                one; use sqlite: or postgres://\n";
     assert_eq!(refused, one);
     let none = server.client().get("/a/index/config.json");
-    assert_eq!((none.status, none.text()), (404, "there is no registry `a`\n"));
+    assert_eq!(none.error(), (404, "there is no registry `a`".into()));
 }
 
 #[test]
@@ -233,7 +233,8 @@ fn a_registry_that_is_deleted_is_gone_and_leaves_nothing_to_the_next_of_its_name
     assert!([404, 503].contains(&late.status), "{late:?}");
     wait_for("the server to know", || {
         let config = alice.get("/a/index/config.json");
-        (config.status == 404).then(|| assert_eq!(config.text(), "there is no registry `a`\n"))
+        let none = (404, "there is no registry `a`".into());
+        (config.status == 404).then(|| assert_eq!(config.error(), none))
     });
     assert_eq!(index_file(&alice, "a", &file).status, 404);
     assert_eq!(download(&alice, "a", &file).status, 404);
