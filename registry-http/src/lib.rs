@@ -168,13 +168,16 @@
 //!
 //! | metric | labels | |
 //! |---|---|---|
-//! | `registry_http_requests_total` | `route`, `status` | a status is a number, or `abandoned` |
-//! | `registry_http_request_duration_seconds` | `route` | a histogram, to the head of the answer |
-//! | `registry_http_received_bytes_total` | `route` | of bodies, as they are read |
-//! | `registry_http_sent_bytes_total` | `route` | of bodies, as they are handed to the server |
-//! | `registry_publishes_total` | `outcome` | `published`, or in a word why not, as `version_taken` |
+//! | `registry_http_requests_total` | `registry`, `route`, `status` | a status is a number, or `abandoned` |
+//! | `registry_http_requests_in_flight` | `registry` | a gauge of those whose answer has no head yet |
+//! | `registry_http_request_duration_seconds` | `registry`, `route` | a histogram, to the head of the answer |
+//! | `registry_http_received_bytes_total` | `registry`, `route` | of bodies, as they are read |
+//! | `registry_http_sent_bytes_total` | `registry`, `route` | of bodies, as they are handed to the server |
+//! | `registry_publishes_total` | `registry`, `outcome` | `published`, or in a word why not, as `version_taken` |
 //!
-//! Whoever asks for nothing that there is has the route `none`. No label is chosen by a client.
+//! A registry has the name of [`with_name`](RegistryService::with_name); what [`Registries`] answers
+//! by itself, for there is no such registry, is counted with an empty one. Whoever asks for nothing
+//! that there is has the route `none`. No label is chosen by a client.
 //!
 //! # What it leaves to the server
 //!

@@ -36,6 +36,10 @@ impl RegistryName {
         Self::new(&path.trim_matches('/').replace('/', "-")).unwrap_or_default()
     }
 
+    pub(crate) fn shared(&self) -> Arc<str> {
+        self.0.clone()
+    }
+
     /// Source: Cargo book, "Environment Variables", `CARGO_REGISTRIES_<name>_TOKEN`.
     fn token_variable(&self) -> String {
         format!("CARGO_REGISTRIES_{}_TOKEN", self.0.to_ascii_uppercase().replace('-', "_"))

@@ -10,13 +10,17 @@ use std::{
 use bytes::Buf as _;
 use http::{Response, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_histogram, histogram};
+use metrics::{
+    Counter, Gauge, Histogram, SharedString, Unit, counter, describe_counter, describe_gauge,
+    describe_histogram, gauge, histogram,
+};
 use registry_core::{auth::AuthError, record::Refusal, store::StoreError};
 
 use crate::{body::Body, respond::Error, route::Route};
 
 const REQUESTS: &str = "registry_http_requests_total";
 const DURATION: &str = "registry_http_request_duration_seconds";
+const IN_FLIGHT: &str = "registry_http_requests_in_flight";
 const RECEIVED: &str = "registry_http_received_bytes_total";
 const SENT: &str = "registry_http_sent_bytes_total";
 const PUBLISHES: &str = "registry_publishes_total";
@@ -24,36 +28,48 @@ const PUBLISHES: &str = "registry_publishes_total";
 /// What stands for a status, or an outcome, if the client did not wait for it.
 const ABANDONED: &str = "abandoned";
 
-/// The handles of all routes, each made when it is first used.
+/// The handles of all routes of a registry, each made when it is first used.
 #[derive(Debug)]
 pub(crate) struct Metrics {
+    registry: SharedString,
     routes: [OnceLock<RouteMetrics>; Route::NAMES.len()],
 }
 
 impl Metrics {
-    pub(crate) fn new() -> Self {
-        describe_counter!(REQUESTS, "Requests by route, and by status or `abandoned`.");
+    /// For what stands for no registry.
+    pub(crate) const NO_REGISTRY: &str = "";
+
+    /// With the name of a registry on each. It must not come from a request.
+    pub(crate) fn new(registry: impl Into<SharedString>) -> Self {
+        describe_counter!(
+            REQUESTS,
+            "Requests by registry and route, and by status or `abandoned`."
+        );
         describe_histogram!(
             DURATION,
             Unit::Seconds,
             "From the head of a request to the head of its answer."
         );
+        describe_gauge!(IN_FLIGHT, "Requests whose answer has no head yet.");
         describe_counter!(RECEIVED, Unit::Bytes, "Bytes of the bodies of requests.");
         describe_counter!(SENT, Unit::Bytes, "Bytes of the bodies of answers.");
         describe_counter!(PUBLISHES, "Publishes by outcome: `published`, or why not.");
-        Self { routes: [const { OnceLock::new() }; Route::NAMES.len()] }
+        Self { registry: registry.into(), routes: [const { OnceLock::new() }; Route::NAMES.len()] }
     }
 
     pub(crate) fn of(&self, route: &'static str) -> &RouteMetrics {
         let place = Route::NAMES.binary_search(&route).expect("every name of a route is there");
-        self.routes[place].get_or_init(|| RouteMetrics::new(route))
+        self.routes[place].get_or_init(|| RouteMetrics::new(self.registry.clone(), route))
     }
 }
 
-/// The handles of one route.
+/// The handles of one route of a registry.
 #[derive(Debug)]
 pub(crate) struct RouteMetrics {
+    registry: SharedString,
     route: &'static str,
+    /// Of all routes.
+    in_flight: Gauge,
     duration: Histogram,
     received: Counter,
     sent: Counter,
@@ -66,23 +82,36 @@ const STATUSES: [u16; 18] =
     [200, 204, 206, 302, 304, 400, 401, 403, 404, 405, 409, 412, 413, 415, 416, 429, 500, 503];
 
 impl RouteMetrics {
-    fn new(route: &'static str) -> Self {
+    fn new(registry: SharedString, route: &'static str) -> Self {
+        let of = registry.clone();
         Self {
-            route,
-            duration: histogram!(DURATION, "route" => route),
-            received: counter!(RECEIVED, "route" => route),
-            sent: counter!(SENT, "route" => route),
+            in_flight: gauge!(IN_FLIGHT, "registry" => of.clone()),
+            duration: histogram!(DURATION, "registry" => of.clone(), "route" => route),
+            received: counter!(RECEIVED, "registry" => of.clone(), "route" => route),
+            sent: counter!(SENT, "registry" => of, "route" => route),
             by_status: [const { OnceLock::new() }; STATUSES.len()],
+            registry,
+            route,
         }
     }
 
-    fn count(&self, status: StatusCode) {
-        let requests =
-            || counter!(REQUESTS, "route" => self.route, "status" => status.as_str().to_owned());
+    /// Counts a request that was answered so.
+    pub(crate) fn count(&self, status: StatusCode) {
+        let requests = || self.requests(status.as_str().to_owned());
         match STATUSES.binary_search(&status.as_u16()) {
             Ok(place) => self.by_status[place].get_or_init(requests).increment(1),
             Err(_) => requests().increment(1),
         }
+    }
+
+    fn requests(&self, status: impl Into<SharedString>) -> Counter {
+        let (registry, status) = (self.registry.clone(), status.into());
+        counter!(REQUESTS, "registry" => registry, "route" => self.route, "status" => status)
+    }
+
+    fn count_publish(&self, outcome: &'static str) {
+        let registry = self.registry.clone();
+        counter!(PUBLISHES, "registry" => registry, "outcome" => outcome).increment(1);
     }
 
     /// Counts the bytes of a request's body as they are read.
@@ -100,6 +129,7 @@ pub(crate) struct Answering<'a> {
 
 impl<'a> Answering<'a> {
     pub(crate) fn begin(metrics: &'a RouteMetrics) -> Self {
+        metrics.in_flight.increment(1);
         Self { metrics, started: Instant::now(), is_over: false }
     }
 
@@ -107,7 +137,7 @@ impl<'a> Answering<'a> {
     pub(crate) fn decided<T>(&self, answer: &Result<T, Error>) {
         if self.metrics.route == Route::Publish.name() {
             let outcome = answer.as_ref().err().map_or("published", reason);
-            counter!(PUBLISHES, "outcome" => outcome).increment(1);
+            self.metrics.count_publish(outcome);
         }
     }
 
@@ -125,11 +155,11 @@ impl<'a> Answering<'a> {
 
 impl Drop for Answering<'_> {
     fn drop(&mut self) {
+        self.metrics.in_flight.decrement(1);
         if !self.is_over {
-            let route = self.metrics.route;
-            counter!(REQUESTS, "route" => route, "status" => ABANDONED).increment(1);
-            if route == Route::Publish.name() {
-                counter!(PUBLISHES, "outcome" => ABANDONED).increment(1);
+            self.metrics.requests(ABANDONED).increment(1);
+            if self.metrics.route == Route::Publish.name() {
+                self.metrics.count_publish(ABANDONED);
             }
         }
     }

@@ -13,9 +13,10 @@ use tower_service::Service;
 pub use self::place::{HostName, InvalidHostName, RegistryPlace};
 use crate::{
     body::Body,
+    metrics::Metrics,
     request_id::RequestIds,
     respond::{Error, Shape},
-    route::NoRoute,
+    route::{NoRoute, Route},
     service::{CatchPanic, RegistryService, ResponseFuture, finish},
     trace_parent::TraceParent,
 };
@@ -83,6 +84,8 @@ pub struct Registries {
     by: By,
     prefix: Arc<str>,
     request_ids: Arc<RequestIds>,
+    /// Of requests that no registry answers.
+    metrics: Arc<Metrics>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -112,7 +115,8 @@ impl Registries {
 
     fn new(by: By, resolver: impl ResolveRegistry) -> Self {
         let request_ids = Arc::new(RequestIds::new());
-        Self { resolver: Arc::new(resolver), by, prefix: "".into(), request_ids }
+        let metrics = Arc::new(Metrics::new(Metrics::NO_REGISTRY));
+        Self { resolver: Arc::new(resolver), by, prefix: "".into(), request_ids, metrics }
     }
 
     /// Where the registries are, say below `/crates`, for servers that hand on the whole path. Default:
@@ -153,6 +157,7 @@ impl Registries {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         finish(&mut response, request.method(), &id);
+        self.metrics.of(Route::NONE).count(response.status());
         response
     }
 

@@ -75,11 +75,11 @@ impl RegistryService {
             registry,
             prefix: "".into(),
             name: None,
+            metrics: Arc::new(Metrics::new(RegistryName::default().shared())),
             credential_forms: CredentialForms::default(),
             proxy_users: None,
             forwarded_url: None,
             request_ids: Arc::new(RequestIds::new()),
-            metrics: Arc::new(Metrics::new()),
             #[cfg(feature = "compression")]
             compression: None,
         }
@@ -99,13 +99,16 @@ impl RegistryService {
     }
 
     /// Under which name users are told to configure the registry. Default: that of its
-    /// [prefix](Self::with_prefix), `acme-prod` at `/acme/prod`, or `main` if it has none.
+    /// [prefix](Self::with_prefix), `acme-prod` at `/acme/prod`, or `main` if it has none. Metrics have
+    /// it, too, or `main` unless it is said here.
     ///
     /// # Errors
     /// [`RegistryNameError`] if cargo would not take the name: it has to consist of ASCII letters,
     /// digits, `-` and `_`.
     pub fn with_name(mut self, name: &str) -> Result<Self, RegistryNameError> {
-        self.name = Some(RegistryName::new(name)?);
+        let name = RegistryName::new(name)?;
+        self.metrics = Arc::new(Metrics::new(name.shared()));
+        self.name = Some(name);
         Ok(self)
     }
 

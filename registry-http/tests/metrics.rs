@@ -3,11 +3,11 @@
 mod common;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     convert::Infallible,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering, Ordering::SeqCst},
     },
 };
 
@@ -16,12 +16,13 @@ use common::{Fixture, PUBLISHED};
 use futures_util::{FutureExt as _, stream};
 use http::Method;
 use http_body::Frame;
-use http_body_util::StreamBody;
+use http_body_util::{Empty, StreamBody};
 use metrics::{
     Counter, CounterFn as _, Gauge, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
     SharedString, Unit,
 };
-use registry_core::conformance::fixture;
+use registry_core::{RegistryName, conformance::fixture};
+use registry_http::Registries;
 
 /// What was counted, by name and labels; of a histogram, how often it was recorded to.
 #[derive(Default)]
@@ -96,7 +97,7 @@ fn requests_are_counted_by_route_and_status() {
         [("download_by_version", 1), ("index_file", 4), ("none", 1), ("publish", 2)]
     {
         let name = "registry_http_request_duration_seconds";
-        expected.push(format!("{name} route={route} {times}"));
+        expected.push(format!("{name} registry=main route={route} {times}"));
     }
     for (route, status, times) in [
         ("download_by_version", 200, 1),
@@ -108,7 +109,7 @@ fn requests_are_counted_by_route_and_status() {
         ("publish", 409, 1),
     ] {
         let name = "registry_http_requests_total";
-        expected.push(format!("{name} route={route} status={status} {times}"));
+        expected.push(format!("{name} registry=main route={route} status={status} {times}"));
     }
     for (way, route, bytes) in [
         ("received", "download_by_version", 0),
@@ -120,11 +121,13 @@ fn requests_are_counted_by_route_and_status() {
         ("sent", "none", nowhere),
         ("sent", "publish", PUBLISHED.len() + refused),
     ] {
-        expected.push(format!("registry_http_{way}_bytes_total route={route} {bytes}"));
+        let name = format!("registry_http_{way}_bytes_total");
+        expected.push(format!("{name} registry=main route={route} {bytes}"));
     }
     for outcome in ["published", "version_taken"] {
-        expected.push(format!("registry_publishes_total outcome={outcome} 1"));
+        expected.push(format!("registry_publishes_total registry=main outcome={outcome} 1"));
     }
+    expected.push("registry_http_requests_in_flight registry=main 0".into());
     expected.sort();
     assert_eq!(heard, expected);
 }
@@ -146,11 +149,77 @@ fn a_request_that_nobody_waits_for_is_counted_as_abandoned() {
     assert_eq!(
         heard,
         [
-            "registry_http_received_bytes_total route=publish 0",
-            "registry_http_request_duration_seconds route=publish 0",
-            "registry_http_requests_total route=publish status=abandoned 1",
-            "registry_http_sent_bytes_total route=publish 0",
-            "registry_publishes_total outcome=abandoned 1",
+            "registry_http_received_bytes_total registry=main route=publish 0",
+            "registry_http_request_duration_seconds registry=main route=publish 0",
+            "registry_http_requests_in_flight registry=main 0",
+            "registry_http_requests_total registry=main route=publish status=abandoned 1",
+            "registry_http_sent_bytes_total registry=main route=publish 0",
+            "registry_publishes_total registry=main outcome=abandoned 1",
+        ]
+    );
+}
+
+#[test]
+fn requests_in_flight_are_those_whose_answer_is_awaited() {
+    let heard = Heard::default();
+    let in_flight = || {
+        let numbers = heard.0.lock().unwrap();
+        f64::from_bits(numbers["registry_http_requests_in_flight registry=main"].load(SeqCst))
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    metrics::with_local_recorder(&heard, || {
+        let registry = runtime.block_on(Fixture::public());
+        let begin = || {
+            let endless = stream::pending::<Result<Frame<Bytes>, Infallible>>();
+            let request = http::Request::put("/api/v1/crates/new");
+            let request = request.header("authorization", &registry.alice);
+            Box::pin(registry.service.handle(request.body(StreamBody::new(endless)).unwrap()))
+        };
+        let [mut one, mut other] = [begin(), begin()];
+        assert!((&mut one).now_or_never().is_none());
+        assert_eq!(in_flight(), 1.);
+        assert!((&mut other).now_or_never().is_none());
+        assert_eq!(in_flight(), 2.);
+        drop(one);
+        assert_eq!(in_flight(), 1.);
+        assert_eq!(runtime.block_on(registry.get("/index/config.json").into_future()).status, 200);
+        assert_eq!(in_flight(), 1.);
+        drop(other);
+        assert_eq!(in_flight(), 0.);
+    });
+}
+
+#[test]
+fn requests_are_counted_by_registry_and_no_name_of_a_request_is_taken_for_one() {
+    let heard = heard(async {
+        let (tools, games) = (Fixture::public().await.service, Fixture::public().await.service);
+        let place = |name: &str| RegistryName::new(name).unwrap().into();
+        let map = HashMap::from([
+            (place("tools"), tools.with_name("tools").unwrap()),
+            (place("games"), games.with_name("games").unwrap()),
+        ]);
+        let registries = Registries::by_name(map);
+        for (path, status) in [
+            ("/tools/index/config.json", 200),
+            ("/games/index/config.json", 200),
+            ("/games/index/config.json", 200),
+            ("/games/index/3/f/foo", 404),
+            ("/others/index/config.json", 404),
+            ("/..", 404),
+        ] {
+            let request = http::Request::get(path).body(Empty::<Bytes>::new()).unwrap();
+            assert_eq!(registries.handle(request).await.status(), status, "{path}");
+        }
+    });
+    let requests: Vec<_> =
+        heard.iter().filter_map(|it| it.strip_prefix("registry_http_requests_total ")).collect();
+    assert_eq!(
+        requests,
+        [
+            "registry= route=none status=404 2",
+            "registry=games route=config status=200 2",
+            "registry=games route=index_file status=404 1",
+            "registry=tools route=config status=200 1",
         ]
     );
 }

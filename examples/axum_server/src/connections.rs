@@ -1,4 +1,7 @@
-//! How many connections there may be at a time, so that their files leave some for all others.
+//! How many connections there may be at a time, so that their files leave some for all others, and
+//! how many there are.
+
+use metrics::{Gauge, describe_gauge, gauge};
 
 /// Most connections that are served at a time; as many more may wait.
 ///
@@ -14,6 +17,32 @@ const FILES: u64 = 3;
 const OTHER_FILES: u64 = 64;
 /// Open files that are asked for. A download through a cache has two more of them.
 const WANTED: u64 = (FILES + 2) * MOST as u64 + OTHER_FILES;
+
+/// A gauge of the connections that there are.
+pub(crate) struct Connections(Gauge);
+
+impl Connections {
+    pub(crate) fn new() -> Self {
+        const NAME: &str = "registry_server_connections";
+        describe_gauge!(NAME, "Connections, also those with no request under way.");
+        Self(gauge!(NAME))
+    }
+
+    /// Counts one for as long as what is returned is there.
+    pub(crate) fn count(&self) -> Connected {
+        self.0.increment(1);
+        Connected(self.0.clone())
+    }
+}
+
+/// A connection that is counted.
+pub(crate) struct Connected(Gauge);
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.0.decrement(1);
+    }
+}
 
 /// How many connections there may be, by the open files that this process may have.
 ///

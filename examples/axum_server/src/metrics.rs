@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 use axum::{Router, http::header::CONTENT_TYPE, routing::get};
 use hyper::server::conn::http1;
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
-use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
+use metrics::{describe_gauge, gauge};
+use tokio::{net::TcpListener, runtime::Handle, sync::Semaphore, time::timeout};
 
 use crate::{error::Error, prometheus::Prometheus};
 
@@ -23,7 +24,14 @@ pub(crate) async fn serve(address: &Address) -> Result<(), Error> {
     let recorder = Prometheus::default();
     // Installed once: there is one server in a process.
     metrics::set_global_recorder(recorder.clone()).expect("no other recorder is installed");
+    const TASKS: &str = "registry_server_tasks";
+    describe_gauge!(
+        TASKS,
+        "Tasks of the runtime: connections, requests of HTTP/2, and a few besides."
+    );
+    let (tasks, runtime) = (gauge!(TASKS), Handle::current().metrics());
     let text = get(async move || {
+        tasks.set(runtime.num_alive_tasks() as f64);
         ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], recorder.to_string())
     });
     let router = Router::new().route("/metrics", text);

@@ -25,7 +25,7 @@ use crate::{
     backends::{OpenIndex, spool},
     cli::ServeArgs,
     connection::{self, Served},
-    connections,
+    connections::{self, Connections},
     error::Error,
     health::Health,
     key::KeyStores,
@@ -229,6 +229,7 @@ impl StopSignals {
 /// is told so again.
 async fn run(listener: TcpListener, served: Served, mut stop: StopSignals, drain: Duration) {
     let (stopping, told) = watch::channel(());
+    let connections = Connections::new();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -242,10 +243,12 @@ async fn run(listener: TcpListener, served: Served, mut stop: StopSignals, drain
                 let Some(place) = client.enter() else { continue };
                 let connection =
                     connection::serve(stream, peer, place, served.clone(), told.clone());
+                let counted = connections.count();
                 tokio::spawn(async move {
                     if let Err(error) = connection.await {
                         tracing::debug!(%error, "connection ended");
                     }
+                    drop(counted);
                 });
             }
             Err(error) => {

@@ -80,6 +80,7 @@ fn what_cargo_does_is_counted() {
     assert_eq!(client.get_with("/main/index/3/f/foo", &held).status, 304);
     assert_eq!(client.get("/main/index/3/b/bar").status, 404);
     assert_eq!(client.get("/main/nowhere").status, 404);
+    assert_eq!(client.get("/other/index/config.json").status, 404);
 
     let all = metrics(&server);
     let mut since = counted(&all, REQUESTS);
@@ -90,17 +91,20 @@ fn what_cargo_does_is_counted() {
     assert_eq!(
         since,
         expect(&[
-            ("route=index_file,status=200", 1),
-            ("route=index_file,status=304", 1),
-            ("route=index_file,status=404", 1),
-            ("route=none,status=404", 1),
+            ("registry=,route=none,status=404", 1),
+            ("registry=main,route=index_file,status=200", 1),
+            ("registry=main,route=index_file,status=304", 1),
+            ("registry=main,route=index_file,status=404", 1),
+            ("registry=main,route=none,status=404", 1),
         ])
     );
 
     // The log has each request, too, those of cargo among them.
-    let mut logged: BTreeMap<(String, u16), u64> = BTreeMap::new();
+    let mut logged: BTreeMap<(&str, String, u16), u64> = BTreeMap::new();
     for request in server.requests() {
-        let route = match request.path.strip_prefix("/main/").unwrap() {
+        let (registry, path) =
+            request.path.strip_prefix("/main/").map_or(("", "nowhere"), |path| ("main", path));
+        let route = match path {
             "index/config.json" => "config",
             "api/v1/crates/new" => "publish",
             "nowhere" => "none",
@@ -108,28 +112,30 @@ fn what_cargo_does_is_counted() {
             path if path.starts_with("index/") => "index_file",
             path => panic!("{path}"),
         };
-        *logged.entry((route.into(), request.status)).or_default() += 1;
+        *logged.entry((registry, route.into(), request.status)).or_default() += 1;
     }
     let logged: Vec<_> = logged
         .iter()
-        .map(|((route, status), times)| (format!("route={route},status={status}"), *times))
+        .map(|((registry, route, status), times)| {
+            (format!("registry={registry},route={route},status={status}"), *times)
+        })
         .collect();
     let requests = counted(&all, REQUESTS);
     assert_eq!(requests, logged);
     for (labels, times) in [
-        ("route=download,status=200", 2),
-        ("route=publish,status=200", 1),
-        ("route=publish,status=403", 1),
+        ("registry=main,route=download,status=200", 2),
+        ("registry=main,route=publish,status=200", 1),
+        ("registry=main,route=publish,status=403", 1),
     ] {
         assert!(requests.contains(&(labels.to_owned(), times)), "{labels}: {requests:?}");
     }
     assert_eq!(
         counted(&all, "registry_publishes_total"),
-        expect(&[("outcome=forbidden", 1), ("outcome=published", 1)])
+        expect(&[("registry=main,outcome=forbidden", 1), ("registry=main,outcome=published", 1),])
     );
     let size = file_size(&server);
     let sent = counted(&all, "registry_http_sent_bytes_total");
-    assert!(sent.contains(&("route=download".into(), 2 * size)), "{sent:?}");
+    assert!(sent.contains(&("registry=main,route=download".into(), 2 * size)), "{sent:?}");
 
     let calls = counted(&all, "registry_backend_calls_total");
     for (labels, times) in [
@@ -149,6 +155,19 @@ fn what_cargo_does_is_counted() {
     ]) {
         assert!(reads.contains(&expected), "{expected:?}: {reads:?}");
     }
+    // The one that asks, and nobody else by now.
+    wait_for("all connections to end", || {
+        let gauges = metrics(&server);
+        let idle =
+            ["registry_server_connections", "registry_http_requests_in_flight{registry=\"main\"}"];
+        idle.iter().all(|name| gauges[*name] == 0.).then_some(())
+    });
+    let waiting = std::net::TcpStream::connect(server.address()).unwrap();
+    wait_for("a connection to be counted", || {
+        (metrics(&server)["registry_server_connections"] == 1.).then_some(())
+    });
+    assert!(metrics(&server)["registry_server_tasks"] >= 1.);
+    drop(waiting);
     // Metrics are for nobody else.
     assert_eq!(server.client().get("/metrics").status, 404);
 }
