@@ -200,7 +200,7 @@ fn whoever_takes_back_as_many_as_they_may_is_served() {
         let [a, b, c, kind, _, id @ ..] = head;
         let length = u32::from_be_bytes([0, a, b, c]);
         let mut payload = Vec::new();
-        Read::by_ref(&mut stream).take(length.into()).read_to_end(&mut payload).unwrap();
+        std::io::Read::by_ref(&mut stream).take(length.into()).read_to_end(&mut payload).unwrap();
         assert_ne!(kind, 7, "{payload:?}");
         if kind == 1 && u32::from_be_bytes(id) == LAST {
             break;
