@@ -49,6 +49,11 @@ async fn mounted(
     for (name, value) in &parts.headers {
         answer.append_header((name.as_str(), value.as_bytes()));
     }
-    let length = body.size_hint().exact().ok_or("every answer says how long it is")?;
+    // In the answer to a HEAD, it is that of a body that is not sent.
+    let told = parts.headers.get(http::header::CONTENT_LENGTH);
+    let length = match told {
+        Some(length) => length.to_str()?.parse()?,
+        None => body.size_hint().exact().ok_or("every answer says how long it is")?,
+    };
     Ok(answer.body(SizedStream::new(length, BodyDataStream::new(body))))
 }

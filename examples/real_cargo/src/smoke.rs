@@ -1,5 +1,5 @@
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     process::{Child, Command, Stdio},
     thread,
@@ -42,6 +42,7 @@ pub fn smoke_test(registry: &impl Registry) {
 #[derive(Debug)]
 pub struct Program {
     process: Child,
+    address: SocketAddr,
     index_url: String,
     token: String,
 }
@@ -65,6 +66,26 @@ impl Program {
         tries.next().expect("the program starts and listens")
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Sends a request without a body, with such headers; the whole answer as it comes over HTTP/1.
+    pub fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> String {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\n", self.address);
+        for (name, value) in headers {
+            head += &format!("{name}: {value}\r\n");
+        }
+        head += "connection: close\r\n\r\n";
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        String::from_utf8(answer).unwrap()
+    }
+
     /// `None` if the program has ended, such as because its port is another's.
     fn try_start(program: &str, address: SocketAddr) -> Option<Self> {
         let mut command = Command::new(program);
@@ -79,7 +100,7 @@ impl Program {
         let token = value("CARGO_REGISTRIES_MAIN_TOKEN");
         // Nobody is to be held up by a pipe that is full.
         thread::spawn(move || lines.for_each(drop));
-        let mut server = Self { process, index_url: index_url?, token: token? };
+        let mut server = Self { process, address, index_url: index_url?, token: token? };
         server.listens(address).then_some(server)
     }
 
