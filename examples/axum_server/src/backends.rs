@@ -39,8 +39,8 @@ use crate::{
 /// The database in the data folder: the index, unless it is said to be elsewhere, and its tokens.
 const DATABASE: &str = "index.sqlite";
 
-/// What a server keeps of its index in memory: every index file fits, even the longest.
-const CACHE_BYTES: u64 = 64 << 20;
+/// What a server keeps of the index of `main` in memory: every index file fits, even the longest.
+pub(crate) const CACHE_BYTES: u64 = 64 << 20;
 
 impl IndexArgs {
     /// Where the index is.
@@ -256,7 +256,7 @@ impl OpenIndex {
 
     /// The index with a cache in front, of so many bytes. What another process writes is seen at once,
     /// or after `max_staleness` at the latest; a database in a file tells of it by itself.
-    pub(crate) fn cached(
+    fn cached(
         &self,
         max_staleness: Duration,
         bytes: u64,
@@ -274,10 +274,10 @@ impl OpenIndex {
         }
     }
 
-    /// The same, and what tells it of other processes' writes sooner, where that takes a connection of
-    /// its own.
-    pub(crate) fn served(&self, max_staleness: Duration) -> ServedIndex {
-        let cached = self.cached(max_staleness, CACHE_BYTES);
+    /// The same, and what tells it of other processes' writes sooner, where that takes a connection,
+    /// of which a server has one for all its registries.
+    pub(crate) fn served(&self, max_staleness: Duration, bytes: u64) -> ServedIndex {
+        let cached = self.cached(max_staleness, bytes);
         let listener = match self {
             // Who asks at each read has nothing to be told.
             Self::Postgres(database, key) if !max_staleness.is_zero() => {

@@ -27,7 +27,7 @@ use registry_http::{
 use crate::{
     access::Accounts,
     audit::AuditLines,
-    backends::OpenIndex,
+    backends::{OpenIndex, ServedIndex},
     error::{Error, causes},
     key::KeyStores,
     policy::Rules,
@@ -194,6 +194,8 @@ struct Known {
     said_at: Instant,
     /// When somebody last went to ask; until they are back, this one goes on as it was.
     asked_at: Instant,
+    /// Has the cache be told of what others write.
+    _served: ServedIndex,
 }
 
 impl LiveRegistries {
@@ -204,14 +206,16 @@ impl LiveRegistries {
         Ok(Self { common, main, list, known: Mutex::default() })
     }
 
-    fn build(&self, record: &RegistryRecord) -> Result<RegistryService, BoxError> {
+    fn build(&self, record: RegistryRecord, asked_at: Instant) -> Result<Known, BoxError> {
         let common = &self.common;
         let config = common.config(record.name.as_str(), record.settings)?;
         let opened = common.opened.with_key(&record.key);
-        let index = Arc::new(opened.cached(common.max_staleness, CACHE_BYTES));
+        let served = opened.served(common.max_staleness, CACHE_BYTES);
         let lines = AuditLines { registry: Some(record.name.clone()) };
-        let registry = common.registry(config, &opened, index)?.observer(lines);
-        common.service(record.name.as_str(), registry.beside(self.main.registry()).build())
+        let registry = common.registry(config, &opened, served.index.clone())?.observer(lines);
+        let registry = registry.beside(self.main.registry()).build();
+        let service = common.service(record.name.as_str(), registry)?;
+        Ok(Known { record, service, said_at: asked_at, asked_at, _served: served })
     }
 
     fn may_go_on(&self, known: &Known, at_least: Duration) -> bool {
@@ -263,9 +267,9 @@ impl ResolveRegistry for LiveRegistries {
         if known.len() >= MOST_IDLE {
             known.retain(|_, known| known.asked_at.elapsed() < MAX_AGE);
         }
-        let service = self.build(&record)?;
-        let found = Known { record, service: service.clone(), said_at: asked_at, asked_at };
-        known.insert(name.clone(), found);
+        let built = self.build(record, asked_at)?;
+        let service = built.service.clone();
+        known.insert(name.clone(), built);
         Ok(Some(service))
     }
 }

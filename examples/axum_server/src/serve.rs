@@ -22,7 +22,7 @@ use tokio::{net::TcpListener, sync::watch};
 use crate::{
     access::Accounts,
     audit::AuditLines,
-    backends::{OpenIndex, spool},
+    backends::{CACHE_BYTES, OpenIndex, spool},
     cli::ServeArgs,
     connection::{self, Served},
     connections::{self, Connections},
@@ -131,7 +131,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
         // Whoever is served the folder by another server finds this one for the rest.
         folder.write_config(&config).await.map_err(Error::WriteConfig)?;
     }
-    let served = common.opened.served(common.max_staleness);
+    let served = common.opened.served(common.max_staleness, CACHE_BYTES);
     let health = Health::new(served.index.clone(), common.crates.clone(), args.health);
     let registry = common
         .registry(config, &common.opened, served.index.clone())?

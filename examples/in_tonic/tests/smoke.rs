@@ -19,10 +19,11 @@ async fn grpc_is_answered_beside_it() {
         http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
     // How all of the server is: an empty message, not compressed, of no bytes.
-    let request = Request::post(format!("http://{}/grpc.health.v1.Health/Check", program.address()))
-        .header(CONTENT_TYPE, "application/grpc")
-        .header("te", "trailers")
-        .body(Full::new(Bytes::from_static(&[0; 5])));
+    let request =
+        Request::post(format!("http://{}/grpc.health.v1.Health/Check", program.address()))
+            .header(CONTENT_TYPE, "application/grpc")
+            .header("te", "trailers")
+            .body(Full::new(Bytes::from_static(&[0; 5])));
     let answer = sender.send_request(request.unwrap()).await.unwrap();
     assert_eq!(answer.status(), 200);
     let answer = answer.into_body().collect().await.unwrap();

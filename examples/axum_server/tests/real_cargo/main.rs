@@ -47,6 +47,7 @@ mod publish;
 mod read_only;
 mod redirect;
 mod registries;
+mod registry_data;
 mod resolve;
 mod search;
 mod secrets;
