@@ -32,6 +32,9 @@ impl Reads {
 
 /// Times heads of a connection of HTTP/1, for a server that knows of one time alone, and so would
 /// give a slow head as long as a silent client.
+///
+/// What comes of a head together with the request before it cannot be seen here: until more of it comes,
+/// the client is as good as silent, and has no longer than one that is.
 #[derive(Clone, Debug)]
 pub(crate) struct HeadTimer {
     reads: Reads,
