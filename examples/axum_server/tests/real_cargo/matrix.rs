@@ -32,10 +32,6 @@ const COMMANDS: [(&str, Run); 14] = [
         assert!(found.starts_with("hello = \"1.0.0\""), "{found}");
     }),
     ("info", |cell| {
-        // Source: the changelog of cargo.
-        if cell.minor < 82 {
-            return;
-        }
         let info = cell.cargo.run(["info", "hello", "--registry", "main"]).success();
         assert!(info.contains("version: 1.0.0"), "{info}");
     }),
@@ -109,6 +105,11 @@ impl Cell {
         let app = cargo.program("app", "println!(\"{}\", hello::version())");
         Self { server, cargo, minor: minor.expect("cargo 1.…"), app }
     }
+
+    /// Whether this cargo has a command at all. Source: the changelog of cargo.
+    fn has(&self, command: &str) -> bool {
+        command != "info" || self.minor >= 82
+    }
 }
 
 /// The sets of backends for which what they need is there.
@@ -140,9 +141,13 @@ fn every_command_of_every_cargo_works_on_every_backend() {
         for (backends, place) in places(&folder) {
             let cell = Cell::new(program.clone(), &place);
             for (command, run) in COMMANDS {
+                let known = cell.has(command);
                 // Shown if the test fails.
-                println!("cargo 1.{} {command}, {backends}", cell.minor);
-                run(&cell);
+                let note = if known { "" } else { ": no command yet" };
+                println!("cargo 1.{} {command}, {backends}{note}", cell.minor);
+                if known {
+                    run(&cell);
+                }
             }
         }
     }
