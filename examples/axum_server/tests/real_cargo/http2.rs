@@ -199,8 +199,8 @@ fn whoever_takes_back_as_many_as_they_may_is_served() {
         stream.read_exact(&mut head).unwrap();
         let [a, b, c, kind, _, id @ ..] = head;
         let length = u32::from_be_bytes([0, a, b, c]);
-        let mut payload = Vec::new();
-        std::io::Read::by_ref(&mut stream).take(length.into()).read_to_end(&mut payload).unwrap();
+        let mut payload = vec![0; length as usize];
+        stream.read_exact(&mut payload).unwrap();
         assert_ne!(kind, 7, "{payload:?}");
         if kind == 1 && u32::from_be_bytes(id) == LAST {
             break;
