@@ -119,8 +119,8 @@ fn read_prefix(text: Option<&str>) -> Option<String> {
 /// What the nearest proxy has written into a header: the last value, for whatever stands before it
 /// may be the client's. `Some(None)` if there is no such header, `None` if it is no text.
 fn last<'a>(headers: &'a HeaderMap, name: &'static str) -> Option<Option<&'a str>> {
-    let values = headers.get_all(HeaderName::from_static(name)).iter();
-    let Some(value) = values.last() else { return Some(None) };
+    let mut values = headers.get_all(HeaderName::from_static(name)).iter();
+    let Some(value) = values.next_back() else { return Some(None) };
     let value = value.to_str().ok()?;
     Some(Some(value.rsplit(',').next().unwrap_or_default().trim()))
 }
