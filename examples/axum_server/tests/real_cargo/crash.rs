@@ -31,7 +31,8 @@ fn publish_until_killed(
 #[test]
 fn every_acknowledged_publish_survives_kill_9() {
     const ROUNDS: usize = 10;
-    const PUBLISHERS: usize = 3;
+    // So many that some of them share a commit.
+    const PUBLISHERS: usize = 8;
     let mut server = Server::start();
     let token = server.token("alice");
     let done = Mutex::new(Vec::new());
