@@ -3,7 +3,9 @@
 #![allow(dead_code, reason = "no benchmark uses all of it")]
 
 pub(crate) mod client;
+pub(crate) mod corpus;
 pub(crate) mod disk;
+pub(crate) mod nginx;
 pub(crate) mod noise;
 pub(crate) mod server;
 

@@ -8,10 +8,10 @@ use std::{
 use registry_core::{CrateName, Index, Owner};
 use tokio::task::JoinSet;
 
-use super::{Column, stamp};
-use crate::{
-    common::client::Connection,
-    corpus::{self, Corpus, Random},
+use super::Column;
+use crate::common::{
+    client::Connection,
+    corpus::{self, Corpus, Random, stamp},
 };
 
 /// How long each kind of request is made.

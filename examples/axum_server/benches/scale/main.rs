@@ -9,7 +9,6 @@
 mod backend;
 #[path = "../common/mod.rs"]
 mod common;
-mod corpus;
 mod load;
 
 use std::{
@@ -18,17 +17,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use registry_core::{
-    Index, Owner,
-    conformance::fixture::publish_body,
-    record::{Origin, Stamp, Timestamp},
-};
+use registry_core::{Index, Owner, conformance::fixture::publish_body};
 use tokio::{runtime::Runtime, task::JoinSet};
 
 use self::{
     backend::Backend,
-    common::{Spread, client::Connection, disk::fsync_rate, server::Server},
-    corpus::Corpus,
+    common::{
+        Spread,
+        client::Connection,
+        corpus::{self, Corpus, stamp},
+        disk::fsync_rate,
+        server::Server,
+    },
 };
 
 /// Crates that are brought in at the same time.
@@ -98,10 +98,6 @@ fn measure(
         "resident after all that, MB",
         format!("{} (most: {})", megabytes(now), megabytes(most)),
     );
-}
-
-fn stamp(owner: &Owner) -> Stamp {
-    Stamp { by: owner.login.clone(), at: Timestamp(1_767_225_600), origin: Origin::default() }
 }
 
 async fn import(index: &Arc<dyn Index>, corpus: &Arc<Corpus>, owner: &Owner, column: &mut Column) {

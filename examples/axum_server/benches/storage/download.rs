@@ -10,8 +10,7 @@ use registry_storage::layout;
 
 use crate::{
     Effort, Goal, KIB, MIB, Rates,
-    common::{client::Connection, noise::NoisyCrate, server::Server},
-    nginx::Nginx,
+    common::{client::Connection, nginx::Nginx, noise::NoisyCrate, server::Server},
 };
 
 const CONNECTIONS: [usize; 3] = [1, 8, 64];

@@ -16,7 +16,6 @@
 mod common;
 mod download;
 mod memory;
-mod nginx;
 mod publish;
 
 use std::{

@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A running nginx; ended when dropped.
 pub(crate) struct Nginx {
     pub(crate) address: String,
-    process: Child,
+    pub(crate) child: Child,
     folder: TempDir,
 }
 
@@ -29,7 +29,7 @@ impl Nginx {
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
         fs::write(folder.path().join("nginx.conf"), configuration(root, &address)).unwrap();
         // Debian has it where only root looks.
-        let process = ["nginx", "/usr/sbin/nginx"].into_iter().find_map(|program| {
+        let child = ["nginx", "/usr/sbin/nginx"].into_iter().find_map(|program| {
             let started = Command::new(program)
                 .arg("-p")
                 .arg(folder.path())
@@ -41,7 +41,7 @@ impl Nginx {
                 started => Some(started.unwrap()),
             }
         })?;
-        let mut nginx = Self { address, process, folder };
+        let mut nginx = Self { address, child, folder };
         nginx.await_listening();
         Some(nginx)
     }
@@ -49,7 +49,7 @@ impl Nginx {
     fn await_listening(&mut self) {
         let started = Instant::now();
         while TcpStream::connect(&self.address).is_err() {
-            let ended = self.process.try_wait().unwrap().is_some();
+            let ended = self.child.try_wait().unwrap().is_some();
             if ended || started.elapsed() > PATIENCE {
                 let log = fs::read_to_string(self.folder.path().join("error.log"));
                 panic!("nginx does not listen: {}", log.unwrap_or_default());
@@ -62,9 +62,9 @@ impl Nginx {
 impl Drop for Nginx {
     fn drop(&mut self) {
         // Asked rather than killed: its workers end with it.
-        let process = self.process.id().to_string();
+        let process = self.child.id().to_string();
         if Command::new("kill").args(["-TERM", &process]).status().is_ok_and(|it| it.success()) {
-            let _ = self.process.wait();
+            let _ = self.child.wait();
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use registry_core::{
     CrateName, CrateRecord, IndexLine, Login, Owner, Owners,
-    record::{About, ReleaseRecord, ReleaseState, Timestamp},
+    record::{About, Origin, ReleaseRecord, ReleaseState, Stamp, Timestamp},
 };
 
 const MOST_VERSIONS: usize = 2_000;
@@ -120,6 +120,11 @@ fn record(
 /// The owner of everything, as the token store numbers its first user.
 pub(crate) fn owner() -> Owner {
     Owner { id: 1, login: Login::new("bench").unwrap(), name: None }
+}
+
+/// What a write of theirs is noted with.
+pub(crate) fn stamp(owner: &Owner) -> Stamp {
+    Stamp { by: owner.login.clone(), at: Timestamp(1_767_225_600), origin: Origin::default() }
 }
 
 fn versions(scale: f64, rank: usize) -> usize {
