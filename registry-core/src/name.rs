@@ -43,7 +43,12 @@ impl CrateName {
 
     /// The key under which this name is unique in a registry.
     pub fn canonical(&self) -> CanonicalName {
-        CanonicalName(self.0.to_ascii_lowercase().replace('-', "_").into())
+        let is_folded = |byte: u8| !byte.is_ascii_uppercase() && byte != b'-';
+        if self.0.bytes().all(is_folded) {
+            return CanonicalName(self.0.clone());
+        }
+        let fold = |char: char| if char == '-' { '_' } else { char.to_ascii_lowercase() };
+        CanonicalName(self.0.chars().map(fold).collect::<String>().into())
     }
 
     /// Where cargo looks for the index file: by the lower-case name, with `-` and `_` kept apart.
@@ -65,10 +70,13 @@ impl CrateName {
     ///
     /// The name comes back in lower case, as the path has it.
     pub fn from_sparse_path(path: &str) -> Option<Self> {
-        let name = path.rsplit('/').next()?;
+        let (folder, name) = path.rsplit_once('/')?;
         let name = Self::new(name).ok()?;
-        (sparse_path(name.as_str()) == path && !name.0.bytes().any(|b| b.is_ascii_uppercase()))
-            .then_some(name)
+        let is_its = match folders(name.as_str()) {
+            (first, None) => folder == first,
+            (first, second) => folder.split_once('/') == second.map(|second| (first, second)),
+        };
+        (is_its && !name.0.bytes().any(|b| b.is_ascii_uppercase())).then_some(name)
     }
 
     /// Whether `self` and `other` have one sparse path: equal but for case.
@@ -106,11 +114,19 @@ impl CanonicalName {
 }
 
 fn sparse_path(lower: &str) -> String {
+    match folders(lower) {
+        (first, Some(second)) => format!("{first}/{second}/{lower}"),
+        (first, None) => format!("{first}/{lower}"),
+    }
+}
+
+/// The folder of a name's index file, and that in it.
+fn folders(lower: &str) -> (&str, Option<&str>) {
     match lower.len() {
-        1 => format!("1/{lower}"),
-        2 => format!("2/{lower}"),
-        3 => format!("3/{}/{lower}", &lower[..1]),
-        _ => format!("{}/{}/{lower}", &lower[..2], &lower[2..4]),
+        1 => ("1", None),
+        2 => ("2", None),
+        3 => ("3", Some(&lower[..1])),
+        _ => (&lower[..2], Some(&lower[2..4])),
     }
 }
 
@@ -282,6 +298,12 @@ mod tests {
             "/se/rd/serde",
             "se/rd/../serde",
             "se//serde",
+            "se/rd//serde",
+            "se/serde",
+            "x/se/rd/serde",
+            "3/a/abcd",
+            "1/2/a",
+            "/a",
         ] {
             assert_eq!(CrateName::from_sparse_path(path), None, "{path:?}");
         }
