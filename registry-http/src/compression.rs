@@ -217,13 +217,16 @@ fn suffixed(etag: &HeaderValue, coding: Coding) -> Option<HeaderValue> {
 /// The tag by which the asker knows what has not changed, if that is in a coding.
 fn held(asked: &HeaderMap, answered: &HeaderMap, accepted: &Accepted) -> Option<HeaderValue> {
     let etag = answered.get(ETAG)?;
-    let admitted = Coding::ALL.into_iter().filter(|coding| accepted.admits(*coding));
-    let mut tags = admitted.filter_map(|coding| suffixed(etag, coding));
-    tags.find(|tag| {
-        let tag = tag.to_str().unwrap_or_default();
-        let mut lists = asked.get_all(IF_NONE_MATCH).iter().filter_map(|list| list.to_str().ok());
-        lists.any(|list| list.contains(tag))
-    })
+    let begin = etag.to_str().ok()?.strip_suffix('"')?;
+    let lists = asked.get_all(IF_NONE_MATCH).iter().filter_map(|list| list.to_str().ok());
+    let tags =
+        lists.flat_map(|list| list.match_indices(begin).map(|(at, _)| &list[at + begin.len()..]));
+    let codings = tags.filter_map(|behind| {
+        let (name, _) = behind.strip_prefix('-')?.split_once('"')?;
+        Coding::ALL.into_iter().find(|coding| coding.name() == name)
+    });
+    let admitted = codings.filter(|coding| accepted.admits(*coding));
+    suffixed(etag, admitted.min_by_key(|coding| *coding as usize)?)
 }
 
 /// At levels of everyday use: somebody is waiting.

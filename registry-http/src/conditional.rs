@@ -13,6 +13,7 @@ use registry_core::ETag;
 use crate::{
     body::Body,
     coding::{Accepted, Coding},
+    respond,
 };
 
 /// Most tags of one request that are looked at. The rest could only cost time.
@@ -54,7 +55,8 @@ impl<'a> IfNoneMatch<'a> {
     /// The one tag of an index file that is held, as cargo sends it: it lets an index look no
     /// further.
     pub(crate) fn only(&self) -> Option<ETag> {
-        let mut ours = self.tags.iter().filter_map(|opaque| ETag::parse(&format!("\"{opaque}\"")));
+        let mut ours =
+            self.tags.iter().filter_map(|opaque| ETag::parse(&["\"", opaque, "\""].concat()));
         ours.next().filter(|_| !self.any && ours.next().is_none())
     }
 
@@ -76,8 +78,7 @@ pub(crate) fn is_wanted(headers: &HeaderMap, etag: &str) -> bool {
 
 /// The answer to who has what is asked for. The caller adds what is said of caching.
 pub(crate) fn not_modified(etag: HeaderValue) -> Response<Body> {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::NOT_MODIFIED;
+    let mut response = respond::new(StatusCode::NOT_MODIFIED, Body::empty());
     response.headers_mut().insert(ETAG, etag);
     response
 }

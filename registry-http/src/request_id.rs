@@ -8,12 +8,12 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 use crate::trace_parent::TraceParent;
 
 /// The header that carries the id, both ways.
-pub(crate) const HEADER: &str = "x-request-id";
+pub(crate) const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Most characters of an id that a client or a proxy chose.
 const MAX_CHARS: usize = 64;
@@ -43,11 +43,10 @@ impl RequestIds {
             (Some(id), _) => id.into(),
             (None, Some(trace)) => trace.to_string().into(),
             (None, None) => {
-                let mut id = String::with_capacity(2 * MAX_DIGITS + 1);
-                push_base62(&mut id, self.start);
-                id.push('-');
-                push_base62(&mut id, self.next.fetch_add(1, Ordering::Relaxed));
-                id.into()
+                let mut id = [b'-'; 2 * MAX_DIGITS + 1];
+                let number = put_base62(&mut id, self.next.fetch_add(1, Ordering::Relaxed));
+                let first = put_base62(&mut id[..number - 1], self.start);
+                std::str::from_utf8(&id[first..]).expect("digits and a `-`").into()
             }
         }
     }
@@ -61,19 +60,18 @@ fn is_plain(id: &str) -> bool {
 /// Most digits of a number of 64 bits.
 const MAX_DIGITS: usize = 11;
 
-fn push_base62(text: &mut String, mut number: u64) {
+/// Writes a number at the end of `text`; where it begins.
+fn put_base62(text: &mut [u8], mut number: u64) -> usize {
     const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    let mut digits = [0; MAX_DIGITS];
-    let mut first = MAX_DIGITS;
+    let mut first = text.len();
     loop {
         first -= 1;
-        digits[first] = DIGITS[(number % 62) as usize];
+        text[first] = DIGITS[(number % 62) as usize];
         number /= 62;
         if number == 0 {
-            break;
+            return first;
         }
     }
-    text.extend(digits[first..].iter().map(|digit| char::from(*digit)));
 }
 
 #[cfg(test)]
@@ -83,10 +81,7 @@ mod tests {
     use super::*;
 
     fn given(id: &[u8]) -> HeaderMap {
-        HeaderMap::from_iter([(
-            http::HeaderName::from_static(HEADER),
-            HeaderValue::from_bytes(id).unwrap(),
-        )])
+        HeaderMap::from_iter([(HEADER, HeaderValue::from_bytes(id).unwrap())])
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::{
-    HeaderValue, Response, StatusCode,
+    HeaderMap, HeaderValue, Response, StatusCode,
     header::{
         ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER,
         WWW_AUTHENTICATE,
@@ -32,10 +32,19 @@ pub(crate) const TEXT: HeaderValue = HeaderValue::from_static("text/plain; chars
 /// loses its body later, still has it.
 pub(crate) fn full(status: StatusCode, content_type: HeaderValue, body: Bytes) -> Response<Body> {
     let length = HeaderValue::from(body.len());
-    let mut response = Response::new(Body::from(body));
-    *response.status_mut() = status;
+    let mut response = new(status, Body::from(body));
     response.headers_mut().insert(CONTENT_TYPE, content_type);
     response.headers_mut().insert(CONTENT_LENGTH, length);
+    response
+}
+
+/// An answer without headers, but with room for as many as any has, lest they be moved as they
+/// come.
+pub(crate) fn new(status: StatusCode, body: Body) -> Response<Body> {
+    const MOST_HEADERS: usize = 12;
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = HeaderMap::with_capacity(MOST_HEADERS);
     response
 }
 

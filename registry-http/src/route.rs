@@ -366,6 +366,10 @@ pub enum NoRoute {
 /// # Errors
 /// [`NoRoute`] says whether it is the path that is unknown, or only the method for it.
 pub fn parse(method: &Method, path: &str) -> Result<Route, NoRoute> {
+    // As cargo asks for most of what it asks for: nothing is to be decoded, and nothing to be copied.
+    if let Some(name) = path.strip_prefix("/index/").and_then(CrateName::from_sparse_path) {
+        return choose(method, [(Method::GET, Route::IndexFile(name))]);
+    }
     let segments = segments(path).ok_or(NoRoute::NotFound)?;
     let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
     let (get, put, delete) = (Method::GET, Method::PUT, Method::DELETE);

@@ -12,7 +12,7 @@ use std::{
 };
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Version,
+    HeaderMap, HeaderValue, Method, Request, Response, Version,
     header::{AUTHORIZATION, CONNECTION, ORIGIN, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS},
     request::Parts,
 };
@@ -55,7 +55,10 @@ use crate::{
 /// Clones share everything and are cheap. The service never fails and is always ready; it reads a
 /// request's body only where the route has one, and only as fast as it can be checked.
 #[derive(Clone, Debug)]
-pub struct RegistryService {
+pub struct RegistryService(Arc<Shared>);
+
+#[derive(Clone, Debug)]
+struct Shared {
     registry: Registry,
     prefix: Arc<str>,
     name: Option<RegistryName>,
@@ -71,7 +74,7 @@ pub struct RegistryService {
 impl RegistryService {
     /// The service of a registry, at the root of the paths that it is given.
     pub fn new(registry: Registry) -> Self {
-        Self {
+        Self(Arc::new(Shared {
             registry,
             prefix: "".into(),
             name: None,
@@ -82,7 +85,11 @@ impl RegistryService {
             request_ids: Arc::new(RequestIds::new()),
             #[cfg(feature = "compression")]
             compression: None,
-        }
+        }))
+    }
+
+    fn shared_mut(&mut self) -> &mut Shared {
+        Arc::make_mut(&mut self.0)
     }
 
     /// Answers below `prefix`, say `/main`, and with 404 elsewhere. Default: none.
@@ -91,7 +98,7 @@ impl RegistryService {
     /// service at, as axum's `nest_service` does, needs none.
     #[must_use]
     pub fn with_prefix(mut self, prefix: &str) -> Self {
-        self.prefix = match prefix.trim_matches('/') {
+        self.shared_mut().prefix = match prefix.trim_matches('/') {
             "" => "".into(),
             prefix => format!("/{prefix}").into(),
         };
@@ -107,8 +114,8 @@ impl RegistryService {
     /// digits, `-` and `_`.
     pub fn with_name(mut self, name: &str) -> Result<Self, RegistryNameError> {
         let name = RegistryName::new(name)?;
-        self.metrics = Arc::new(Metrics::new(name.shared()));
-        self.name = Some(name);
+        self.shared_mut().metrics = Arc::new(Metrics::new(name.shared()));
+        self.shared_mut().name = Some(name);
         Ok(self)
     }
 
@@ -119,14 +126,14 @@ impl RegistryService {
     /// For that, the registry's public URL has to end in the prefix.
     #[must_use]
     pub fn with_credential_forms(mut self, forms: CredentialForms) -> Self {
-        self.credential_forms = forms;
+        self.shared_mut().credential_forms = forms;
         self
     }
 
     /// Takes the word of a proxy in front for who is asking. Default: of none.
     #[must_use]
     pub fn with_proxy_users(mut self, headers: ProxyUserHeaders) -> Self {
-        self.proxy_users = Some(Arc::new(headers));
+        self.shared_mut().proxy_users = Some(Arc::new(headers));
         self
     }
 
@@ -142,7 +149,7 @@ impl RegistryService {
     /// What is answered with addresses in it is then kept in no cache.
     #[must_use]
     pub fn with_forwarded_url(mut self, proxies: TrustedProxies) -> Self {
-        self.forwarded_url = Some(Arc::new(proxies));
+        self.shared_mut().forwarded_url = Some(Arc::new(proxies));
         self
     }
 
@@ -153,13 +160,13 @@ impl RegistryService {
     #[cfg(feature = "compression")]
     #[must_use]
     pub fn with_compression(mut self, compression: Compression) -> Self {
-        self.compression = Some(compression.beside());
+        self.shared_mut().compression = Some(compression.beside());
         self
     }
 
     /// The registry itself.
     pub fn registry(&self) -> &Registry {
-        &self.registry
+        &self.0.registry
     }
 
     /// Answers a request: what the [`Service`] does, without a trait to import.
@@ -171,10 +178,10 @@ impl RegistryService {
     {
         let (parts, body) = request.into_parts();
         let trace = TraceParent::of(&parts.headers);
-        let id = self.request_ids.of(&parts.headers, trace.as_ref());
+        let id = self.0.request_ids.of(&parts.headers, trace.as_ref());
         let target = self.target(&parts);
         let route = route(&parts.method, target.as_ref());
-        let metrics = self.metrics.of(route.as_ref().map_or(Route::NONE, Route::name));
+        let metrics = self.0.metrics.of(route.as_ref().map_or(Route::NONE, Route::name));
         let answering = Answering::begin(metrics);
         let span = span::of_request(&id, trace.as_ref(), &parts, route.as_ref());
         let body = pin!(body);
@@ -204,30 +211,30 @@ impl RegistryService {
     /// Under which addresses the client knows the registry, if a proxy says that they are others than
     /// those of its configuration.
     fn forwarded(&self, parts: &Parts) -> Option<RegistryConfig> {
-        let proxies = self.forwarded_url.as_ref()?;
+        let proxies = self.0.forwarded_url.as_ref()?;
         parts.extensions.get::<FromTrustedProxy>()?;
-        let own = self.registry.config();
+        let own = self.0.registry.config();
         let root = proxies.root(&parts.headers, own.api().starts_with("https:"))?;
         own.at_root(&root.to_string()).ok()
     }
 
     fn config(&self, parts: &Parts) -> Cow<'_, RegistryConfig> {
-        self.forwarded(parts).map_or(Cow::Borrowed(self.registry.config()), Cow::Owned)
+        self.forwarded(parts).map_or(Cow::Borrowed(self.0.registry.config()), Cow::Owned)
     }
 
     /// Below which path it answers.
     pub(crate) fn prefix(&self) -> &str {
-        &self.prefix
+        &self.0.prefix
     }
 
     /// What the path says; `None` if it is not below the mount point.
     fn target<'a>(&self, parts: &'a Parts) -> Option<Target<'a>> {
         let path = parts.uri.path();
-        let (token, path) = match path_token::split(path).filter(|_| self.credential_forms.path) {
+        let (token, path) = match path_token::split(path).filter(|_| self.0.credential_forms.path) {
             Some((token, rest)) => (Some(token), rest),
             None => (None, path),
         };
-        let path = path.strip_prefix(&*self.prefix)?;
+        let path = path.strip_prefix(&*self.0.prefix)?;
         path.starts_with('/').then_some(Target { path, token })
     }
 
@@ -246,7 +253,7 @@ impl RegistryService {
         let token = target.and_then(|target| target.token.as_ref());
         let answer = self.dispatch(&route, token, parts, body, id).await;
         #[cfg(feature = "compression")]
-        let answer = match (&self.compression, answer) {
+        let answer = match (&self.0.compression, answer) {
             (Some(compression), Ok(response)) if is_compressed(&route, token.is_some()) => {
                 Ok(compression.apply(&route, parts, response).await)
             }
@@ -274,24 +281,28 @@ impl RegistryService {
             needs => match self.caller(needs, token, parts, id).await {
                 Ok(caller) => caller,
                 Err(error) => {
-                    self.note_refusal(route, &nobody(parts, id), &error).await;
+                    Box::pin(self.note_refusal(route, &nobody(parts, id), &error)).await;
                     return Err(error);
                 }
             },
         };
         let admitted = match route.kind() {
-            Some(kind) => self.registry.admit(&caller, kind),
+            Some(kind) => self.0.registry.admit(&caller, kind),
             None => Ok(()),
         };
-        let answer = match admitted {
-            Ok(()) => self.answer_to(route, &caller, token, parts, body, id).await,
-            Err(error) => Err(error.into()),
+        let answer = match (admitted, route) {
+            (Err(error), _) => Err(error.into()),
+            // What is asked for most is not moved about with room for the largest of all answers.
+            (Ok(()), Route::IndexFile(name)) => {
+                index::file(&self.0.registry, &caller, name, &parts.headers).await
+            }
+            (Ok(()), _) => Box::pin(self.answer_to(route, &caller, token, parts, body, id)).await,
         };
         // Of access given and taken the registry knows nothing at all.
         if let Err(error) = &answer
             && (error.is_of_transport() || route.kind() == Some(RequestKind::Tokens))
         {
-            self.note_refusal(route, &caller, error).await;
+            Box::pin(self.note_refusal(route, &caller, error)).await;
         }
         answer
     }
@@ -304,7 +315,7 @@ impl RegistryService {
             let mut entry = AuditEntry::refused(caller, action, &error.to_string());
             entry.crate_name = route.crate_name().map(CrateName::canonical);
             entry.version = route.version().cloned();
-            self.registry.audit(entry).await;
+            self.0.registry.audit(entry).await;
         }
     }
 
@@ -320,14 +331,14 @@ impl RegistryService {
     where
         B: HttpBody<Error: Into<BoxError>>,
     {
-        let (registry, headers) = (&self.registry, &parts.headers);
+        let (registry, headers) = (&self.0.registry, &parts.headers);
         let query = parts.uri.query().unwrap_or_default();
         match route {
             Route::Me => {
                 let config = self.config(parts).into_owned();
                 let config = config.with_auth_required(registry.auth_required());
-                let name = self.name.clone();
-                let name = name.unwrap_or_else(|| RegistryName::of_path(&self.prefix));
+                let name = self.0.name.clone();
+                let name = name.unwrap_or_else(|| RegistryName::of_path(&self.0.prefix));
                 let page = me::page(&config, &name, headers, parts.uri.query());
                 Ok(self.with_addresses(page))
             }
@@ -345,7 +356,7 @@ impl RegistryService {
                         index::config_of(registry, caller, &config).await?
                     }
                     (Some(token), _) => {
-                        let config = self.config(parts).with_token_in_path(&self.prefix, token);
+                        let config = self.config(parts).with_token_in_path(&self.0.prefix, token);
                         let config = config.ok_or(NoRoute::NotFound)?;
                         index::config_of(registry, caller, &config).await?
                     }
@@ -397,7 +408,7 @@ impl RegistryService {
 
     /// The same for caches, if there are addresses in it that may depend on who has sent the request.
     fn with_addresses(&self, mut response: Response<Body>) -> Response<Body> {
-        if self.forwarded_url.is_some() {
+        if self.0.forwarded_url.is_some() {
             caching::keep_nowhere(&mut response);
         }
         response
@@ -419,7 +430,7 @@ impl RegistryService {
             (Some(_), Some(_)) => return Err(Error::CredentialInPath),
             (token, in_header) => in_header.or_else(|| token.cloned()),
         };
-        let open = !needs.is_personal() && !self.registry.auth_required();
+        let open = !needs.is_personal() && !self.0.registry.auth_required();
         let nobody = nobody(parts, id);
         if credential.is_none()
             && let Some(ProxyUser { principal, is_new }) = self.proxied(parts, open).await?
@@ -427,7 +438,7 @@ impl RegistryService {
             let caller = Caller { principal: Some(principal), ..nobody };
             if is_new {
                 let action = AuditAction::CHANGE_ACCOUNT;
-                self.registry.audit(AuditEntry::done(&caller, action, "made as a user")).await;
+                self.0.registry.audit(AuditEntry::done(&caller, action, "made as a user")).await;
             }
             return Ok(caller);
         }
@@ -439,7 +450,7 @@ impl RegistryService {
             None => credential,
         });
         let (request, address) = (nobody.request.clone(), nobody.address);
-        match self.registry.caller(credential, request, address).await {
+        match self.0.registry.caller(credential, request, address).await {
             Err(AuthError::Rejected) if open => Ok(nobody),
             caller => Ok(caller?),
         }
@@ -449,7 +460,7 @@ impl RegistryService {
     /// rejected is nobody.
     async fn proxied(&self, parts: &Parts, open: bool) -> Result<Option<ProxyUser>, Error> {
         let from_proxy = parts.extensions.get::<FromTrustedProxy>().is_some();
-        let Some(headers) = self.proxy_users.as_ref().filter(|_| from_proxy) else {
+        let Some(headers) = self.0.proxy_users.as_ref().filter(|_| from_proxy) else {
             return Ok(None);
         };
         if !parts.method.is_safe() && self.is_foreign(parts) {
@@ -478,7 +489,7 @@ impl RegistryService {
             0 => Ok(None),
             1 => Ok(Some(Credential::from_header(
                 headers[AUTHORIZATION].as_bytes(),
-                self.credential_forms,
+                self.0.credential_forms,
             )?)),
             count => Err(Error::Credentials { count }),
         }
@@ -494,7 +505,7 @@ pub(crate) fn finish(response: &mut Response<Body>, method: &Method, id: &str) {
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     let id = HeaderValue::from_str(id).expect("an id is letters, digits, `.`, `_` and `-`");
-    headers.insert(HeaderName::from_static(request_id::HEADER), id);
+    headers.insert(request_id::HEADER, id);
 }
 
 /// What a path says.
