@@ -2,28 +2,25 @@
 
 use std::{convert::Infallible, io, net::IpAddr, pin::pin, sync::Arc};
 
-use axum::{
-    Router,
-    body::Body,
-    http::{
-        HeaderValue, StatusCode,
-        header::{CONNECTION, STRICT_TRANSPORT_SECURITY},
-    },
+use axum::http::{
+    HeaderValue, StatusCode,
+    header::{CONNECTION, STRICT_TRANSPORT_SECURITY},
 };
 use hyper::{
     Request, Response,
     body::Incoming,
     rt::{Read, Write},
     server::conn::http1,
-    service::{Service, service_fn},
+    service::service_fn,
 };
-use hyper_util::{rt::TokioIo, service::TowerToHyperService};
+use hyper_util::rt::TokioIo;
 use registry_core::BoxError;
 use registry_http::{FromTrustedProxy, TrustedProxies};
 use tokio::{net::TcpStream, sync::watch, time::timeout};
 use tokio_rustls::TlsAcceptor;
 
 use crate::{
+    answer_body::AnswerBody,
     answer_time::{self, InTime},
     body::PunctualBody,
     head::{self, HeadTimer},
@@ -31,7 +28,7 @@ use crate::{
     linger::{Lingering, UnreadBody},
     log::Answering,
     preface::{self, Protocol},
-    routes,
+    routes::{self, Routes},
     slots::{Place, Slots},
     stream::PunctualStream,
     tls,
@@ -58,7 +55,7 @@ pub(crate) type Stop = watch::Receiver<()>;
 /// What answers requests.
 #[derive(Clone)]
 pub(crate) struct Served {
-    pub(crate) router: Router,
+    pub(crate) routes: Routes,
     /// The longest body that anybody may send.
     pub(crate) max_body_bytes: u64,
     pub(crate) proxies: Arc<TrustedProxies>,
@@ -171,82 +168,93 @@ async fn http1(
 
 /// What answers the requests of one connection.
 ///
-/// Here rather than in layers of the router, each of which would take as long as the routing.
+/// Here rather than in layers of a router, each of which would take as long as the routing.
 #[derive(Clone)]
-pub(crate) struct Answers {
-    router: TowerToHyperService<Router>,
+pub(crate) struct Answers(Arc<Shared>);
+
+struct Shared {
+    routes: Routes,
     max_body_bytes: u64,
     proxies: Arc<TrustedProxies>,
     hsts: Option<HeaderValue>,
     peer: IpAddr,
+    /// Whether the peer is a proxy whose word is taken.
+    is_trusted: bool,
 }
 
 impl Answers {
     pub(crate) fn new(served: Served, peer: IpAddr) -> Self {
-        let Served { router, max_body_bytes, proxies, hsts, .. } = served;
-        Self { router: TowerToHyperService::new(router), max_body_bytes, proxies, hsts, peer }
+        let Served { routes, max_body_bytes, proxies, hsts, .. } = served;
+        let is_trusted = proxies.contains(peer);
+        Self(Arc::new(Shared { routes, max_body_bytes, proxies, hsts, peer, is_trusted }))
     }
 
-    pub(crate) fn answer(
-        &self,
+    pub(crate) async fn answer(
+        self,
         request: Request<Incoming>,
-    ) -> impl Future<Output = Result<Response<Body>, Infallible>> + use<> {
-        let mut request = request.map(|body| PunctualBody::new(body, self.max_body_bytes));
-        let client = self.proxies.client(self.peer, request.headers());
+    ) -> Result<Response<AnswerBody>, Infallible> {
+        let shared = &*self.0;
+        let mut request = request.map(|body| PunctualBody::new(body, shared.max_body_bytes));
+        let client = shared.proxies.client(shared.peer, request.headers());
         request.extensions_mut().insert(client);
-        if self.proxies.contains(self.peer) {
+        if shared.is_trusted {
             request.extensions_mut().insert(FromTrustedProxy);
         }
         let answering = Answering::begin(&request, client);
         let target = request.uri().path_and_query().map_or("", |target| target.as_str());
         let time = answer_time::of_head(request.body().time());
-        let answer = (target.len() <= MAX_TARGET_BYTES).then(|| self.router.call(request));
-        let hsts = self.hsts.clone();
-        async move {
-            let mut response = match answer {
-                // It may be dropped at any time: a publish is whole then, or not there.
-                Some(answer) => timeout(time, answer).await.unwrap_or_else(|_| Ok(too_late())),
-                None => Ok(too_long()),
-            };
-            if let Ok(response) = &mut response {
-                if let Some(hsts) = hsts {
-                    response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts);
-                }
-                answering.end(response);
+        let mut response = match target.len() <= MAX_TARGET_BYTES {
+            // It may be dropped at any time: a publish is whole then, or not there.
+            true => {
+                let answer = timeout(time, shared.routes.answer(request)).await;
+                answer.unwrap_or_else(|_| too_late())
             }
-            response
+            false => too_long(),
+        };
+        if let Some(hsts) = &shared.hsts {
+            response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
         }
+        if let Some(answering) = answering {
+            answering.end(&response);
+        }
+        Ok(response)
     }
 
     /// Logs a request that is answered before anybody has looked at it.
-    pub(crate) fn refused(&self, request: &Request<Incoming>, response: &Response<Body>) {
-        let client = self.proxies.client(self.peer, request.headers());
-        Answering::begin(request, client).end(response);
+    pub(crate) fn refused(&self, request: &Request<Incoming>, response: &Response<AnswerBody>) {
+        let client = self.0.proxies.client(self.0.peer, request.headers());
+        if let Some(answering) = Answering::begin(request, client) {
+            answering.end(response);
+        }
     }
 }
 
-fn too_long() -> Response<Body> {
+fn too_long() -> Response<AnswerBody> {
     let detail = format!("the path and query are longer than {MAX_TARGET_BYTES} bytes");
     closing(routes::error(StatusCode::URI_TOO_LONG, &detail))
 }
 
-fn too_late() -> Response<Body> {
+fn too_late() -> Response<AnswerBody> {
     closing(routes::unavailable("the server took too long, try again"))
 }
 
 /// An answer to a request of which nobody has looked whether there is a body.
-fn closing(mut response: Response<Body>) -> Response<Body> {
+fn closing(mut response: Response<AnswerBody>) -> Response<AnswerBody> {
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
 }
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
+    use std::{collections::HashMap, net::Ipv4Addr};
 
-    use axum::routing::{any, get};
+    use axum::{
+        Router,
+        body::Body,
+        routing::{any, get},
+    };
     use futures_util::stream::{self, Stream, StreamExt as _};
-    use registry_http::ForwardedBy;
+    use registry_http::{ForwardedBy, Registries};
     use tokio::{
         io::{AsyncReadExt as _, AsyncWriteExt as _, duplex},
         time::{Duration, Instant, sleep},
@@ -262,16 +270,17 @@ mod tests {
     }
 
     async fn answers_to(sent: &[(u64, &str)], slots: Arc<Slots>) -> (u64, String) {
-        let router = Router::new()
+        let pages = Router::new()
             .route("/", get(async || "answer"))
             .route("/healthz", get(async || "well"))
             // As if the disk hung.
             .route("/hung", any(std::future::pending::<()>))
             .route("/half", get(async || Body::from_stream(half_an_answer())));
+        let routes = Routes::new(Registries::by_name(HashMap::new()), pages);
         let proxies = TrustedProxies::new([], ForwardedBy::XForwardedFor).into();
         let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let place = slots.client(peer, false).enter().unwrap();
-        let served = Served { router, max_body_bytes: 100, proxies, slots, hsts: None, tls: None };
+        let served = Served { routes, max_body_bytes: 100, proxies, slots, hsts: None, tls: None };
         let (here, there) = duplex(1 << 16);
         let (_stopping, stop) = watch::channel(());
         tokio::spawn(speak(Protocol::Http1, TokioIo::new(here), served, (peer, place), stop));

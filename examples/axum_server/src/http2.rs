@@ -5,10 +5,7 @@ mod watch;
 
 use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
-use axum::{
-    body::Body,
-    http::{StatusCode, header},
-};
+use axum::http::{StatusCode, header};
 use hyper::{
     Request, Response,
     body::Incoming,
@@ -25,6 +22,7 @@ use self::{
     watch::{Verdict, Watch},
 };
 use crate::{
+    answer_body::AnswerBody,
     connection::{Answers, MAX_HEADERS, Stop},
     health, routes,
     slots::Place,
@@ -136,7 +134,7 @@ impl Answer {
     fn refuse(
         &self,
         request: &Request<Incoming>,
-        response: Response<Body>,
+        response: Response<AnswerBody>,
         under_way: UnderWay,
     ) -> Response<Sent> {
         self.answers.refused(request, &response);
@@ -146,7 +144,10 @@ impl Answer {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{IpAddr, Ipv4Addr};
+    use std::{
+        collections::HashMap,
+        net::{IpAddr, Ipv4Addr},
+    };
 
     use axum::{Router, routing::get};
     use bytes::Bytes;
@@ -154,11 +155,11 @@ mod tests {
     use http_body_util::{BodyExt as _, Empty};
     use hyper::client::conn::http2 as client;
     use hyper_util::rt::TokioIo;
-    use registry_http::{ForwardedBy, TrustedProxies};
+    use registry_http::{ForwardedBy, Registries, TrustedProxies};
     use tokio::{sync::watch, task::JoinHandle};
 
     use super::*;
-    use crate::{connection::Served, slots::Slots};
+    use crate::{connection::Served, routes::Routes, slots::Slots};
 
     type Sender = client::SendRequest<Empty<Bytes>>;
     type Ended = JoinHandle<(Result<(), String>, u64)>;
@@ -173,13 +174,14 @@ mod tests {
 
     /// Each answer has a window of so many bytes.
     async fn connected_with(slots: Arc<Slots>, window: u32) -> (Sender, Ended, watch::Sender<()>) {
-        let router = Router::new()
+        let pages = Router::new()
             .route("/small", get(async || "small"))
             .route("/large", get(async || vec![0; LARGE]));
+        let routes = Routes::new(Registries::by_name(HashMap::new()), pages);
         let proxies = TrustedProxies::new([], ForwardedBy::XForwardedFor).into();
         let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let place = slots.client(peer, false).enter().unwrap();
-        let served = Served { router, max_body_bytes: 100, proxies, slots, hsts: None, tls: None };
+        let served = Served { routes, max_body_bytes: 100, proxies, slots, hsts: None, tls: None };
         let answers = Answers::new(served, peer);
         let (here, there) = tokio::io::duplex(1 << 16);
         let (stopping, stop) = watch::channel(());

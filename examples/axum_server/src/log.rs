@@ -11,6 +11,7 @@ use std::{
 use axum::http::{Method, Request, Response, Uri};
 use clap::ValueEnum;
 use registry_http::{PeerAddress, TraceParent, masked_path};
+use tracing::Level;
 use tracing_subscriber::{
     filter::{EnvFilter, LevelFilter},
     fmt::format::FmtSpan,
@@ -57,10 +58,14 @@ pub(crate) struct Answering {
 }
 
 impl Answering {
-    pub(crate) fn begin<B>(request: &Request<B>, client: PeerAddress) -> Self {
+    /// Nothing, if nobody wants the line.
+    pub(crate) fn begin<B>(request: &Request<B>, client: PeerAddress) -> Option<Self> {
+        if !tracing::enabled!(Level::INFO) {
+            return None;
+        }
         let (method, uri) = (request.method().clone(), request.uri().clone());
         let trace = TraceParent::of(request.headers());
-        Self { started: Instant::now(), client, method, uri, trace }
+        Some(Self { started: Instant::now(), client, method, uri, trace })
     }
 
     pub(crate) fn end<B>(self, response: &Response<B>) {

@@ -15,6 +15,7 @@
 
 mod access;
 mod account;
+mod answer_body;
 mod answer_time;
 mod audit;
 mod backends;

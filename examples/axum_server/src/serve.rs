@@ -32,7 +32,7 @@ use crate::{
     metrics,
     oidc::Oidc,
     registries::{Caches, Common, LiveRegistries, compression},
-    routes::{self, REGISTRY},
+    routes::{self, REGISTRY, Routes},
     runtime::TokioRuntime,
     slots::Slots,
     tls::{Hangup, Tls},
@@ -147,8 +147,8 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
     let registries = LiveRegistries::new(common, registry).map_err(Error::Registries)?;
     // Without a URL that counts for all, relative to whatever the client has come by.
     let help = if is_url_given { told.login_url() } else { format!("{REGISTRY}/me") };
-    let router = routes::router(Registries::by_name(registries), help);
-    let router = router.merge(health.router());
+    let pages = routes::home(help).merge(health.router());
+    let routes = Routes::new(Registries::by_name(registries), pages);
     // What keeps the index current goes with it.
     let _served = served;
     let slots = Slots::new(slots, args.max_connections_per_client.map(|most| most as usize));
@@ -157,7 +157,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
         tokio::spawn(tls.follow(Hangup::new()?));
     }
     let proxies = args.proxy.proxies().into();
-    let served = Served { router, max_body_bytes, proxies, slots, hsts, tls: acceptor };
+    let served = Served { routes, max_body_bytes, proxies, slots, hsts, tls: acceptor };
     let uses = TokenUses::keep(tokens);
     run(listener, served, stop, Duration::from_secs(args.drain)).await;
     uses.end().await;

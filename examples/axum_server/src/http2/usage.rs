@@ -10,13 +10,12 @@ use std::{
     time::Duration,
 };
 
-use axum::body::Body;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use registry_core::BoxError;
 use tokio::time::Instant;
 
-use crate::{answer_time::InTime, slots::Slot};
+use crate::{answer_body::AnswerBody, answer_time::InTime, slots::Slot};
 
 /// Counts of one connection.
 #[derive(Debug)]
@@ -107,7 +106,7 @@ const PIECE_BYTES: usize = 16 * 1024;
 /// The body of an answer, handed over piece by piece as the client has room for it: what is handed
 /// over is held by the connection until it is sent, and no longer counted.
 pub(super) struct Sent {
-    body: InTime<Body>,
+    body: InTime<AnswerBody>,
     rest: Bytes,
     /// Whether it waits for the client, and not for whoever has the next piece.
     is_waiting: bool,
@@ -116,7 +115,7 @@ pub(super) struct Sent {
 }
 
 impl Sent {
-    pub(super) fn new(body: Body, under_way: UnderWay, slot: Option<Slot>) -> Self {
+    pub(super) fn new(body: AnswerBody, under_way: UnderWay, slot: Option<Slot>) -> Self {
         let is_waiting = false;
         let (body, rest) = (InTime::new(body), Bytes::new());
         let mut sent = Self { body, rest, is_waiting, under_way, _slot: slot };
@@ -200,7 +199,7 @@ mod tests {
         let (under_way, is_first) = usage.begin();
         assert!(is_first && !usage.begin().1);
         let bytes: Bytes = (0..40_000).map(|number| number as u8).collect();
-        let mut sent = Sent::new(Body::from(bytes.clone()), under_way, None);
+        let mut sent = Sent::new(axum::body::Body::from(bytes.clone()).into(), under_way, None);
         let mut pieces = Vec::new();
         while let Some(frame) = sent.frame().await {
             let left = bytes.len() as u64 - usage.at(Instant::now()).taken;
@@ -220,15 +219,15 @@ mod tests {
     async fn the_time_counts_in_which_answers_wait_for_the_client() {
         let usage = Arc::new(Usage::default());
         let waited = || usage.at(Instant::now()).waited.as_secs();
-        let answer = |body| Sent::new(body, usage.begin().0, None);
-        let whole = answer(Body::from("whole"));
+        let answer = |body: axum::body::Body| Sent::new(body.into(), usage.begin().0, None);
+        let whole = answer(axum::body::Body::from("whole"));
         advance(Duration::from_secs(1)).await;
         // Its pieces take two seconds each to come.
         let slow = stream::unfold((), |()| async {
             sleep(Duration::from_secs(2)).await;
             Some((Ok::<_, Infallible>(Bytes::from_static(b"piece")), ()))
         });
-        let mut slow = answer(Body::from_stream(slow));
+        let mut slow = answer(axum::body::Body::from_stream(slow));
         advance(Duration::from_secs(1)).await;
         assert_eq!(waited(), 3);
         slow.frame().await.unwrap().unwrap();
