@@ -107,3 +107,40 @@ async fn a_commit_of_another_process_is_another_generation() {
     drop(told);
     assert!(child.wait().unwrap().success());
 }
+
+const LOCKED: &str = "REGISTRY_INDEX_TEST_LOCKED";
+
+/// Not a test: a process that says whether somebody else is writing.
+#[test]
+fn locked() {
+    let Ok(path) = std::env::var(LOCKED) else { return };
+    let connection = Connection::open(path).unwrap();
+    connection.busy_timeout(std::time::Duration::ZERO).unwrap();
+    let is_locked = connection.execute_batch("BEGIN IMMEDIATE").is_err();
+    println!("\nlocked {is_locked}");
+}
+
+/// With the first descriptor of a file that it closes, a process loses all its locks on the file.
+#[test]
+fn a_handle_that_is_dropped_leaves_the_locks_of_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("registry.sqlite");
+    let [one, other] = [(); 2].map(|()| SqliteDatabase::open(&path).unwrap());
+    // Both look into the shared memory.
+    assert!(one.generation().is_some() && other.generation().is_some());
+    let writer = Connection::open(&path).unwrap();
+    writer.execute_batch("BEGIN IMMEDIATE").unwrap();
+    drop(one);
+    let is_locked = || {
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "locked", "--nocapture"])
+            .env(LOCKED, &path)
+            .output()
+            .unwrap();
+        let said = String::from_utf8(child.stdout).unwrap();
+        said.lines().find_map(|line| line.strip_prefix("locked ")).unwrap() == "true"
+    };
+    assert!(is_locked());
+    writer.execute_batch("COMMIT").unwrap();
+    assert!(!is_locked());
+}

@@ -129,10 +129,12 @@ impl SqliteDatabase {
     }
 
     /// A number that has changed if anything was committed to the file since it was last asked for,
-    /// by this process or another; `None` if that cannot be told, such as after the file was
-    /// replaced. For caches: what was read after a number was had is still so while it stays.
+    /// by this process or another; `None` if that cannot be told, such as a millisecond after the file
+    /// was replaced. For caches: what was read after a number was had is still so while it stays.
     ///
-    /// Takes some microseconds and does not wait for writers, so it may be called from async code.
+    /// Takes some microseconds and does not wait for writers, so it may be called from async code. On
+    /// Linux, it is read from the shared memory beside the file: a file stays open for that, also when
+    /// the database is dropped while others have it open.
     pub fn generation(&self) -> Option<u64> {
         self.0.generation()
     }

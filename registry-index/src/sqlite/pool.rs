@@ -6,6 +6,7 @@
 
 mod generation;
 mod group;
+mod wal_index;
 
 use std::{
     fmt, io,
