@@ -45,8 +45,13 @@ impl Server {
 
     /// A new token of the user `bench`.
     pub(crate) fn token(&self) -> String {
+        self.token_of("bench")
+    }
+
+    /// A new token of a user, who is made if there is none.
+    pub(crate) fn token_of(&self, user: &str) -> String {
         let output = Command::new(env!("CARGO_BIN_EXE_axum_server"))
-            .args(["token", "create", "--user", "bench"])
+            .args(["token", "create", "--user", user])
             .args(&self.arguments)
             .envs(self.variables.iter().cloned())
             .output()

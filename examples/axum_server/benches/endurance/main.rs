@@ -1,0 +1,250 @@
+//! Mixed load for as long as it is told: reads at a fixed rate, writes, the installed cargo in a
+//! loop, and one request in a hundred that means harm. Fails if the server does not stand it.
+//!
+//! Run it with `cargo bench -p axum_server --bench endurance -- --minutes 60`; with `--profile dev`
+//! before the `--` it is quick to build, and reads at a fifth of the rate. Linux only: what the server
+//! holds is in `/proc`.
+//!
+//! First comes a rehearsal of all of it, so that the server has made what it makes once; then reads
+//! alone, which is the quiet to which the rest is compared; each for a tenth of the time, and for one
+//! and two minutes at most. Then all of it, and at the end everybody goes away. It holds that
+//!
+//! - no answer is 5xx, and nobody honest gets another than they asked for;
+//! - memory, open files, threads, tasks and connections are flat over the load: see [`flat`];
+//! - files, tasks and threads are back where they were when everybody is gone;
+//! - of honest reads, 99 in 100 take at most twice as long as in quiet. Cargo and the compiler run at
+//!   low priority, for a registry's machine has none; all else is in competition for the processors.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod cargo;
+mod crowd;
+mod flat;
+mod hostile;
+mod http;
+mod population;
+mod process;
+mod reads;
+mod tally;
+mod writes;
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use clap::Parser;
+use tokio::time::MissedTickBehavior;
+
+use self::{
+    common::server::Server,
+    crowd::Crowd,
+    flat::Series,
+    population::Population,
+    process::{Process, Sample},
+    reads::{Latencies, Percentiles},
+    tally::Tally,
+};
+
+/// How often it is looked what the server holds.
+const LOOK: Duration = Duration::from_secs(2);
+/// For how long at the least everybody comes and nobody leaves yet: as long as any attack takes.
+const WARM_UP: Duration = Duration::from_secs(100);
+/// Files that may be opened late and stay. The database has four connections to read by, each opened
+/// when all others are busy, and each with two files.
+const LATE_FILES: f64 = 6.;
+/// How long the server may take to let everything go.
+const GOODBYE: Duration = Duration::from_secs(60);
+/// By how many times the time that 99 of 100 reads take may grow. What is not optimized makes more of
+/// the processors' time of a bomb than of a read.
+const SLOWER: f64 = if cfg!(debug_assertions) { 4. } else { 2. };
+/// Below this, in microseconds, it is the machine's turns that are measured.
+const LEAST_P99: u32 = 2_000;
+
+#[derive(Parser)]
+struct Arguments {
+    /// How long the load lasts; five at the least.
+    #[arg(long, default_value_t = 5.)]
+    minutes: f64,
+    /// Honest reads in a second.
+    #[arg(long, default_value_t = if cfg!(debug_assertions) { 100 } else { 500 })]
+    rate: u32,
+    /// What cargo tells every benchmark.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let Arguments { minutes, rate, .. } = Arguments::parse();
+    assert!(minutes >= 5., "less says nothing: some attacks take more than a minute");
+    flat::check();
+    let folder = tempfile::tempdir().unwrap();
+    let metrics = free_address().to_string();
+    let variables = vec![("REGISTRY_METRICS", metrics.clone())];
+    let server = Server::start_with(folder.path(), &[], variables);
+    let address: SocketAddr = server.address.parse().unwrap();
+    let token = server.token();
+    server.token_of("other");
+    let tally = Arc::new(Tally::default());
+    let population = Arc::new(Population::publish(address, &token).await);
+    let process = Process { server: &server, metrics };
+    let load = Duration::from_secs_f64(minutes * 60.);
+    let [rehearsal, quiet] = [60, 120].map(|most| (load / 10).min(Duration::from_secs(most)));
+    println!(
+        "{rate} reads/s: {rehearsal:.0?} with all else, {quiet:.0?} alone, {load:.0?} with all else"
+    );
+    let server = &server;
+    let crowd = Crowd { server, address, population, tally: tally.clone(), token, rate };
+    let busy = crowd.do_all("rehearsal");
+    tokio::time::sleep(rehearsal).await;
+    crowd.search_at_once().await;
+    busy.end().await;
+    let busy = crowd.read();
+    tokio::time::sleep(quiet).await;
+    let alone = busy.end().await;
+    let before = settled(&process, None).await;
+    print_sample("quiet", &before);
+
+    let published = || tally.times(writes::PUBLISHED) + tally.times(cargo::PUBLISHED);
+    let rehearsed = published();
+    let busy = crowd.do_all("load");
+    let warm_up = (load / 10).max(WARM_UP);
+    watch("warming up", &process, warm_up).await;
+    let samples = watch("load", &process, load - warm_up).await;
+    let loaded = busy.end().await;
+    let after = settled(&process, Some(&before)).await;
+
+    let published = (published() - rehearsed) as f64;
+    let mut complaints = report(&tally, &samples, [before, after], published);
+    complaints.extend(compare(&alone, &loaded));
+    let metrics = process.metrics();
+    let failed = metrics.sum("registry_http_requests_total", "status=\"5");
+    println!("\n{} answers, {failed} of them 5xx", metrics.sum("registry_http_requests_total", ""));
+    if failed > 0. {
+        complaints.push(format!("{failed} answers were 5xx"));
+    }
+    let (times, failures) = tally.failures();
+    if times > 0 {
+        complaints.push(format!("{times} failures, the first of them: {failures:#?}"));
+    }
+    for complaint in &complaints {
+        println!("FAILED: {complaint}");
+    }
+    if complaints.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Looks at the server every few seconds for so long.
+async fn watch(phase: &str, process: &Process<'_>, duration: Duration) -> Vec<Sample> {
+    let began = Instant::now();
+    let mut looks = tokio::time::interval(LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut samples, mut told) = (Vec::new(), 0);
+    while began.elapsed() < duration {
+        looks.tick().await;
+        let sample = tokio::task::block_in_place(|| process.sample());
+        samples.push(sample);
+        let minutes = began.elapsed().as_secs() / 60;
+        if minutes >= told {
+            print_sample(&format!("{phase}, minute {minutes}"), &sample);
+            told = minutes + 1;
+        }
+    }
+    samples
+}
+
+/// Waits until the server holds no more than it did, or for as long as it may take to let go.
+async fn settled(process: &Process<'_>, before: Option<&Sample>) -> Sample {
+    let deadline = Instant::now() + GOODBYE;
+    loop {
+        let sample = tokio::task::block_in_place(|| process.sample());
+        let is_back = match before {
+            None => sample.connections == 0. && sample.requests == 0.,
+            Some(before) => {
+                held(before, &sample).iter().all(|(_, before, more, now)| *now <= before + more)
+            }
+        };
+        if is_back || Instant::now() > deadline {
+            return sample;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// What is to be back where it was when everybody is gone: how much of it there was, how much more is
+/// allowed, and how much there is.
+fn held(before: &Sample, now: &Sample) -> [(&'static str, f64, f64, f64); 5] {
+    [
+        ("open files", before.files, LATE_FILES, now.files),
+        ("threads", before.threads, 0., now.threads),
+        ("tasks", before.tasks, 0., now.tasks),
+        ("connections", before.connections, 0., now.connections),
+        ("requests in flight", before.requests, 0., now.requests),
+    ]
+}
+
+fn print_sample(when: &str, sample: &Sample) {
+    let Sample { memory, files, threads, tasks, connections, requests } = sample;
+    println!(
+        "{when:>22}: {memory:6.1} MiB, {files} files, {threads} threads, {tasks} tasks, \
+         {connections} connections, {requests} requests in flight"
+    );
+}
+
+/// Prints what was done and what it took; says what is wrong with it.
+fn report(tally: &Tally, samples: &[Sample], ends: [Sample; 2], published: f64) -> Vec<String> {
+    println!("\n| What was done | how it ended |\n|---|---|\n{tally}");
+    println!(
+        "| What the server held | early | late | rise | allowed | most |\n|---|---|---|---|---|---|"
+    );
+    let of = |value: fn(&Sample) -> f64| samples.iter().map(value).collect::<Vec<_>>();
+    let memory = of(|sample| sample.memory);
+    // What was published is in caches, as lines, as a record, and compressed: they are bounded, but
+    // not full by now. 4 KiB for each version.
+    let allowed = (ends[0].memory / 10.).max(4.) + published * 4. / 1024.;
+    let mut complaints = Vec::new();
+    for (name, values, allowed) in [
+        ("memory, MiB", memory, allowed),
+        ("open files", of(|sample| sample.files), 10.),
+        ("threads", of(|sample| sample.threads), 4.),
+        ("tasks", of(|sample| sample.tasks), 10.),
+        ("connections", of(|sample| sample.connections), 10.),
+    ] {
+        let series = Series { name, values: &values, allowed };
+        println!("{series}");
+        complaints.extend(series.complaint());
+    }
+    let [before, after] = ends;
+    println!("\n| When nobody is there | before | after |\n|---|---|---|");
+    println!("| memory, MiB | {:.1} | {:.1} |", before.memory, after.memory);
+    for (name, before, more, after) in held(&before, &after) {
+        println!("| {name} | {before} | {after} |");
+        if after > before + more {
+            complaints.push(format!("{name} stayed at {after}, from {before}"));
+        }
+    }
+    println!("\n{published} versions were published meanwhile");
+    complaints
+}
+
+/// Prints how long reads took, in quiet and under load; says if it is too long.
+fn compare(alone: &Latencies, loaded: &Latencies) -> Option<String> {
+    println!("\n| Honest reads | in quiet | p50, µs | p99, µs | under load | p50, µs | p99, µs |");
+    println!("|---|---|---|---|---|---|---|");
+    for ((kind, quiet), (_, loaded)) in alone.by_kind().into_iter().zip(loaded.by_kind()) {
+        println!("| {kind} | {quiet} | {loaded} |");
+    }
+    let [Percentiles { p99: quiet, .. }, Percentiles { p99: loaded, .. }] =
+        [alone.all(), loaded.all()];
+    let most = f64::from(quiet.max(LEAST_P99)) * SLOWER;
+    println!("\np99 under load is {:.2} of that in quiet", f64::from(loaded) / f64::from(quiet));
+    (f64::from(loaded) > most).then(|| format!("p99 is {loaded} µs, allowed {most} µs"))
+}
+
+/// One that nobody listens at, for the moment.
+fn free_address() -> SocketAddr {
+    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap()
+}
