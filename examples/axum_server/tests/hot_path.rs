@@ -11,7 +11,7 @@ use registry_core::{
     conformance::record_fixture::{first, publish},
     memory::{MemoryCrateStore, MemoryIndex},
 };
-use registry_http::{Body, Registries, RegistryService};
+use registry_http::{Body, Compression, Registries, RegistryService};
 use registry_index::layer::CachedIndex;
 
 #[global_allocator]
@@ -91,6 +91,8 @@ async fn registries() -> Registries {
     let index = CachedIndex::new(inner, 64 << 20).with_generation(|| Some(1));
     let config = RegistryConfig::new("https://crates.example.com/main").unwrap();
     let registry = Registry::builder(config, index, MemoryCrateStore::default()).build();
-    let service = RegistryService::new(registry).with_prefix("main").with_compression(16 << 20);
+    let service = RegistryService::new(registry)
+        .with_prefix("main")
+        .with_compression(Compression::new(16 << 20));
     Registries::by_name(HashMap::from([(RegistryName::new("main").unwrap().into(), service)]))
 }
