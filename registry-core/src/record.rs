@@ -41,7 +41,8 @@ pub struct CrateRecord {
     name: CrateName,
     owners: Owners,
     about: Arc<About>,
-    releases: Vec<Arc<ReleaseRecord>>,
+    /// One list for all clones: a write, with the caches on its way, makes several of them.
+    releases: Arc<Vec<Arc<ReleaseRecord>>>,
     hash: LinesHash,
 }
 
@@ -96,7 +97,8 @@ impl CrateRecord {
         if owners.is_empty() {
             return Err(RecordError::NoOwner);
         }
-        Ok(Self { name, owners, about: Arc::new(about), releases, hash: LinesHash::default() })
+        let (about, releases) = (Arc::new(about), Arc::new(releases));
+        Ok(Self { name, owners, about, releases, hash: LinesHash::default() })
     }
 
     /// The crate's name as first published.

@@ -85,7 +85,7 @@ impl CrateRecord {
             name,
             owners: Owners::from_iter([owner]),
             about: Arc::new(about),
-            releases: vec![release.clone()],
+            releases: Arc::new(vec![release.clone()]),
             hash: LinesHash::default(),
         };
         let change = record.change(ChangeKind::Published(release), stamp);
@@ -122,7 +122,10 @@ impl CrateRecord {
             true => self.hash.and(&release.line),
             false => self.hash.clone(),
         };
-        next.releases.push(release.clone());
+        let mut releases = Vec::with_capacity(self.releases.len() + 1);
+        releases.extend_from_slice(&self.releases);
+        releases.push(release.clone());
+        next.releases = Arc::new(releases);
         let change = next.change(ChangeKind::Published(release), stamp);
         Ok((next, change))
     }
@@ -173,7 +176,7 @@ impl CrateRecord {
             ..ReleaseRecord::clone(release)
         });
         let mut next = self.clone();
-        next.releases[position] = release.clone();
+        Arc::make_mut(&mut next.releases)[position] = release.clone();
         next.hash = LinesHash::default();
         let change = next.change(ChangeKind::YankedSet(release), stamp);
         Ok(Some((next, change)))

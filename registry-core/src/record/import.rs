@@ -6,7 +6,7 @@ impl CrateRecord {
     /// The step by which this record, brought over from another index, becomes the first of its
     /// crate in this one.
     pub fn imported(self, stamp: Stamp) -> Transition {
-        let change = self.change(ChangeKind::Imported(self.releases.clone()), stamp);
+        let change = self.change(ChangeKind::Imported(self.releases.to_vec()), stamp);
         (self, change)
     }
 
@@ -25,7 +25,7 @@ impl CrateRecord {
         }
         let mut ours = self.releases.iter();
         let mut differing = Vec::new();
-        for theirs in &source.releases {
+        for theirs in source.releases.iter() {
             match ours.next() {
                 Some(ours) if ours == theirs => {}
                 Some(ours) if !ours.is_same_upload(theirs) => return Err(self.diverged(ours)),

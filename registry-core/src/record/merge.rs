@@ -99,7 +99,7 @@ impl SourceLines {
             name: name.clone(),
             owners: here.map_or_else(|| Owners::from_iter([owner.clone()]), |r| r.owners.clone()),
             about: here.map(|record| record.about.clone()).unwrap_or_default(),
-            releases: merge.releases,
+            releases: Arc::new(merge.releases),
             hash: LinesHash::default(),
         };
         if let Some((version, about)) = newest
@@ -128,7 +128,7 @@ struct Merge {
 
 impl Merge {
     fn new(here: Option<&CrateRecord>) -> Self {
-        let releases = here.map(|record| record.releases.clone()).unwrap_or_default();
+        let releases = here.map(|record| record.releases.to_vec()).unwrap_or_default();
         let versions = releases.iter().map(|release| UniqueVersion::from(release.version()));
         Self {
             spelling: here.map(|record| record.name.clone()),

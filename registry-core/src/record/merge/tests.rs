@@ -149,7 +149,7 @@ fn a_version_that_was_taken_out_of_the_index_does_not_come_back() {
         state: ReleaseState::Unlisted,
         ..ReleaseRecord::clone(&record.releases()[0])
     };
-    let record = CrateRecord { releases: vec![Arc::new(unlisted)], ..record };
+    let record = CrateRecord { releases: vec![Arc::new(unlisted)].into(), ..record };
     let out = "the version was taken out of the index here".to_owned();
     assert_eq!(merge(Some(&record), &[usual("1.0.0")]), (None, vec![Err(out)]));
 }
