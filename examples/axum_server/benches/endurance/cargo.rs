@@ -13,8 +13,9 @@ use tokio::sync::watch;
 
 use crate::{common::server::Server, tally::Tally};
 
-/// Versions of a crate before it is another one's turn: an index that grows costs more to read.
-const VERSIONS: u32 = 50;
+/// Versions of a crate before it is another one's turn: of each the server has the whole index file
+/// compressed in its cache.
+const VERSIONS: u32 = 10;
 /// How long a round takes at the least, so that the index does not grow without end.
 const ROUND: Duration = Duration::from_secs(5);
 /// After how many rounds cargo's own folders begin anew.

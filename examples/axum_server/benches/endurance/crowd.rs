@@ -1,6 +1,6 @@
 //! Everybody who speaks to the server at a time.
 
-use std::{net::SocketAddr, sync::Arc, thread};
+use std::{net::SocketAddr, sync::Arc, thread, time::Duration};
 
 use tokio::{sync::watch, task::JoinSet};
 
@@ -32,28 +32,33 @@ pub(crate) struct Crowd<'a> {
 /// A crowd that is at it.
 pub(crate) struct Busy {
     stop: watch::Sender<()>,
-    latencies: Arc<Latencies>,
     all: JoinSet<()>,
     cargo: Option<thread::JoinHandle<()>>,
 }
 
 impl Crowd<'_> {
-    /// Readers begin.
-    pub(crate) fn read(&self) -> Busy {
+    /// Readers begin, and note how long they wait.
+    fn read(&self, latencies: &Arc<Latencies>) -> Busy {
         let Self { address, rate, .. } = *self;
         let (stop, told) = watch::channel(());
         let (population, tally) = (self.population.clone(), self.tally.clone());
         let readers = Arc::new(Readers { address, population, tally, rate });
-        let latencies = Arc::<Latencies>::default();
         let mut all = JoinSet::new();
         all.spawn(readers.run(latencies.clone(), told));
-        Busy { stop, latencies, all, cargo: None }
+        Busy { stop, all, cargo: None }
+    }
+
+    /// Readers come for a while.
+    pub(crate) async fn read_for(&self, time: Duration, latencies: &Arc<Latencies>) {
+        let busy = self.read(latencies);
+        tokio::time::sleep(time).await;
+        busy.end().await;
     }
 
     /// Everybody begins. What is written has `name` in its name.
-    pub(crate) fn do_all(&self, name: &'static str) -> Busy {
+    pub(crate) fn do_all(&self, name: &'static str, latencies: &Arc<Latencies>) -> Busy {
         let Self { address, ref token, ref tally, .. } = *self;
-        let mut busy = self.read();
+        let mut busy = self.read(latencies);
         let reads = f64::from(self.rate);
         let writes = reads / READS_PER_WRITE;
         let (token, tally) = (token.clone(), tally.clone());
@@ -86,8 +91,8 @@ impl Crowd<'_> {
 }
 
 impl Busy {
-    /// Everybody goes away. Returns how long reads took.
-    pub(crate) async fn end(mut self) -> Arc<Latencies> {
+    /// Everybody goes away.
+    pub(crate) async fn end(mut self) {
         drop(self.stop);
         while let Some(ended) = self.all.join_next().await {
             ended.expect("nobody panics");
@@ -96,6 +101,5 @@ impl Busy {
             let ended = tokio::task::spawn_blocking(|| cargo.join()).await;
             ended.expect("nobody panics").expect("nobody panics");
         }
-        self.latencies
     }
 }
