@@ -10,8 +10,8 @@ use crate::auth::Credential;
 
 /// Where clients find a registry, and what they must bring: the content of `config.json`.
 ///
-/// All addresses come from configuration, never from a request: a forged `Host` header cannot
-/// redirect a download. Source: Cargo book, "Registry Index", Index Configuration.
+/// All addresses come from configuration, or by [`RegistryConfig::at_root`] from a proxy that is trusted;
+/// never from a `Host` header, which could redirect a download. Source: Cargo book, "Registry Index", Index Configuration.
 ///
 /// ```
 /// use registry_core::RegistryConfig;

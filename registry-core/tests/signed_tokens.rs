@@ -131,21 +131,6 @@ const USED: &str = "this token has been used: one is signed for each change";
 const OTHER: &str = "this token was made for another action";
 
 #[tokio::test]
-async fn a_token_may_name_the_index_url_under_which_it_was_shown() {
-    let mut signer = Signer::new().await;
-    let own = signer.sign("");
-    signer.url = "sparse+https://proxy.example.com/main/index/".into();
-    let other = signer.sign("");
-    assert!(matches!(signer.caller(&other).await, Err(AuthError::Rejected)));
-    let elsewhere = other.clone().shown_at("sparse+https://evil.example.com/main/index/");
-    assert!(matches!(signer.caller(&elsewhere).await, Err(AuthError::Rejected)));
-    for credential in [other.shown_at(&*signer.url), own.shown_at(&*signer.url)] {
-        let caller = signer.caller(&credential).await.unwrap();
-        assert_eq!(caller.principal.unwrap().user, signer.key.user);
-    }
-}
-
-#[tokio::test]
 async fn a_token_without_a_mutation_reads_and_writes_nothing() {
     let signer = Signer::new().await;
     let (publish, body) = signer.publish_token();

@@ -146,7 +146,9 @@ impl RegistryService {
     /// requests with [`FromTrustedProxy`]; nobody's `Host` ever does. The path of the registry's own URL
     /// stays, behind what the proxy strips: [`RegistryConfig::at_root`].
     ///
-    /// What is answered with addresses in it is then kept in no cache.
+    /// What is answered with addresses in it is then kept in no cache. Most proxies say what the client
+    /// has said as `Host`: so nobody gets rights by such a URL. Signed tokens and pages of the
+    /// registry's own are held to its configuration.
     #[must_use]
     pub fn with_forwarded_url(mut self, proxies: TrustedProxies) -> Self {
         self.shared_mut().forwarded_url = Some(Arc::new(proxies));
@@ -445,10 +447,6 @@ impl RegistryService {
         if credential.is_none() && !open {
             return Err(AuthError::Missing.into());
         }
-        let credential = credential.map(|credential| match self.forwarded(parts) {
-            Some(config) => credential.shown_at(config.index_url()),
-            None => credential,
-        });
         let (request, address) = (nobody.request.clone(), nobody.address);
         match self.0.registry.caller(credential, request, address).await {
             Err(AuthError::Rejected) if open => Ok(nobody),
@@ -463,7 +461,7 @@ impl RegistryService {
         let Some(headers) = self.0.proxy_users.as_ref().filter(|_| from_proxy) else {
             return Ok(None);
         };
-        if !parts.method.is_safe() && self.is_foreign(parts) {
+        if !parts.method.is_safe() && self.is_foreign(&parts.headers) {
             let reason = "invalid origin header".into();
             return Err(AuthError::Forbidden { reason }.into());
         }
@@ -475,9 +473,11 @@ impl RegistryService {
 
     /// Whether a browser says that a page of somebody else's has it ask. Whoever logs in at a proxy
     /// would be there as themselves. The wording above is that of crates.io.
-    fn is_foreign(&self, parts: &Parts) -> bool {
-        let own = self.config(parts).login_url();
-        parts.headers.get_all(ORIGIN).iter().any(|origin| {
+    ///
+    /// The URL that a proxy says counts for nothing here: it may have the client's word for it.
+    fn is_foreign(&self, headers: &HeaderMap) -> bool {
+        let own = self.0.registry.config().login_url();
+        headers.get_all(ORIGIN).iter().any(|origin| {
             let rest = origin.to_str().ok().and_then(|origin| own.strip_prefix(origin));
             rest.is_none_or(|rest| !rest.starts_with('/'))
         })

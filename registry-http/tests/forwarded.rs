@@ -148,7 +148,7 @@ async fn a_token_in_the_path_stays_behind_what_a_proxy_strips() {
 }
 
 #[tokio::test]
-async fn a_page_of_the_registrys_own_is_that_of_the_url_by_which_the_client_came() {
+async fn a_page_of_the_registrys_own_is_not_that_of_a_url_by_which_a_client_came() {
     use registry_core::{auth::ProxyUsers, memory::MemoryAccounts};
     use registry_http::ProxyUserHeaders;
 
@@ -157,7 +157,7 @@ async fn a_page_of_the_registrys_own_is_that_of_the_url_by_which_the_client_came
     let headers = ProxyUserHeaders::new("x-user".parse().unwrap(), users);
     registry.service = registry.service.with_proxy_users(headers);
     let headers = [("x-user", "carol"), ("x-forwarded-host", "crates.test")];
-    for (origin, status) in [("http://crates.test", 404), ("http://registry.test", 403)] {
+    for (origin, status) in [("http://crates.test", 403), ("http://registry.test", 404)] {
         let path = "/api/v1/crates/foo/1.0.0/yank";
         let call = with(registry.request(Method::DELETE, path), &headers);
         let answer = by_proxy(call.header("origin", origin)).await;

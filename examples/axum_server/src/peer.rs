@@ -14,9 +14,10 @@ pub(crate) struct ProxyArgs {
     /// Without --public-url, the URL is so, too, by which clients have come to them, as they say it in
     /// X-Forwarded-Host, -Proto, -Port and -Prefix, the last of which is the path that they strip; or,
     /// with --forwarded-by forwarded, in `host` and `proto`. Each of them must set or remove all of
-    /// these in every request; of several values the last counts. Give one flag for each, or several with commas between them. Whoever can send requests from
-    /// there can pass for any address, and with --proxy-user-header for any user: then name single
-    /// addresses.
+    /// these in every request; of several values the last counts. Tokens that cargo signs are held to
+    /// --public-url all the same. Give one flag for each, or several with commas between them. Whoever
+    /// can send requests from there can pass for any address, and with --proxy-user-header for any
+    /// user: then name single addresses.
     #[arg(long = "trusted-proxy", value_name = "NET", env = "REGISTRY_TRUSTED_PROXY")]
     #[arg(value_delimiter = ',')]
     networks: Vec<Network>,

@@ -62,7 +62,7 @@ struct Asked {
     epoch: u64,
 }
 
-/// SHA-256 of a credential, with its user name, and the index URL under which it was shown.
+/// SHA-256 of a credential, with its user name.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Key(Checksum);
 
@@ -75,11 +75,6 @@ impl Key {
             hasher.update(b"\0");
         }
         hasher.update(credential.expose().as_bytes());
-        if let Some(url) = credential.index_url() {
-            // Two of them: one is behind a user name.
-            hasher.update(b"\0\0");
-            hasher.update(url.as_bytes());
-        }
         Self(hasher.finish())
     }
 }

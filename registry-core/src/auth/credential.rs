@@ -1,4 +1,4 @@
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 
@@ -59,7 +59,6 @@ impl Scheme {
 pub struct Credential {
     user: Option<Box<str>>,
     secret: Box<str>,
-    index_url: Option<Arc<str>>,
 }
 
 impl Credential {
@@ -104,12 +103,12 @@ impl Credential {
         let is_token = (1..=Self::MAX_BYTES).contains(&segment.len())
             && segment.bytes().all(unreserved)
             && !matches!(segment, "." | "..");
-        is_token.then(|| Self { user: None, secret: segment.into(), index_url: None })
+        is_token.then(|| Self { user: None, secret: segment.into() })
     }
 
     fn token(text: &str) -> Result<Self, CredentialError> {
         match text.bytes().all(|b| b.is_ascii_graphic()) {
-            true => Ok(Self { user: None, secret: text.into(), index_url: None }),
+            true => Ok(Self { user: None, secret: text.into() }),
             false => Err(CredentialError::Characters),
         }
     }
@@ -125,20 +124,7 @@ impl Credential {
             return Err(CredentialError::Basic);
         }
         let user = Some(user).filter(|user| !user.is_empty());
-        Ok(Self { user: user.map(Into::into), secret: secret.into(), index_url: None })
-    }
-
-    /// The same, shown to the registry under this index URL: one that its configuration does not
-    /// have, but a proxy that is trusted.
-    #[must_use]
-    pub fn shown_at(self, index_url: impl Into<Arc<str>>) -> Self {
-        Self { index_url: Some(index_url.into()), ..self }
-    }
-
-    /// Under which index URL it was shown, if that is none of the configuration. A credential that
-    /// is for one registry alone may name this one so.
-    pub fn index_url(&self) -> Option<&str> {
-        self.index_url.as_deref()
+        Ok(Self { user: user.map(Into::into), secret: secret.into() })
     }
 
     /// The user name that came with the secret, if one did. Nothing has been said about it: beside

@@ -129,17 +129,9 @@ fn cargo_comes_through_a_proxy_that_strips_a_path_to_a_configured_url() {
 }
 
 #[test]
-fn signed_tokens_count_by_the_url_that_a_proxy_names() {
+fn signed_tokens_count_by_no_url_that_a_proxy_names() {
+    // Which may be the client's own word for it: the token may be meant for another registry.
     let server = with_alice_and(&["--trusted-proxy", "127.0.0.1"]);
-    let proxy = PathProxy::start("127.0.0.1", "/a", server.address(), x_forwarded("/a"));
-    let cargo = with_key_for(&server, &Behind(&server, &proxy).index_url());
-    cargo.publish_library("hello", "1.0.0");
-    let app = cargo.program("app", "");
-    let app = app.dependencies(r#"hello = { version = "1", registry = "main" }"#);
-    cargo.run_in(&app, ["fetch"]).success();
-    cargo.run(["yank", "hello@1.0.0", "--registry", "main"]).success();
-    // Through a proxy that nobody has listed, they are for another registry.
-    let server = with_alice_and(&["--trusted-proxy", "192.0.2.1"]);
     let proxy = PathProxy::start("127.0.0.1", "/a", server.address(), x_forwarded("/a"));
     let cargo = with_key_for(&server, &Behind(&server, &proxy).index_url());
     let refused = cargo.publish(&cargo.library("hello", "1.0.0")).failure();

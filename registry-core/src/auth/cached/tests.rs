@@ -152,21 +152,6 @@ async fn each_credential_is_its_own_with_its_user_name() {
 }
 
 #[tokio::test]
-async fn what_is_shown_at_one_url_is_not_what_is_shown_at_another() {
-    let setting = Setting::new();
-    let of = |header: &str| {
-        Credential::from_header(header.as_bytes(), CredentialForms::default()).unwrap()
-    };
-    let user = of(&format!("Basic {}", BASE64_STANDARD.encode("a:b")));
-    for credential in [of("a"), of("a").shown_at("b"), of("a").shown_at("c"), user.shown_at("b")] {
-        for asked in [1, 0] {
-            setting.cached.authenticate(&credential).await.unwrap();
-            assert_eq!(setting.asked(), asked);
-        }
-    }
-}
-
-#[tokio::test]
 async fn the_meter_is_told_who_asked() {
     let Setting { cached, slow } = Setting::new();
     let told: Arc<Mutex<Vec<CacheRead>>> = Arc::default();

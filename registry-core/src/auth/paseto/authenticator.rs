@@ -1,4 +1,4 @@
-use std::{borrow::Cow, sync::Arc, time::SystemTime};
+use std::{sync::Arc, time::SystemTime};
 
 use async_trait::async_trait;
 
@@ -27,8 +27,7 @@ pub struct KeyAuthenticator {
 impl KeyAuthenticator {
     /// Knows the keys in `keys`, and from `directory` the groups of who has them, and whether they
     /// are disabled. Remembers in `used` which tokens were used. `index_urls` are those of the
-    /// registry, as clients configure them: [`RegistryConfig::index_urls`]. A token may also name the
-    /// one [under which it was shown](Credential::index_url).
+    /// registry, as clients configure them: [`RegistryConfig::index_urls`].
     ///
     /// Who has no account in the directory comes as the key says, and in no group of the registry:
     /// users of an identity provider have keys, too. To end them, revoke the key, or disable an
@@ -54,14 +53,9 @@ impl Authenticator for KeyAuthenticator {
         let token = SignedToken::parse(credential.expose()).map_err(rejected)?;
         let key = self.keys.find(token.key()).await?;
         let key = key.filter(|key| key.revoked_at.is_none()).ok_or(AuthError::Rejected)?;
-        let shown_at = credential.index_url().map(str::to_owned);
-        let index_urls: Cow<'_, [String]> = match shown_at {
-            Some(url) => self.index_urls.iter().cloned().chain([url]).collect(),
-            None => Cow::Borrowed(&self.index_urls),
-        };
         let expected = Expected {
             now: SystemTime::now(),
-            index_urls: &index_urls,
+            index_urls: &self.index_urls,
             subject: key.subject.as_deref(),
         };
         let verified = token.verify(&key.key, &expected).map_err(rejected)?;
