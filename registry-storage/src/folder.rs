@@ -80,7 +80,8 @@ fn clean(path: &Path, now: SystemTime) -> io::Result<()> {
 fn clean_staged(entry: &fs::DirEntry, now: SystemTime) -> io::Result<()> {
     let modified = entry.metadata().and_then(|metadata| metadata.modified());
     let removed = modified.and_then(|modified| {
-        let age = now.duration_since(modified).unwrap_or_default();
+        // The earlier of both, whichever way the clock was set meanwhile.
+        let age = now.min(SystemTime::now()).duration_since(modified).unwrap_or_default();
         if age > LEFT_BEHIND { fs::remove_file(entry.path()) } else { Ok(()) }
     });
     use io::ErrorKind::{NotFound, PermissionDenied, ReadOnlyFilesystem};
