@@ -139,8 +139,8 @@ pub(crate) struct ServeArgs {
     /// Most connections of one address, or of IPv6 of its first 64 bits, each further request at a
     /// time over HTTP/2 being one more; default: a quarter of all that there may be.
     ///
-    /// Whoever comes beyond that waits, and is told after 10 seconds to come back. It does not count
-    /// for a --trusted-proxy, whose clients are many.
+    /// As many more may wait, and are told after 10 seconds to come back; beyond that, whoever comes is
+    /// told so at once. It does not count for a --trusted-proxy, whose clients are many.
     #[arg(long, value_name = "NUMBER", env = "REGISTRY_MAX_CONNECTIONS_PER_CLIENT")]
     #[arg(value_parser = value_parser!(u32).range(1..))]
     pub(crate) max_connections_per_client: Option<u32>,
