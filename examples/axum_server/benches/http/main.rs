@@ -95,7 +95,9 @@ fn measure(effort: Effort, case: &Case) -> Table<'_> {
             // Each is the first as often as others.
             let place = (turn + round) % case.parties.len();
             let (requests, party) = &case.parties[place];
-            let taken = || [party.process, std::process::id()].map(processor::time);
+            // The servers are children of this process.
+            let load = std::process::id();
+            let taken = || [processor::time_of_all(party.process), processor::time(load)];
             let (began, before) = (Instant::now(), taken());
             let answers = requests.send(&party.address, effort.turn());
             let (time, after) = (began.elapsed(), taken());
