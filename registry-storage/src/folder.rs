@@ -117,9 +117,17 @@ mod tests {
             names.sort();
             names
         };
-        clean(folder.path(), SystemTime::now()).unwrap();
-        assert_eq!(left(), files.map(str::to_owned));
-        clean(folder.path(), SystemTime::now() + LEFT_BEHIND + Duration::from_secs(60)).unwrap();
+        let (now, long) = (SystemTime::now(), LEFT_BEHIND + Duration::from_secs(60));
+        // Also not by a clock that was ahead when it began, and has been set back.
+        for began in [now, now + long] {
+            clean(folder.path(), began).unwrap();
+            assert_eq!(left(), files.map(str::to_owned));
+        }
+        for file in files {
+            let file = fs::File::options().write(true).open(path.join(file)).unwrap();
+            file.set_modified(now - long).unwrap();
+        }
+        clean(folder.path(), now).unwrap();
         assert_eq!(left(), ["a.crate", "b.crate#", "b.crate#x", "c#1"]);
     }
 
