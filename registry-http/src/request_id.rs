@@ -21,8 +21,8 @@ const MAX_CHARS: usize = 64;
 /// Makes ids that differ within a process, and very likely across processes.
 #[derive(Debug)]
 pub(crate) struct RequestIds {
-    /// Tells this process from others: the nanosecond at which it began.
-    start: u64,
+    /// Tells this process from others: the nanosecond at which it began, and a `-`.
+    start: Box<str>,
     next: AtomicU64,
 }
 
@@ -30,7 +30,13 @@ impl RequestIds {
     pub(crate) fn new() -> Self {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         // The lower 64 bits of the nanoseconds: they come round after 584 years.
-        Self { start: since_epoch.as_nanos() as u64, next: AtomicU64::new(0) }
+        Self::from(since_epoch.as_nanos() as u64, 0)
+    }
+
+    fn from(start: u64, next: u64) -> Self {
+        let mut text = [b'-'; MAX_DIGITS + 1];
+        let first = put_base62(&mut text[..MAX_DIGITS], start);
+        Self { start: text_of(&text[first..]).into(), next: AtomicU64::new(next) }
     }
 
     /// The id that came with the request if it is plain, that of its trace if it has one, otherwise
@@ -43,10 +49,11 @@ impl RequestIds {
             (Some(id), _) => id.into(),
             (None, Some(trace)) => trace.to_string().into(),
             (None, None) => {
-                let mut id = [b'-'; 2 * MAX_DIGITS + 1];
+                let mut id = [0; 2 * MAX_DIGITS + 1];
                 let number = put_base62(&mut id, self.next.fetch_add(1, Ordering::Relaxed));
-                let first = put_base62(&mut id[..number - 1], self.start);
-                std::str::from_utf8(&id[first..]).expect("digits and a `-`").into()
+                let first = number - self.start.len();
+                id[first..number].copy_from_slice(self.start.as_bytes());
+                text_of(&id[first..]).into()
             }
         }
     }
@@ -55,6 +62,10 @@ impl RequestIds {
 fn is_plain(id: &str) -> bool {
     (1..=MAX_CHARS).contains(&id.len())
         && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+}
+
+fn text_of(id: &[u8]) -> &str {
+    std::str::from_utf8(id).expect("digits and a `-`")
 }
 
 /// Most digits of a number of 64 bits.
@@ -86,7 +97,7 @@ mod tests {
 
     #[test]
     fn a_plain_id_is_taken_over() {
-        let ids = RequestIds { start: 0, next: AtomicU64::new(0) };
+        let ids = RequestIds::from(0, 0);
         for id in ["a", "0.A_z-9", &"x".repeat(64)] {
             assert_eq!(&*ids.of(&given(id.as_bytes()), None), id);
         }
@@ -95,7 +106,7 @@ mod tests {
     #[test]
     fn the_id_of_a_trace_counts_if_no_other_came() {
         const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7";
-        let ids = RequestIds { start: 0, next: AtomicU64::new(0) };
+        let ids = RequestIds::from(0, 0);
         let parent = http::HeaderValue::try_from(format!("00-{TRACE}-01")).unwrap();
         let headers =
             HeaderMap::from_iter([(http::HeaderName::from_static("traceparent"), parent)]);
@@ -107,7 +118,7 @@ mod tests {
 
     #[test]
     fn any_other_gets_a_new_one() {
-        let ids = RequestIds { start: 62 * 62 - 1, next: AtomicU64::new(61) };
+        let ids = RequestIds::from(62 * 62 - 1, 61);
         let long = "x".repeat(65);
         let odd: [&[u8]; 5] = [b"", b"a b", b"a\tb", "ä".as_bytes(), long.as_bytes()];
         for (id, made) in odd.into_iter().zip(["zz-z", "zz-10", "zz-11", "zz-12", "zz-13"]) {
@@ -115,7 +126,7 @@ mod tests {
         }
         assert_eq!(&*ids.of(&HeaderMap::new(), None), "zz-14");
         // The largest number: 2^64 - 1.
-        let ids = RequestIds { start: u64::MAX, next: AtomicU64::new(0) };
+        let ids = RequestIds::from(u64::MAX, 0);
         assert_eq!(&*ids.of(&HeaderMap::new(), None), "LygHa16AHYF-0");
     }
 }
