@@ -129,7 +129,7 @@ impl SqliteDatabase {
     }
 
     /// A number that has changed if anything was committed to the file since it was last asked for,
-    /// by this process or another; `None` if that cannot be told, such as a millisecond after the file
+    /// by this process or another; `None` if that cannot be told, such as a moment after the file
     /// was replaced. For caches: what was read after a number was had is still so while it stays.
     ///
     /// Takes some microseconds and does not wait for writers, so it may be called from async code. On

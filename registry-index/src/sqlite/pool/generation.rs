@@ -21,7 +21,7 @@ pub(super) struct Generation {
     /// connection is closed first.
     header: RwLock<Option<WalIndex>>,
     began: Instant,
-    /// In which millisecond since then the path was last looked at; 0 for never.
+    /// In which hundredth of a second since then the path was last looked at; 0 for never.
     looked_at: AtomicU64,
 }
 
@@ -53,7 +53,7 @@ impl Pool {
     /// in the moment of a commit, SQLite looks there, under a lock that it does not wait for. A writer,
     /// or a checkpoint, does not stand in the way; only the repair of a log that another process left
     /// behind does, and then this is `None`. Two threads that ask SQLite at once wait for each other.
-    /// That the file was replaced is noticed within a millisecond.
+    /// That the file was replaced is noticed within a hundredth of a second.
     pub(in super::super) fn generation(&self) -> Option<u64> {
         // Before the question: what was counted in the file that was here says nothing of another.
         if self.is_there()
@@ -73,10 +73,10 @@ impl Pool {
     }
 
     /// Whether the path still leads to the file. To look costs more than all else that is done here, so
-    /// it is done once in a millisecond: only a mistake replaces a file that is in use.
+    /// it is done once in that time: only a mistake replaces a file that is in use.
     fn is_there(&self) -> bool {
         let Generation { began, looked_at, .. } = &self.generation;
-        let now = began.elapsed().as_millis() as u64 + 1;
+        let now = began.elapsed().as_millis() as u64 / 10 + 1;
         if looked_at.load(Relaxed) == now {
             return true;
         }
