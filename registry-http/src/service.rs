@@ -188,8 +188,10 @@ impl RegistryService {
         let span = span::of_request(&id, trace.as_ref(), &parts, route.as_ref());
         let body = pin!(body);
         let mut body = pin!(metrics.receive(body));
-        let answer = self.answer(target.as_ref(), route, &parts, body.as_mut(), &id);
-        let answer = CatchPanic(pin!(answer.instrument(span.clone()))).await;
+        let answer = {
+            let answer = pin!(self.answer(target.as_ref(), route, &parts, body.as_mut(), &id));
+            CatchPanic(answer.instrument(span.clone())).await
+        };
         answering.decided(&answer);
         let mut response = answer.unwrap_or_else(|error| {
             let shape = Shape::of(target.as_ref().map_or("", |target| target.path));

@@ -36,8 +36,9 @@ use crate::{
 
 /// Longest head of a request, in bytes, and no less than what is read of a connection at a time.
 const MAX_HEAD_BYTES: usize = 32 * 1024;
-/// Most headers of a request.
-pub(crate) const MAX_HEADERS: usize = 64;
+/// Most headers of a request. Hyper has a limit of its own, 100; to make it another costs more than to
+/// count them.
+const MAX_HEADERS: usize = 64;
 /// Longest path and query, in bytes. Ours; all that lead somewhere are much shorter.
 const MAX_TARGET_BYTES: usize = 8 * 1024;
 
@@ -133,12 +134,18 @@ async fn http1(
     let service = service_fn(move |request: Request<Incoming>| {
         let (answers, place, unread) = (answers.clone(), place.clone(), unread.clone());
         async move {
-            let response = match health::is_asked(request.uri().path()) || place.has_slot().await {
-                true => answers.answer(request).await,
-                false => {
-                    let response = closing(routes::busy());
-                    answers.refused(&request, &response);
-                    Ok(response)
+            // Before anything waits, for what waits is held in memory.
+            let refusal = match has_too_many_headers(&request) {
+                true => Some(too_many_headers()),
+                false if health::is_asked(request.uri().path()) || place.has_slot().await => None,
+                false => Some(routes::busy()),
+            };
+            let response = match refusal {
+                None => answers.answer(request).await,
+                Some(refusal) => {
+                    let refusal = closing(refusal);
+                    answers.refused(&request, &refusal);
+                    Ok(refusal)
                 }
             };
             // Only said of answers to requests whose body was not read to its end.
@@ -155,7 +162,6 @@ async fn http1(
             .max_buf_size(MAX_HEAD_BYTES)
             // The buffer may come to hold more.
             .max_header_size(MAX_HEAD_BYTES)
-            .max_headers(MAX_HEADERS)
             .serve_connection(stream, service)
     );
     tokio::select! {
@@ -206,8 +212,8 @@ impl Answers {
         let mut response = match target.len() <= MAX_TARGET_BYTES {
             // It may be dropped at any time: a publish is whole then, or not there.
             true => {
-                let answer = timeout(time, shared.routes.answer(request)).await;
-                answer.unwrap_or_else(|_| too_late())
+                let answer = pin!(shared.routes.answer(request));
+                timeout(time, answer).await.unwrap_or_else(|_| too_late())
             }
             false => too_long(),
         };
@@ -227,6 +233,15 @@ impl Answers {
             answering.end(response);
         }
     }
+}
+
+pub(crate) fn has_too_many_headers<B>(request: &Request<B>) -> bool {
+    request.headers().len() > MAX_HEADERS
+}
+
+pub(crate) fn too_many_headers() -> Response<AnswerBody> {
+    let detail = format!("there are more than {MAX_HEADERS} headers");
+    routes::error(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, &detail)
 }
 
 fn too_long() -> Response<AnswerBody> {

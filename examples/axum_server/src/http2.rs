@@ -5,7 +5,7 @@ mod watch;
 
 use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use hyper::{
     Request, Response,
     body::Incoming,
@@ -23,7 +23,7 @@ use self::{
 };
 use crate::{
     answer_body::AnswerBody,
-    connection::{Answers, MAX_HEADERS, Stop},
+    connection::{self, Answers, Stop},
     health, routes,
     slots::Place,
 };
@@ -109,10 +109,8 @@ impl Answer {
     async fn to(self, request: Request<Incoming>) -> Result<Response<Sent>, Infallible> {
         let (under_way, is_first) = self.usage.begin();
         // Before anything waits, for what waits is held in memory.
-        if request.headers().len() > MAX_HEADERS {
-            let detail = format!("there are more than {MAX_HEADERS} headers");
-            let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-            return Ok(self.refuse(&request, routes::error(status, &detail), under_way));
+        if connection::has_too_many_headers(&request) {
+            return Ok(self.refuse(&request, connection::too_many_headers(), under_way));
         }
         let slot = if health::is_asked(request.uri().path()) {
             Some(None)
