@@ -80,6 +80,19 @@ pub trait Index: fmt::Debug + Send + Sync + 'static {
         known: Option<&ETag>,
     ) -> Result<Lookup<IndexFile>, IndexError>;
 
+    /// The same answer, if it can be given at once and out of memory: nobody has to be asked and
+    /// nothing to be made for it. `None` says nothing. Default: `None`.
+    ///
+    /// Asked first for what cargo reads, so that an answer from a cache takes no future of its own.
+    fn try_index_file(
+        &self,
+        name: &CanonicalName,
+        known: Option<&ETag>,
+    ) -> Option<Lookup<IndexFile>> {
+        let _ = (name, known);
+        None
+    }
+
     /// A crate's record with its revision.
     ///
     /// `known` is the revision of a record that the asker holds: if it is still that of the crate,
@@ -136,6 +149,14 @@ impl<I: Index + ?Sized> Index for Arc<I> {
         known: Option<&ETag>,
     ) -> Result<Lookup<IndexFile>, IndexError> {
         (**self).index_file(name, known).await
+    }
+
+    fn try_index_file(
+        &self,
+        name: &CanonicalName,
+        known: Option<&ETag>,
+    ) -> Option<Lookup<IndexFile>> {
+        (**self).try_index_file(name, known)
     }
 
     async fn load(

@@ -74,7 +74,7 @@ struct Parts {
     crates: Arc<dyn CrateStore>,
     shares_crates: bool,
     authenticator: Arc<dyn Authenticator>,
-    authorizer: Arc<dyn Authorizer>,
+    authorizer: Box<dyn Authorizer>,
     tokens: Option<Tokens>,
     trusted_publishing: Option<TrustedPublishing>,
     rules: Arc<ValidationRules>,
@@ -198,11 +198,24 @@ impl Registry {
         match usable {
             Ok(()) => {
                 self.check_run(caller, action).await?;
-                self.parts.authorizer.authorize(caller, action, owners).await
+                self.decide(caller, action, owners).await
             }
             Err(error) if needs_somebody => Err(error),
             // What everybody may read may be read with a credential that is for something else.
-            Err(_) => self.parts.authorizer.authorize(&caller.as_nobody(), action, owners).await,
+            Err(_) => self.decide(&caller.as_nobody(), action, owners).await,
+        }
+    }
+
+    /// What the authorizer alone says.
+    async fn decide(
+        &self,
+        caller: &Caller,
+        action: &Action<'_>,
+        owners: &Owners,
+    ) -> Result<(), AuthError> {
+        match self.parts.authorizer.try_authorize(caller, action, owners) {
+            Some(decided) => decided,
+            None => self.parts.authorizer.authorize(caller, action, owners).await,
         }
     }
 }

@@ -52,6 +52,14 @@ pub trait ResolveRegistry: fmt::Debug + Send + Sync + 'static {
     /// the place; its [prefix](RegistryService::with_prefix) is seen to, where the place is a path, and
     /// costs least if it is right already. An error is answered with 503.
     async fn resolve(&self, place: &RegistryPlace) -> Result<Option<RegistryService>, BoxError>;
+
+    /// That registry, if it is at hand. `None` says nothing. Default: `None`.
+    ///
+    /// Asked first, so that a request to a registry that is known takes no future of its own.
+    fn try_resolve(&self, place: &RegistryPlace) -> Option<RegistryService> {
+        let _ = place;
+        None
+    }
 }
 
 #[async_trait]
@@ -59,12 +67,20 @@ impl ResolveRegistry for HashMap<RegistryPlace, RegistryService> {
     async fn resolve(&self, place: &RegistryPlace) -> Result<Option<RegistryService>, BoxError> {
         Ok(self.get(place).cloned())
     }
+
+    fn try_resolve(&self, place: &RegistryPlace) -> Option<RegistryService> {
+        self.get(place).cloned()
+    }
 }
 
 #[async_trait]
 impl<R: ResolveRegistry + ?Sized> ResolveRegistry for Arc<R> {
     async fn resolve(&self, place: &RegistryPlace) -> Result<Option<RegistryService>, BoxError> {
         (**self).resolve(place).await
+    }
+
+    fn try_resolve(&self, place: &RegistryPlace) -> Option<RegistryService> {
+        (**self).try_resolve(place)
     }
 }
 
@@ -167,7 +183,11 @@ impl Registries {
         target: Option<Target<'_>>,
     ) -> Result<(RegistryService, Option<Uri>), Error> {
         let Target { place, prefix, uri, .. } = target.ok_or(NoRoute::NotFound)?;
-        match self.resolver.resolve(&place).await {
+        let found = match self.resolver.try_resolve(&place) {
+            Some(service) => Ok(Some(service)),
+            None => self.resolver.resolve(&place).await,
+        };
+        match found {
             Ok(Some(service)) => Ok(match prefix {
                 Some(prefix) if service.prefix() != prefix => (service.with_prefix(&prefix), uri),
                 _ => (service, uri),

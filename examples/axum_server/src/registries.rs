@@ -218,6 +218,11 @@ impl LiveRegistries {
         Ok(Known { record, service, said_at: asked_at, asked_at, _served: served })
     }
 
+    /// Whether nobody has to ask.
+    fn is_fresh(&self, known: &Known) -> bool {
+        known.asked_at.elapsed() < MAX_AGE && self.may_go_on(known, 2 * MAX_AGE)
+    }
+
     fn may_go_on(&self, known: &Known, at_least: Duration) -> bool {
         known.said_at.elapsed() < self.common.max_staleness.max(at_least)
     }
@@ -237,7 +242,7 @@ impl ResolveRegistry for LiveRegistries {
         let Some(list) = &self.list else { return Ok(None) };
         let asked_at = Instant::now();
         if let Some(known) = self.known().get_mut(name) {
-            if known.asked_at.elapsed() < MAX_AGE && self.may_go_on(known, 2 * MAX_AGE) {
+            if self.is_fresh(known) {
                 return Ok(Some(known.service.clone()));
             }
             known.asked_at = asked_at;
@@ -271,6 +276,15 @@ impl ResolveRegistry for LiveRegistries {
         let service = built.service.clone();
         known.insert(name.clone(), built);
         Ok(Some(service))
+    }
+
+    fn try_resolve(&self, place: &RegistryPlace) -> Option<RegistryService> {
+        let RegistryPlace::Name(name) = place else { return None };
+        if name.as_str() == REGISTRY {
+            return Some(self.main.clone());
+        }
+        let known = self.known();
+        known.get(name).filter(|known| self.is_fresh(known)).map(|known| known.service.clone())
     }
 }
 

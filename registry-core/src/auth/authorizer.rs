@@ -8,14 +8,8 @@ use crate::owner::Owners;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OwnersMayWrite;
 
-#[async_trait]
-impl Authorizer for OwnersMayWrite {
-    async fn authorize(
-        &self,
-        caller: &Caller,
-        action: &Action<'_>,
-        owners: &Owners,
-    ) -> Result<(), AuthError> {
+impl OwnersMayWrite {
+    fn decide(caller: &Caller, action: &Action<'_>, owners: &Owners) -> Result<(), AuthError> {
         if action.is_read() {
             return Ok(());
         }
@@ -38,6 +32,27 @@ impl Authorizer for OwnersMayWrite {
             }
         };
         Err(AuthError::Forbidden { reason: reason.into() })
+    }
+}
+
+#[async_trait]
+impl Authorizer for OwnersMayWrite {
+    async fn authorize(
+        &self,
+        caller: &Caller,
+        action: &Action<'_>,
+        owners: &Owners,
+    ) -> Result<(), AuthError> {
+        Self::decide(caller, action, owners)
+    }
+
+    fn try_authorize(
+        &self,
+        caller: &Caller,
+        action: &Action<'_>,
+        owners: &Owners,
+    ) -> Option<Result<(), AuthError>> {
+        Some(Self::decide(caller, action, owners))
     }
 
     fn hides_crates(&self) -> bool {

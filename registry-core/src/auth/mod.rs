@@ -166,6 +166,20 @@ pub trait Authorizer: fmt::Debug + Send + Sync + 'static {
         owners: &Owners,
     ) -> Result<(), AuthError>;
 
+    /// The same decision, if it can be taken at once: nobody has to be asked for it. `None` says
+    /// nothing. Default: `None`.
+    ///
+    /// Asked first, so that a read takes no future of its own.
+    fn try_authorize(
+        &self,
+        caller: &Caller,
+        action: &Action<'_>,
+        owners: &Owners,
+    ) -> Option<Result<(), AuthError>> {
+        let _ = (caller, action, owners);
+        None
+    }
+
     /// Whether [`Action::Read`] of some crate may be forbidden to somebody, now or later. Whoever
     /// forbids it without saying so here leaks: answers are for shared caches then, and a search
     /// shows every crate.
@@ -191,6 +205,15 @@ impl<A: Authorizer + ?Sized> Authorizer for Arc<A> {
         owners: &Owners,
     ) -> Result<(), AuthError> {
         (**self).authorize(caller, action, owners).await
+    }
+
+    fn try_authorize(
+        &self,
+        caller: &Caller,
+        action: &Action<'_>,
+        owners: &Owners,
+    ) -> Option<Result<(), AuthError>> {
+        (**self).try_authorize(caller, action, owners)
     }
 
     fn hides_crates(&self) -> bool {

@@ -211,6 +211,11 @@ impl<I: Index> Index for FaultyIndex<I> {
         self.read(self.inner.index_file(name, known)).await
     }
 
+    fn try_index_file(&self, _: &CanonicalName, _: Option<&ETag>) -> Option<Lookup<IndexFile>> {
+        // Each answer may be a fault.
+        None
+    }
+
     async fn load(
         &self,
         name: &CanonicalName,

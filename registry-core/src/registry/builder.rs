@@ -51,7 +51,7 @@ impl RegistryBuilder {
             crates,
             shares_crates: false,
             authenticator: Arc::new(NobodyKnown),
-            authorizer: Arc::new(OwnersMayWrite),
+            authorizer: Box::new(OwnersMayWrite),
             tokens: None,
             trusted_publishing: None,
             rules: Arc::new(ValidationRules::private()),
@@ -81,7 +81,7 @@ impl RegistryBuilder {
     /// Who decides what a caller may do. Default: [`OwnersMayWrite`].
     #[must_use]
     pub fn authorizer(mut self, authorizer: impl Authorizer) -> Self {
-        self.0.authorizer = Arc::new(authorizer);
+        self.0.authorizer = Box::new(authorizer);
         self
     }
 

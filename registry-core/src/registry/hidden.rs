@@ -128,7 +128,7 @@ impl Registry {
             return Ok(false);
         }
         let (action, nobody) = (Action::Read(name), Owners::default());
-        match self.parts.authorizer.authorize(caller, &action, &nobody).await {
+        match self.decide(caller, &action, &nobody).await {
             Ok(()) => Ok(false),
             Err(AuthError::Forbidden { .. }) => Ok(true),
             Err(error) => Err(error),

@@ -48,7 +48,12 @@ impl Registry {
     ) -> Result<Lookup<IndexFile>, ReadError> {
         let canonical = name.canonical();
         let place = self.place(caller, &Action::Read(&canonical), &canonical).await?;
-        match self.parts.index.index_file(&place, known).await? {
+        let index = &*self.parts.index;
+        let found = match index.try_index_file(&place, known) {
+            Some(found) => found,
+            None => index.index_file(&place, known).await?,
+        };
+        match found {
             Lookup::Found(file) if !file.name.same_sparse_path(name) => Ok(Lookup::Absent),
             found => Ok(found),
         }

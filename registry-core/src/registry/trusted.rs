@@ -97,7 +97,7 @@ impl Registry {
         let owners = self.may_configure(caller, name).await?;
         // Of no version in particular.
         let publish = Action::Publish(name, &Version::new(0, 0, 0), None);
-        self.parts.authorizer.authorize(caller, &publish, &owners).await?;
+        self.decide(caller, &publish, &owners).await?;
         if trusted.publishers().list(Some(name)).await?.len() >= TrustedPublishing::MAX_PUBLISHERS {
             return Err(TrustedPublishingError::TooMany);
         }

@@ -72,6 +72,11 @@ impl<I: Index> Index for DelayedIndex<I> {
         self.inner.index_file(name, known).await
     }
 
+    fn try_index_file(&self, _: &CanonicalName, _: Option<&ETag>) -> Option<Lookup<IndexFile>> {
+        // Each question counts.
+        None
+    }
+
     async fn load(
         &self,
         name: &CanonicalName,

@@ -171,6 +171,14 @@ impl<I: Index> Index for ExportIndex<I> {
         self.inner.index_file(name, known).await
     }
 
+    fn try_index_file(
+        &self,
+        name: &CanonicalName,
+        known: Option<&ETag>,
+    ) -> Option<Lookup<IndexFile>> {
+        self.inner.try_index_file(name, known)
+    }
+
     async fn load(
         &self,
         name: &CanonicalName,

@@ -157,6 +157,11 @@ impl<I: Index> Index for MeteredIndex<I> {
         self.measure(Operation::IndexFile, call, of_lookup).await
     }
 
+    fn try_index_file(&self, _: &CanonicalName, _: Option<&ETag>) -> Option<Lookup<IndexFile>> {
+        // Each call is measured.
+        None
+    }
+
     async fn load(
         &self,
         name: &CanonicalName,

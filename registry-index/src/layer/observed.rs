@@ -83,6 +83,11 @@ impl<I: Index> Index for ObservedIndex<I> {
         self.inner.index_file(name, known).instrument(span).await
     }
 
+    fn try_index_file(&self, _: &CanonicalName, _: Option<&ETag>) -> Option<Lookup<IndexFile>> {
+        // Each call has its span.
+        None
+    }
+
     async fn load(
         &self,
         name: &CanonicalName,

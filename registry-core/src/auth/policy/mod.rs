@@ -193,9 +193,8 @@ impl fmt::Display for Decision<'_> {
     }
 }
 
-#[async_trait]
-impl Authorizer for RolePolicy {
-    async fn authorize(
+impl RolePolicy {
+    fn check(
         &self,
         caller: &Caller,
         action: &Action<'_>,
@@ -211,6 +210,27 @@ impl Authorizer for RolePolicy {
             caller.principal()?;
         }
         Err(AuthError::Forbidden { reason: decision.refusal(action, creates) })
+    }
+}
+
+#[async_trait]
+impl Authorizer for RolePolicy {
+    async fn authorize(
+        &self,
+        caller: &Caller,
+        action: &Action<'_>,
+        owners: &Owners,
+    ) -> Result<(), AuthError> {
+        self.check(caller, action, owners)
+    }
+
+    fn try_authorize(
+        &self,
+        caller: &Caller,
+        action: &Action<'_>,
+        owners: &Owners,
+    ) -> Option<Result<(), AuthError>> {
+        Some(self.check(caller, action, owners))
     }
 
     fn hides_crates(&self) -> bool {
@@ -256,7 +276,16 @@ impl Authorizer for LivePolicy {
         action: &Action<'_>,
         owners: &Owners,
     ) -> Result<(), AuthError> {
-        self.current().authorize(caller, action, owners).await
+        self.current().check(caller, action, owners)
+    }
+
+    fn try_authorize(
+        &self,
+        caller: &Caller,
+        action: &Action<'_>,
+        owners: &Owners,
+    ) -> Option<Result<(), AuthError>> {
+        Some(self.current().check(caller, action, owners))
     }
 
     fn hides_crates(&self) -> bool {

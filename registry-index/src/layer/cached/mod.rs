@@ -146,6 +146,22 @@ impl<I> CachedIndex<I> {
 }
 
 impl<I: Index> CachedIndex<I> {
+    /// What is kept, if it is known to be true.
+    fn kept<T: Kept>(
+        &self,
+        shelf: &Shelf<T>,
+        staleness: Duration,
+        name: &CanonicalName,
+        known: Option<&T::Validator>,
+    ) -> Option<Lookup<T>> {
+        let kept = shelf.get(name)?;
+        if !kept.stamp.holds(&self.stamp(staleness), staleness) {
+            return None;
+        }
+        self.meter(CacheRead::Hit);
+        Some(answer(kept.value.as_ref(), known))
+    }
+
     /// The only way to what is kept. `learned` is called when the inner index gave a value that was
     /// not kept, before anybody hears of it.
     async fn read<T: Kept>(
@@ -156,11 +172,8 @@ impl<I: Index> CachedIndex<I> {
         known: Option<&T::Validator>,
         learned: impl Fn() + Send + Sync,
     ) -> Result<Lookup<T>, IndexError> {
-        if let Some(kept) = shelf.get(name)
-            && kept.stamp.holds(&self.stamp(staleness), staleness)
-        {
-            self.meter(CacheRead::Hit);
-            return Ok(answer(kept.value.as_ref(), known));
+        if let Some(found) = self.kept(shelf, staleness, name, known) {
+            return Ok(found);
         }
         let visitor = shelf.gates.arrive(name);
         let mut turn = visitor.turn().await;
@@ -264,6 +277,14 @@ impl<I: Index> Index for CachedIndex<I> {
         known: Option<&ETag>,
     ) -> Result<Lookup<IndexFile>, IndexError> {
         self.read(&self.cache.files, self.staleness, name, known, || {}).await
+    }
+
+    fn try_index_file(
+        &self,
+        name: &CanonicalName,
+        known: Option<&ETag>,
+    ) -> Option<Lookup<IndexFile>> {
+        self.kept(&self.cache.files, self.staleness, name, known)
     }
 
     async fn load(
