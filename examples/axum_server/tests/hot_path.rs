@@ -21,7 +21,7 @@ const ONE: &str = "/main/index/3/o/one";
 const MANY: &str = "/main/index/ma/ny/many";
 
 /// For a head, which has room for a dozen headers, and what is on the way to it.
-const HEAD_BYTES: usize = 4 << 10;
+const HEAD_BYTES: usize = 2 << 10;
 
 // One test alone: the allocator is that of the whole process.
 #[tokio::test]
