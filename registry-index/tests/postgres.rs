@@ -510,6 +510,28 @@ fn those_who_listen_to_any_registries_have_one_connection_in_common() {
     });
 }
 
+#[test]
+fn neither_nonsense_nor_a_listener_that_panics_keeps_others_from_hearing() {
+    test(async |schema| {
+        let (here, there) = (schema.open().await, schema.open().await);
+        let (client, registry) = (schema.client().await, schema.url());
+        let _panics = there.listen(&registry, |name| assert_eq!(name, None));
+        let (hears, mut heard) = mpsc::unbounded_channel();
+        let _listener = there.listen(&registry, move |name| {
+            hears.send(name.map(|name| name.as_str().to_owned())).unwrap();
+        });
+        assert_eq!(heard.recv().await, Some(None));
+        for payload in ["", "\n", "no line break", &format!("{registry}\nno name!")] {
+            client.execute("SELECT pg_notify('registry_commit', $1)", &[&payload]).await.unwrap();
+        }
+        for name in ["foo", "bar"] {
+            let (record, change) = first(name, "0.1.0");
+            here.index(&registry).commit(None, &change, &record).await.unwrap();
+            assert_eq!(heard.recv().await, Some(Some(name.into())));
+        }
+    });
+}
+
 /// A token of which nothing is said but whose it is.
 fn new_token(login: &Login, token: &str) -> NewToken {
     NewToken::new(login, &TokenDigest::of(token), Timestamp(1_709_208_000))

@@ -11,6 +11,7 @@ use std::{
     collections::HashMap,
     convert::Infallible,
     fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -63,6 +64,11 @@ fn payload(registry: &str, name: &CanonicalName) -> String {
 }
 
 type OnChange = Arc<dyn Fn(Option<&CanonicalName>) + Send + Sync>;
+
+/// A listener that panics, of which a message was printed, does not keep the others from hearing.
+fn tell(on_change: &OnChange, name: Option<&CanonicalName>) {
+    let _ = catch_unwind(AssertUnwindSafe(|| on_change(name)));
+}
 
 /// Those who listen to a database: all over one connection, which is there as long as any of them.
 pub(super) struct Listeners {
@@ -156,11 +162,12 @@ impl Listeners {
             while let Some(message) = messages.try_next().await? {
                 if let AsyncMessage::Notification(notification) = message
                     && let Some((registry, name)) = notification.payload().rsplit_once('\n')
+                    // Whoever may use the database may have sent anything.
+                    && let Ok(name) = CanonicalName::new(name)
                 {
-                    let name = CanonicalName::new(name)?;
                     // Told without the lock: whoever is told may drop a listener.
                     let told = self.all().by_registry.get(registry).cloned();
-                    told.iter().flatten().for_each(|(_, on_change)| on_change(Some(&name)));
+                    told.iter().flatten().for_each(|(_, on_change)| tell(on_change, Some(&name)));
                 }
             }
             Ok::<(), BoxError>(())
@@ -168,7 +175,7 @@ impl Listeners {
         let listening = async {
             client.batch_execute(&format!("LISTEN {CHANNEL}")).await?;
             // Whatever was committed before.
-            self.set_connected(number, true).iter().for_each(|on_change| on_change(None));
+            self.set_connected(number, true).iter().for_each(|on_change| tell(on_change, None));
             Ok(client)
         };
         try_join(hearing, listening).await?;
