@@ -28,8 +28,9 @@ use crate::{
     slots::Place,
 };
 
-/// Most requests of a connection at a time. Cargo asks for all it needs at once; RFC 9113, section
-/// 6.5.2, recommends no fewer.
+/// Most requests of a connection at a time, if its client may have as many slots: it is not to be asked for
+/// more than can be answered. Cargo asks for all it needs at once; RFC 9113, section 6.5.2, recommends no
+/// fewer.
 const MAX_STREAMS: u32 = 100;
 /// Most requests that may be taken back before anybody has looked at them; then the connection ends.
 /// As many as the library has by itself.
@@ -60,10 +61,11 @@ pub(crate) async fn serve(
     let (usage, client) = (Arc::new(Usage::default()), place.client().clone());
     let answer = Answer { answers, place: place.into(), usage: usage.clone() };
     let service = service_fn(move |request| answer.clone().to(request));
+    let streams = u32::try_from(client.most()).map_or(MAX_STREAMS, |most| most.min(MAX_STREAMS));
     let mut connection = pin!(
         http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
-            .max_concurrent_streams(MAX_STREAMS)
+            .max_concurrent_streams(streams)
             .max_pending_accept_reset_streams(MAX_RESETS)
             .max_local_error_reset_streams(MAX_MISTAKES)
             // It takes what is less.
@@ -147,7 +149,7 @@ mod tests {
         net::{IpAddr, Ipv4Addr},
     };
 
-    use axum::{Router, routing::get};
+    use axum::{Router, http::StatusCode, routing::get};
     use bytes::Bytes;
     use futures_util::future::join_all;
     use http_body_util::{BodyExt as _, Empty};
@@ -174,6 +176,7 @@ mod tests {
     async fn connected_with(slots: Arc<Slots>, window: u32) -> (Sender, Ended, watch::Sender<()>) {
         let pages = Router::new()
             .route("/small", get(async || "small"))
+            .route("/slow", get(async || tokio::time::sleep(Duration::from_secs(1)).await))
             .route("/large", get(async || vec![0; LARGE]));
         let routes = Routes::new(Registries::by_name(HashMap::new()), pages);
         let proxies = TrustedProxies::new([], ForwardedBy::XForwardedFor).into();
@@ -245,32 +248,44 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_client_is_offered_no_more_than_it_may_have() {
+        let (sender, _ended, _stopping) = connected_with(Slots::new(4, Some(3)), 1 << 16).await;
+        let answers = (0..20).map(|_| {
+            let mut sender = sender.clone();
+            async move { ask(&mut sender, "/slow").await.status() }
+        });
+        assert_eq!(join_all(answers).await, [StatusCode::OK; 20]);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn no_more_requests_wait_than_may() {
-        let (mut sender, _ended, _stopping) = connected_with(Slots::new(4, Some(3)), 1 << 16).await;
+        let slots = Slots::new(4, Some(3));
+        let (mut one, _one_ended, _stopping) = connected_with(slots.clone(), 1 << 16).await;
+        let (other, _other_ended, _stopping) = connected_with(slots.clone(), 1 << 16).await;
         let mut at_work = Vec::new();
-        for _ in 0..3 {
-            at_work.push(ask(&mut sender, "/large").await);
+        for sender in [&one, &one, &other] {
+            at_work.push(ask(&mut sender.clone(), "/large").await);
         }
         assert!(at_work.iter().all(|answer| answer.status() == 200));
+        let (third, _third_ended, _stopping) = connected_with(slots, 1 << 16).await;
         let began = Instant::now();
-        let answers = (0..8).map(|_| {
-            let mut sender = sender.clone();
-            async move {
+        let waiting = [other.clone(), other, third].map(|mut sender| {
+            tokio::spawn(async move {
                 let answer = ask(&mut sender, "/large").await;
                 (answer.status().as_u16(), began.elapsed().as_secs())
-            }
+            })
         });
-        let mut answers = join_all(answers).await;
-        answers.sort();
-        // Three wait in vain, and all others are told at once.
-        let [at_once, in_the_end] = [(503, 0), (503, 10)];
-        assert_eq!(answers[..5], [at_once; 5]);
-        assert_eq!(answers[5..], [in_the_end; 3]);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        // Three wait in vain, and one more is told at once.
+        assert_eq!(ask(&mut one, "/large").await.status(), 503);
+        assert_eq!(began.elapsed().as_secs(), 1);
+        for waiting in waiting {
+            assert_eq!(waiting.await.unwrap(), (503, 10));
+        }
         // Whoever asks how the server is, is told.
-        assert_eq!(ask(&mut sender, "/healthz").await.status(), 404);
+        assert_eq!(ask(&mut one, "/healthz").await.status(), 404);
         drop(at_work);
-        let answer = ask(&mut sender, "/small").await;
-        assert_eq!(answer.status(), 200);
+        assert_eq!(ask(&mut one, "/small").await.status(), 200);
     }
 
     #[tokio::test(start_paused = true)]

@@ -22,6 +22,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Slots {
     all: Places,
+    most: usize,
     /// How many of them, and of the places to wait, a network may have.
     share: usize,
     networks: Mutex<HashMap<IpAddr, Arc<Places>>>,
@@ -47,6 +48,7 @@ impl Slots {
         let share = share.unwrap_or(most / 4).clamp(1, most);
         Arc::new(Self {
             all: Places::new(most),
+            most,
             share,
             networks: Mutex::default(),
             // There are at most twice as many as there are slots that have not left.
@@ -106,6 +108,11 @@ pub(crate) struct Slot {
 }
 
 impl Client {
+    /// How many slots it may have, if nobody else has any.
+    pub(crate) fn most(&self) -> usize {
+        if self.own.is_some() { self.slots.share } else { self.slots.most }
+    }
+
     pub(crate) fn left(&self) -> Left {
         let is_gone = |places: &Places| places.at_work.available_permits() == 0;
         if is_gone(&self.slots.all) {
@@ -227,6 +234,7 @@ mod tests {
         assert_eq!(places.len(), 8);
         assert!(proxy.clone().enter().is_none());
         drop(places);
+        assert_eq!((proxy.most(), client(&slots, "192.0.2.1").most()), (4, 3));
         let other = client(&slots, "192.0.2.1");
         let _places = [(); 3].map(|()| other.clone().enter().unwrap());
         assert_eq!(other.left(), Left::NoneOfItsShare);

@@ -70,20 +70,20 @@ fn requests_beyond_what_the_server_takes_on_wait_and_are_told_to_come_back() {
     let alice = server.client_of("alice");
     let file = CrateFile::library("large", "1.0.0", &noise(1 << 20));
     assert_eq!(alice.publish(&file.frame()).status, 200);
-    let client = Http2::connect(&server);
-    let ask = || client.begin("GET", &file.download_path(), &[], b"");
-    let heads: Vec<_> = (0..10).map(|_| client.head(ask()).unwrap()).collect();
-    let statuses: Vec<_> = heads.iter().map(|head| head.status().as_u16()).collect();
-    assert_eq!(statuses, [200; 10]);
-    // The first of them has the slot of the connection.
-    let beyond = client.end(ask()).unwrap();
+    let [client, other] = [(); 2].map(|()| Http2::connect(&server));
+    let ask = |client: &Http2| client.begin("GET", &file.download_path(), &[], b"");
+    // The first of a connection has the slot of the connection.
+    let heads: Vec<_> = (0..9).map(|_| client.head(ask(&client)).unwrap()).collect();
+    let last = other.head(ask(&other)).unwrap();
+    assert!(heads.iter().chain([&last]).all(|head| head.status() == 200));
+    let beyond = other.end(ask(&other)).unwrap();
     assert_eq!(beyond.error(), (503, "server is busy, try again".into()));
     assert_eq!(beyond.header("retry-after"), Some("10"));
     assert_eq!(server.requests().last().unwrap().status, 503);
     assert_eq!(server.client().get("/healthz").status, 200);
-    let next = ask();
+    let next = ask(&other);
     drop(heads);
-    assert!(client.end(next).unwrap().body == file.bytes);
+    assert!(other.end(next).unwrap().body == file.bytes);
 }
 
 #[test]
