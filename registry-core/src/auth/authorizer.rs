@@ -154,6 +154,8 @@ mod tests {
                 ] {
                     let allowed = OwnersMayWrite.authorize(&caller, &action, &owners).await;
                     assert_eq!(text(allowed).as_deref(), expected, "{caller:?} {action:?}");
+                    let at_once = OwnersMayWrite.try_authorize(&caller, &action, &owners).unwrap();
+                    assert_eq!(text(at_once).as_deref(), expected, "{caller:?} {action:?}");
                 }
                 // A name that is free is anybody's who publishes it.
                 let publish = Action::Publish(&name, &version, None);

@@ -297,6 +297,9 @@ mod tests {
         let publish = Action::Publish(&x, &one, None);
         names.authorize(&alice, &publish, &owners).await.unwrap();
         names.authorize(&caller("bob", &[]), &publish, &owners).await.unwrap_err();
+        // A new name may have to be looked up, and nothing else.
+        assert!(names.try_authorize(&alice, &publish, &Owners::default()).is_none());
+        assert!(matches!(names.try_authorize(&alice, &Action::Read(&x), &owners), Some(Ok(()))));
         let nobody = names.authorize(&Caller::anonymous(), &publish, &Owners::default()).await;
         assert!(matches!(nobody, Err(AuthError::Missing)));
         assert!(refusal(&names, &alice, "x").await.is_some());

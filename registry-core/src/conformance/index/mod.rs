@@ -20,7 +20,7 @@ pub use self::{
     commit::*, concurrency::*, files::*, import::*, names::*, restart::*, round_trip::*,
 };
 use crate::{
-    index::{Index, IndexError, Lookup, Revision, Stored},
+    index::{Index, IndexError, IndexFile, Lookup, Revision, Stored},
     name::CanonicalName,
     record::{CrateRecord, Transition},
 };
@@ -124,14 +124,21 @@ async fn assert_stored(index: &dyn Index, record: &CrateRecord) -> Revision {
     assert_eq!(stored.record, *record);
     let known = index.load(&name, Some(&stored.revision)).await.unwrap();
     assert_eq!(known, Lookup::Unchanged);
-    let file = index.index_file(&name, None).await.unwrap();
-    assert_eq!(file, Lookup::Found(record.index_file()));
+    assert_file(index, &name, &Lookup::Found(record.index_file())).await;
     stored.revision
 }
 
 async fn assert_absent(index: &dyn Index, name: &CanonicalName) {
     assert_eq!(index.load(name, None).await.unwrap(), Lookup::Absent, "{name:?}");
-    assert_eq!(index.index_file(name, None).await.unwrap(), Lookup::Absent, "{name:?}");
+    assert_file(index, name, &Lookup::Absent).await;
+}
+
+async fn assert_file(index: &dyn Index, name: &CanonicalName, expected: &Lookup<IndexFile>) {
+    // Before and after, what can be told at once is no other.
+    let at_once = || index.try_index_file(name, None);
+    assert!(at_once().is_none_or(|file| file == *expected), "{name:?}");
+    assert_eq!(index.index_file(name, None).await.unwrap(), *expected, "{name:?}");
+    assert!(at_once().is_none_or(|file| file == *expected), "{name:?}");
 }
 
 #[track_caller]

@@ -107,6 +107,27 @@ fn within_the_staleness_nobody_asks() {
 }
 
 #[test]
+fn what_is_kept_and_true_is_told_at_once() {
+    let (stage, foo) = (Stage::free(), Foo::new());
+    let index = cached(&stage).with_staleness(SECOND);
+    let at_once = |known: Option<&ETag>| index.try_index_file(&foo.name, known);
+    let revision = write(&stage.elsewhere(), None, &foo.old);
+    assert_eq!(at_once(None), None);
+    assert_eq!(now(index.index_file(&foo.name, None)).unwrap(), foo.old_file());
+    let etag = foo.old.0.index_file().etag;
+    assert_eq!(at_once(None), Some(foo.old_file()));
+    assert_eq!(at_once(Some(&etag)), Some(Lookup::Unchanged));
+    advance(SECOND + Duration::from_nanos(1));
+    assert_eq!(at_once(None), None);
+    assert_eq!(now(index.index_file(&foo.name, None)).unwrap(), foo.old_file());
+    write(&index, Some(&revision), &foo.new);
+    assert_eq!(at_once(None), None);
+    // It never asks.
+    let expected = [Call::File(Gone::Found), Call::File(Gone::Unchanged), Call::Commit(true)];
+    assert_eq!(stage.calls(), expected);
+}
+
+#[test]
 fn the_meter_is_told_which_reads_asked() {
     let (stage, foo) = (Stage::free(), Foo::new());
     let told: Arc<std::sync::Mutex<Vec<CacheRead>>> = Arc::default();
