@@ -65,7 +65,7 @@ pub trait ResolveRegistry: fmt::Debug + Send + Sync + 'static {
 #[async_trait]
 impl ResolveRegistry for HashMap<RegistryPlace, RegistryService> {
     async fn resolve(&self, place: &RegistryPlace) -> Result<Option<RegistryService>, BoxError> {
-        Ok(self.get(place).cloned())
+        Ok(self.try_resolve(place))
     }
 
     fn try_resolve(&self, place: &RegistryPlace) -> Option<RegistryService> {
