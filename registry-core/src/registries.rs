@@ -3,10 +3,13 @@
 //! Users, tokens, keys and crate files are those of all registries of a database. Each has crates,
 //! owners, trusted publishers, approved names and an audit trail of its own.
 
+mod description;
+
 use std::{fmt, num::NonZeroUsize, str::FromStr, sync::Arc};
 
 use async_trait::async_trait;
 
+pub use self::description::{InvalidRegistryDescription, RegistryDescription};
 use crate::{echo::Echo, index::IndexError, record::Timestamp};
 
 /// What a registry, or who owns several, is called in its URL: 1 to 64 lowercase ASCII letters,
