@@ -121,12 +121,14 @@ pub enum InvalidRegistryName {
 }
 
 /// What is said of one registry, beside what is said of all.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RegistrySettings {
     /// Whether it asks for a token at every read.
     pub private: bool,
     /// Whether it refuses every write.
     pub read_only: bool,
+    /// What it is for; empty if nobody said so.
+    pub description: RegistryDescription,
 }
 
 /// One registry of a list.
@@ -171,7 +173,7 @@ pub trait RegistryStore: fmt::Debug + Send + Sync + 'static {
     async fn create(
         &self,
         name: &RegistryName,
-        settings: RegistrySettings,
+        settings: &RegistrySettings,
     ) -> Result<Option<RegistryRecord>, IndexError>;
 
     /// The registry of a name; `None` if there is none.
@@ -190,7 +192,7 @@ pub trait RegistryStore: fmt::Debug + Send + Sync + 'static {
     async fn change(
         &self,
         name: &RegistryName,
-        settings: RegistrySettings,
+        settings: &RegistrySettings,
     ) -> Result<bool, IndexError>;
 
     /// Deletes a registry with all that is its own, but for its audit trail; if there are crates in

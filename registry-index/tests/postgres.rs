@@ -139,7 +139,7 @@ fn a_schema_of_a_later_version_is_refused() {
         let error = PostgresDatabase::connect(&schema.url()).await.unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the PostgreSQL database has schema version 1000, this version reads up to 4"
+            "the PostgreSQL database has schema version 1000, this version reads up to 5"
         );
     });
 }

@@ -13,7 +13,8 @@ use registry_core::{
         record_fixture::{canonical, first, publish},
         run, service,
     },
-    registries::{Deletion, RegistryRecord, RegistrySettings, RegistryStore},
+    record::Timestamp,
+    registries::{Deletion, RegistryDescription, RegistryRecord, RegistrySettings, RegistryStore},
 };
 use registry_index::{postgres::PostgresDatabase, sqlite::SqliteDatabase};
 
@@ -31,7 +32,7 @@ struct Database {
 impl Database {
     async fn create(&self, text: &str) -> RegistryRecord {
         let settings = RegistrySettings::default();
-        self.registries.create(&name(text), settings).await.unwrap().unwrap()
+        self.registries.create(&name(text), &settings).await.unwrap().unwrap()
     }
 
     /// Commits a first release of `foo`.
@@ -72,24 +73,91 @@ fn name(text: &str) -> RegistryName {
     RegistryName::new(text).unwrap()
 }
 
+fn description(text: &str) -> RegistryDescription {
+    RegistryDescription::new(text).unwrap()
+}
+
 #[test]
 fn a_registry_is_there_once_it_is_made_and_as_it_was_said_to_be() {
     test(async |database| {
         let store = &database.registries;
         assert_eq!(store.find(&name("a")).await.unwrap(), None);
-        let settings = RegistrySettings { private: true, read_only: false };
-        let made = store.create(&name("a"), settings).await.unwrap().unwrap();
-        assert_eq!((made.name.as_str(), made.settings), ("a", settings));
+        let said = description("„Größe“ 🦀 'a'; -- \"b\\\" $1 ?1");
+        let settings = RegistrySettings { private: true, read_only: false, description: said };
+        let made = store.create(&name("a"), &settings).await.unwrap().unwrap();
+        assert_eq!((made.name.as_str(), &made.settings), ("a", &settings));
         assert!(made.created_at.0 > 1_767_225_600, "{made:?}");
         assert_eq!(store.find(&name("a")).await.unwrap().as_ref(), Some(&made));
-        assert_eq!(store.create(&name("a"), settings).await.unwrap(), None);
+        assert_eq!(store.create(&name("a"), &settings).await.unwrap(), None);
 
-        let settings = RegistrySettings { private: false, read_only: true };
-        assert!(store.change(&name("a"), settings).await.unwrap());
-        let changed = RegistryRecord { settings, ..made };
-        assert_eq!(store.find(&name("a")).await.unwrap(), Some(changed));
-        assert!(!store.change(&name("b"), settings).await.unwrap());
+        for said in ["x".repeat(256), String::new()] {
+            let description = description(&said);
+            let settings = RegistrySettings { private: false, read_only: true, description };
+            assert!(store.change(&name("a"), &settings).await.unwrap());
+            let changed = RegistryRecord { settings, ..made.clone() };
+            assert_eq!(store.find(&name("a")).await.unwrap().as_ref(), Some(&changed));
+            let listed = store.list("", None, NonZeroUsize::MAX).await.unwrap();
+            assert_eq!(listed, [changed]);
+        }
+        assert!(!store.change(&name("b"), &settings).await.unwrap());
         assert_eq!(store.find(&name("b")).await.unwrap(), None);
+    });
+}
+
+/// One that was made before registries had descriptions.
+const OLDER: &str = "INSERT INTO named_registry (name, private, read_only, created_at)
+                     VALUES ('older', true, false, 1795246288)";
+
+async fn older_goes_on(store: &dyn RegistryStore) {
+    let mut older = RegistryRecord {
+        name: name("older"),
+        key: "older#1".into(),
+        settings: RegistrySettings { private: true, ..RegistrySettings::default() },
+        created_at: Timestamp(1_795_246_288),
+    };
+    assert_eq!(store.find(&name("older")).await.unwrap().as_ref(), Some(&older));
+    older.settings.description = description("Now it is said");
+    assert!(store.change(&name("older"), &older.settings).await.unwrap());
+    assert_eq!(store.list("", None, NonZeroUsize::MAX).await.unwrap(), [older]);
+}
+
+#[test]
+fn a_registry_in_a_file_of_an_earlier_schema_has_no_description_until_one_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("index.sqlite");
+    let file = rusqlite::Connection::open(&path).unwrap();
+    for step in [
+        include_str!("../src/sqlite/migrations/1.sql"),
+        include_str!("../src/sqlite/migrations/2.sql"),
+        include_str!("../src/sqlite/migrations/3.sql"),
+        include_str!("../src/sqlite/migrations/4.sql"),
+        include_str!("../src/sqlite/migrations/5.sql"),
+        "PRAGMA application_id = 1131571026; PRAGMA user_version = 5",
+        OLDER,
+    ] {
+        file.execute_batch(step).unwrap();
+    }
+    drop(file);
+    run(async { older_goes_on(&SqliteDatabase::open(path).unwrap().registries()).await });
+}
+
+#[test]
+fn a_registry_in_tables_of_an_earlier_schema_has_no_description_until_one_is_said() {
+    let Some(service) = service("REGISTRY_TEST_POSTGRES") else { return };
+    run(async {
+        let schema = Schema::fresh(service).await;
+        let client = schema.client().await;
+        for step in [
+            include_str!("../src/postgres/migrations/1.sql"),
+            include_str!("../src/postgres/migrations/2.sql"),
+            include_str!("../src/postgres/migrations/3.sql"),
+            include_str!("../src/postgres/migrations/4.sql"),
+            "UPDATE registry_schema SET version = 4",
+            OLDER,
+        ] {
+            client.batch_execute(step).await.unwrap();
+        }
+        older_goes_on(&schema.open().await.registries()).await;
     });
 }
 

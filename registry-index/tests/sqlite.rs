@@ -189,7 +189,7 @@ async fn a_schema_of_a_later_version_is_refused() {
     let error = SqliteDatabase::open(&path).unwrap_err();
     assert_eq!(
         error.to_string(),
-        format!("`{}` has schema version 1000, this version reads up to 5", path.display())
+        format!("`{}` has schema version 1000, this version reads up to 6", path.display())
     );
 }
 

@@ -129,8 +129,8 @@ async fn registries_of(source: &OpenIndex) -> Result<Vec<RegistryRecord>, Error>
 /// The same registry in another database, made if it is not there.
 async fn made_there(record: &RegistryRecord, target: &OpenIndex) -> Result<OpenIndex, Error> {
     let list = target.registries().ok_or(Error::OneRegistry)?;
-    if list.create(&record.name, record.settings).await?.is_none() {
-        list.change(&record.name, record.settings).await?;
+    if list.create(&record.name, &record.settings).await?.is_none() {
+        list.change(&record.name, &record.settings).await?;
     }
     target.clone().registry(&record.name).await
 }

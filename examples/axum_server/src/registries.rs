@@ -111,7 +111,7 @@ impl Common {
     pub(crate) fn config(
         &self,
         name: &str,
-        settings: RegistrySettings,
+        settings: &RegistrySettings,
     ) -> Result<RegistryConfig, Error> {
         let base_url = format!("{}/{name}", self.public_url.trim_end_matches('/'));
         let mut config = RegistryConfig::new(&base_url)?
@@ -208,7 +208,7 @@ impl LiveRegistries {
 
     fn build(&self, record: RegistryRecord, asked_at: Instant) -> Result<Known, BoxError> {
         let common = &self.common;
-        let config = common.config(record.name.as_str(), record.settings)?;
+        let config = common.config(record.name.as_str(), &record.settings)?;
         let opened = common.opened.with_key(&record.key);
         let served = opened.served(common.max_staleness, CACHE_BYTES);
         let lines = AuditLines { registry: Some(record.name.clone()) };

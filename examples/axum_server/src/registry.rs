@@ -118,8 +118,8 @@ async fn create(args: CreateArgs) -> Result<(), Error> {
     let CreateArgs { name, private, read_only, index } = args;
     not_main(&name)?;
     let (opened, list) = open(&index).await?;
-    let settings = RegistrySettings { private, read_only };
-    match list.create(&name, settings).await? {
+    let settings = RegistrySettings { private, read_only, ..RegistrySettings::default() };
+    match list.create(&name, &settings).await? {
         Some(_) => note(&opened, AuditAction::CREATE_REGISTRY, &name).await,
         None => Err(Error::RegistryExists { name }),
     }
@@ -140,7 +140,8 @@ async fn describe(DescribeArgs { name, index }: DescribeArgs) -> Result<(), Erro
             break;
         }
     }
-    let RegistryRecord { name, settings: RegistrySettings { private, read_only }, .. } = &record;
+    let RegistryRecord { name, settings: RegistrySettings { private, read_only, .. }, .. } =
+        &record;
     let made = record.created_at.to_rfc3339().unwrap_or_default();
     writeln!(
         std::io::stdout(),
@@ -157,8 +158,9 @@ async fn change(args: ChangeArgs) -> Result<(), Error> {
     let settings = RegistrySettings {
         private: private.unwrap_or(before.private),
         read_only: read_only.unwrap_or(before.read_only),
+        ..before
     };
-    match list.change(&name, settings).await? {
+    match list.change(&name, &settings).await? {
         true => note(&opened, AuditAction::CHANGE_REGISTRY, &name).await,
         false => Err(Error::NoRegistry { name }),
     }

@@ -76,7 +76,11 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
     let address = listener.local_addr().map_err(cannot_listen)?;
 
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let settings = RegistrySettings { private: args.private, read_only: args.read_only };
+    let settings = RegistrySettings {
+        private: args.private,
+        read_only: args.read_only,
+        ..RegistrySettings::default()
+    };
     if let Some(dl) = args.dl.as_ref().filter(|_| args.private) {
         tracing::warn!(%dl, "with --private, clients send their tokens there, too");
     }
@@ -124,7 +128,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
         forwarded_url,
         caches: Caches::default(),
     };
-    let config = common.config(REGISTRY, settings)?;
+    let config = common.config(REGISTRY, &common.settings)?;
     if let OpenIndex::Folder(folder, _) = &common.opened
         && !config.is_read_only()
     {

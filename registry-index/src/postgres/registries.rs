@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use registry_core::{
     BoxError, IndexError, RegistryName,
     record::Timestamp,
-    registries::{Deletion, RegistryRecord, RegistrySettings, RegistryStore},
+    registries::{Deletion, RegistryDescription, RegistryRecord, RegistrySettings, RegistryStore},
 };
 use tokio_postgres::Row;
 
@@ -27,12 +27,13 @@ impl RegistryStore for PostgresRegistries {
     async fn create(
         &self,
         name: &RegistryName,
-        settings: RegistrySettings,
+        settings: &RegistrySettings,
     ) -> Result<Option<RegistryRecord>, IndexError> {
         let Timestamp(now) = SystemTime::now().into();
         let now = i64::try_from(now).map_err(|error| failed(error.into()))?;
-        let RegistrySettings { private, read_only } = settings;
-        let row: Parameters<'_> = &[&name.as_str(), &private, &read_only, &now];
+        let RegistrySettings { private, read_only, description } = settings;
+        let row: Parameters<'_> =
+            &[&name.as_str(), private, read_only, &description.as_str(), &now];
         let made = self.write(include_str!("sql/create_registry.sql"), row).await?;
         made.first().map(record).transpose().map_err(failed)
     }
@@ -60,10 +61,10 @@ impl RegistryStore for PostgresRegistries {
     async fn change(
         &self,
         name: &RegistryName,
-        settings: RegistrySettings,
+        settings: &RegistrySettings,
     ) -> Result<bool, IndexError> {
-        let RegistrySettings { private, read_only } = settings;
-        let row: Parameters<'_> = &[&name.as_str(), &private, &read_only];
+        let RegistrySettings { private, read_only, description } = settings;
+        let row: Parameters<'_> = &[&name.as_str(), private, read_only, &description.as_str()];
         Ok(!self.write(include_str!("sql/change_registry.sql"), row).await?.is_empty())
     }
 
@@ -104,7 +105,11 @@ fn record(row: &Row) -> Result<RegistryRecord, BoxError> {
     Ok(RegistryRecord {
         name: RegistryName::new(name)?,
         key: format!("{name}#{number}").into(),
-        settings: RegistrySettings { private: row.try_get(2)?, read_only: row.try_get(3)? },
-        created_at: Timestamp(u64::try_from(row.try_get::<_, i64>(4)?)?),
+        settings: RegistrySettings {
+            private: row.try_get(2)?,
+            read_only: row.try_get(3)?,
+            description: RegistryDescription::new(row.try_get(4)?)?,
+        },
+        created_at: Timestamp(u64::try_from(row.try_get::<_, i64>(5)?)?),
     })
 }

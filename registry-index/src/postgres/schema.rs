@@ -9,11 +9,12 @@ use tokio_postgres::{Client, Transaction, types::ToSql};
 use super::settings::Settings;
 
 /// What makes version n + 1 of the schema out of version n. Never edited, only added to.
-pub(super) const MIGRATIONS: [&str; 4] = [
+pub(super) const MIGRATIONS: [&str; 5] = [
     include_str!("migrations/1.sql"),
     include_str!("migrations/2.sql"),
     include_str!("migrations/3.sql"),
     include_str!("migrations/4.sql"),
+    include_str!("migrations/5.sql"),
 ];
 
 /// Behind this version, tokens are under a key: which [`key_tokens`] sees to.

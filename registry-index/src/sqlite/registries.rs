@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use registry_core::{
     BoxError, IndexError, RegistryName,
     record::Timestamp,
-    registries::{Deletion, RegistryRecord, RegistrySettings, RegistryStore},
+    registries::{Deletion, RegistryDescription, RegistryRecord, RegistrySettings, RegistryStore},
 };
 use rusqlite::{OptionalExtension as _, Row, Transaction};
 
@@ -27,13 +27,14 @@ impl RegistryStore for SqliteRegistries {
     async fn create(
         &self,
         name: &RegistryName,
-        settings: RegistrySettings,
+        settings: &RegistrySettings,
     ) -> Result<Option<RegistryRecord>, IndexError> {
         let (name, Timestamp(now)) = (name.clone(), SystemTime::now().into());
-        let RegistrySettings { private, read_only } = settings;
+        let RegistrySettings { private, read_only, description } = settings.clone();
         let written = self.pool.write(move |transaction| {
             let mut create = transaction.prepare_cached(include_str!("sql/create_registry.sql"))?;
-            let row = (name.as_str(), private, read_only, i64::try_from(now)?);
+            let now = i64::try_from(now)?;
+            let row = (name.as_str(), private, read_only, description.as_str(), now);
             create.query_row(row, record).optional()?.transpose()
         });
         written.await.map_err(|error| error.of_ready(BACKEND))
@@ -66,13 +67,13 @@ impl RegistryStore for SqliteRegistries {
     async fn change(
         &self,
         name: &RegistryName,
-        settings: RegistrySettings,
+        settings: &RegistrySettings,
     ) -> Result<bool, IndexError> {
         let name = name.clone();
-        let RegistrySettings { private, read_only } = settings;
+        let RegistrySettings { private, read_only, description } = settings.clone();
         let written = self.pool.write(move |transaction| {
             let mut change = transaction.prepare_cached(include_str!("sql/change_registry.sql"))?;
-            Ok(change.execute((name.as_str(), private, read_only))? == 1)
+            Ok(change.execute((name.as_str(), private, read_only, description.as_str()))? == 1)
         });
         written.await.map_err(|error| error.of_ready(BACKEND))
     }
@@ -131,13 +132,17 @@ fn delete(
 /// A row of name, number, settings and time.
 fn record(row: &Row<'_>) -> rusqlite::Result<Result<RegistryRecord, BoxError>> {
     let (name, number) = (row.get::<_, String>(0)?, row.get::<_, i64>(1)?);
-    let settings = RegistrySettings { private: row.get(2)?, read_only: row.get(3)? };
-    let created_at = row.get::<_, i64>(4)?;
+    let (private, read_only) = (row.get(2)?, row.get(3)?);
+    let (description, created_at) = (row.get::<_, String>(4)?, row.get::<_, i64>(5)?);
     let record = || {
         Ok(RegistryRecord {
             key: format!("{name}#{number}").into(),
             name: RegistryName::new(&name)?,
-            settings,
+            settings: RegistrySettings {
+                private,
+                read_only,
+                description: RegistryDescription::new(&description)?,
+            },
             created_at: Timestamp(u64::try_from(created_at)?),
         })
     };

@@ -20,12 +20,13 @@ use super::{tokens::insert_token, words_text};
 const APPLICATION_ID: i32 = i32::from_be_bytes(*b"CrgR");
 
 /// What makes version n + 1 of the schema out of version n. Never edited, only added to.
-const MIGRATIONS: [Migration; 5] = [
+const MIGRATIONS: [Migration; 6] = [
     Migration { sql: include_str!("migrations/1.sql"), ..Migration::NOTHING },
     Migration { prepare: fill_words, sql: include_str!("migrations/2.sql"), ..Migration::NOTHING },
     Migration { sql: include_str!("migrations/3.sql"), ..Migration::NOTHING },
     Migration { sql: include_str!("migrations/4.sql"), finish: key_tokens, ..Migration::NOTHING },
     Migration { sql: include_str!("migrations/5.sql"), ..Migration::NOTHING },
+    Migration { sql: include_str!("migrations/6.sql"), ..Migration::NOTHING },
 ];
 
 /// One step of the schema.

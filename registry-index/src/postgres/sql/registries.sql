@@ -1,4 +1,4 @@
-SELECT name, number, private, read_only, created_at
+SELECT name, number, private, read_only, description, created_at
 FROM named_registry
 WHERE name > $1 AND left(name, length($2)) = $2
 ORDER BY name

@@ -1,3 +1,3 @@
-SELECT name, number, private, read_only, created_at
+SELECT name, number, private, read_only, description, created_at
 FROM named_registry
 WHERE name = $1
