@@ -6,7 +6,7 @@ use clap::{Args, Subcommand, builder::BoolishValueParser};
 use registry_core::{
     RegistryName,
     audit::{AuditAction, AuditEntry},
-    registries::{Deletion, RegistryRecord, RegistrySettings, RegistryStore},
+    registries::{Deletion, RegistryDescription, RegistryRecord, RegistrySettings, RegistryStore},
 };
 
 use crate::{
@@ -26,7 +26,7 @@ pub(crate) enum RegistryCommand {
     /// Say something else of a registry. A server may take a second to know.
     Change(ChangeArgs),
     /// Print the registries beside `main` by their names: name, `private` or `public`, `read-only` or
-    /// `writable`, and when it was made, with tabs between them.
+    /// `writable`, when it was made, and what it is for, with tabs between them.
     List(ListArgs),
     /// Delete a registry.
     ///
@@ -46,6 +46,9 @@ pub(crate) struct CreateArgs {
     /// Refuse every write to it.
     #[arg(long)]
     read_only: bool,
+    /// What it is for: one line of at most 256 characters.
+    #[arg(long, value_name = "TEXT")]
+    description: Option<RegistryDescription>,
     #[command(flatten)]
     index: IndexArgs,
 }
@@ -70,6 +73,9 @@ pub(crate) struct ChangeArgs {
     /// Whether it refuses every write; default: as it is.
     #[arg(long, value_name = "BOOL", value_parser = BoolishValueParser::new())]
     read_only: Option<bool>,
+    /// What it is for: one line of at most 256 characters, or "" for nothing; default: as it is.
+    #[arg(long, value_name = "TEXT")]
+    description: Option<RegistryDescription>,
     #[command(flatten)]
     index: IndexArgs,
 }
@@ -115,10 +121,11 @@ pub(crate) async fn run(command: RegistryCommand) -> Result<(), Error> {
 }
 
 async fn create(args: CreateArgs) -> Result<(), Error> {
-    let CreateArgs { name, private, read_only, index } = args;
+    let CreateArgs { name, private, read_only, description, index } = args;
     not_main(&name)?;
     let (opened, list) = open(&index).await?;
-    let settings = RegistrySettings { private, read_only, ..RegistrySettings::default() };
+    let description = description.unwrap_or_default();
+    let settings = RegistrySettings { private, read_only, description };
     match list.create(&name, &settings).await? {
         Some(_) => note(&opened, AuditAction::CREATE_REGISTRY, &name).await,
         None => Err(Error::RegistryExists { name }),
@@ -140,25 +147,26 @@ async fn describe(DescribeArgs { name, index }: DescribeArgs) -> Result<(), Erro
             break;
         }
     }
-    let RegistryRecord { name, settings: RegistrySettings { private, read_only, .. }, .. } =
-        &record;
-    let made = record.created_at.to_rfc3339().unwrap_or_default();
+    let RegistryRecord { name, settings, created_at, .. } = &record;
+    let RegistrySettings { private, read_only, description } = settings;
+    let made = created_at.to_rfc3339().unwrap_or_default();
     writeln!(
         std::io::stdout(),
-        "name: {name}\nprivate: {private}\nread-only: {read_only}\nmade: {made}\ncrates: {crates}"
+        "name: {name}\ndescription: {description}\nprivate: {private}\nread-only: {read_only}\n\
+         made: {made}\ncrates: {crates}"
     )
     .map_err(Error::Print)
 }
 
 async fn change(args: ChangeArgs) -> Result<(), Error> {
-    let ChangeArgs { name, private, read_only, index } = args;
+    let ChangeArgs { name, private, read_only, description, index } = args;
     not_main(&name)?;
     let (opened, list) = open(&index).await?;
     let before = list.find(&name).await?.ok_or(Error::NoRegistry { name: name.clone() })?.settings;
     let settings = RegistrySettings {
         private: private.unwrap_or(before.private),
         read_only: read_only.unwrap_or(before.read_only),
-        ..before
+        description: description.unwrap_or(before.description),
     };
     match list.change(&name, &settings).await? {
         true => note(&opened, AuditAction::CHANGE_REGISTRY, &name).await,
@@ -181,7 +189,9 @@ async fn list(args: ListArgs) -> Result<(), Error> {
             let reads = if settings.private { "private" } else { "public" };
             let writes = if settings.read_only { "read-only" } else { "writable" };
             let made = created_at.to_rfc3339().unwrap_or_default();
-            writeln!(out, "{name}\t{reads}\t{writes}\t{made}").map_err(Error::Print)?;
+            let description = &settings.description;
+            writeln!(out, "{name}\t{reads}\t{writes}\t{made}\t{description}")
+                .map_err(Error::Print)?;
         }
     }
     Ok(())

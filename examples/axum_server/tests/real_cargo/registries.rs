@@ -154,7 +154,7 @@ fn registries_are_made_described_changed_and_listed_while_the_server_runs() {
     assert_eq!(publish(&client, "team-03", &file).status, 200);
     let described = registry(&server, &["describe", "team-03"]).success();
     let (head, rest) = described.split_once("made: ").unwrap();
-    assert_eq!(head, "name: team-03\nprivate: true\nread-only: false\n");
+    assert_eq!(head, "name: team-03\ndescription: \nprivate: true\nread-only: false\n");
     assert!(rest.ends_with("Z\ncrates: 1\n"), "{rest}");
 
     // A private one among others: its file is not to be had at one that is public.
@@ -358,7 +358,7 @@ fn only_garbage_goes(server: &Server) {
 fn all_registries_are_migrated_and_a_bucket_or_folder_takes_none_but_main() {
     let server = Server::start();
     let client = server.client_of("alice");
-    registry(&server, &["create", "a", "--private"]).success();
+    registry(&server, &["create", "a", "--private", "--description", "Crates of team A"]).success();
     let (mine, theirs) =
         (CrateFile::library("mine", "1.0.0", b""), CrateFile::library("theirs", "1.0.0", b""));
     assert_eq!(publish(&client, "main", &mine).status, 200);
@@ -382,6 +382,7 @@ fn all_registries_are_migrated_and_a_bucket_or_folder_takes_none_but_main() {
     }
     let there = run(&["registry", "list", "--index", &to]).success();
     assert!(there.starts_with("a\tprivate\twritable\t"), "{there}");
+    assert!(there.ends_with("Z\tCrates of team A\n"), "{there}");
     let names = run(&["name", "list", "--registry", "a", "--index", &to]).success();
     assert!(names.starts_with("new\t"), "{names}");
     let crates = format!("file:{}", server.data().join("crates").display());

@@ -74,6 +74,58 @@ fn a_file_that_is_published_to_three_registries_is_stored_once() {
 }
 
 #[test]
+fn what_a_registry_is_for_is_told_as_it_was_last_said() {
+    what_it_is_for_is_told(&Server::start());
+}
+
+#[test]
+fn what_a_registry_in_postgresql_is_for_is_told_as_it_was_last_said() {
+    let Some(place) = Place::postgres() else { return };
+    what_it_is_for_is_told(&Server::start_at(&place));
+}
+
+fn what_it_is_for_is_told(server: &Server) {
+    let registry = |words: &[&str]| run(server, &[&["registry"], words].concat());
+    // The last column of the list, and all but the time of the description in full.
+    let told = || {
+        let listed = registry(&["list"]).success();
+        let described = registry(&["describe", "tools"]).success();
+        let (made, rest) = described.split_once("made: ").unwrap();
+        let (at, crates) = rest.split_once('\n').unwrap();
+        let fields: Vec<_> = listed.strip_suffix('\n').unwrap().split('\t').collect();
+        assert_eq!((fields[0], fields[3], fields.len()), ("tools", at, 5));
+        (fields[4].to_owned(), format!("{made}{crates}"))
+    };
+    let expected = |description: &str, read_only: bool| {
+        let flags = format!("private: false\nread-only: {read_only}\ncrates: 0\n");
+        (description.to_owned(), format!("name: tools\ndescription: {description}\n{flags}"))
+    };
+    registry(&["create", "tools", "--description", "Größe & „tools“ of 'a' team"]).success();
+    assert_eq!(told(), expected("Größe & „tools“ of 'a' team", false));
+    registry(&["change", "tools", "--read-only", "true"]).success();
+    assert_eq!(told(), expected("Größe & „tools“ of 'a' team", true));
+    registry(&["change", "tools", "--description", "What is built with"]).success();
+    assert_eq!(told(), expected("What is built with", true));
+    registry(&["change", "tools", "--description", ""]).success();
+    assert_eq!(told(), expected("", true));
+
+    let long = "x".repeat(257);
+    for (text, reason) in [
+        ("two\nlines", "is one line of plain text: take `\\u{a}` out of it"),
+        (&*long, "is 257 characters, limit 256"),
+    ] {
+        let reason =
+            format!("for '--description <TEXT>': the description of a registry {reason}\n");
+        for command in ["create", "change"] {
+            let refused = registry(&[command, "tools", "--description", text]).failure();
+            assert!(refused.starts_with("error: invalid value "), "{refused}");
+            assert!(refused.contains(&reason), "{refused}");
+        }
+    }
+    assert_eq!(told(), expected("", true));
+}
+
+#[test]
 fn a_list_in_pages_names_none_twice_while_registries_come_and_go() {
     let server = Server::start();
     let name = |number: usize| format!("team-{number:02}");
