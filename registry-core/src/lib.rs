@@ -115,6 +115,7 @@ pub mod registries;
 pub mod registry;
 pub mod scrub;
 pub mod search;
+mod short_text;
 pub mod store;
 #[cfg(feature = "telemetry")]
 pub mod telemetry;

@@ -1,10 +1,10 @@
 //! Crate names, and the key that decides whether two names are one crate.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::echo::Echo;
+use crate::{echo::Echo, short_text::ShortText};
 
 /// A crate name as its author spelled it: an ASCII letter, then ASCII letters, digits, `-` and `_`;
 /// at most 64 characters.
@@ -21,7 +21,7 @@ use crate::echo::Echo;
 /// # Ok::<(), registry_core::NameError>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct CrateName(Arc<str>);
+pub struct CrateName(ShortText<{ CrateName::MAX_CHARS }>);
 
 impl CrateName {
     /// Most characters a crate name has. Source: crates.io.
@@ -33,29 +33,24 @@ impl CrateName {
     /// [`NameError`] says which character is wrong, or how long the name is.
     pub fn new(name: &str) -> Result<Self, NameError> {
         check(name, |first| first.is_ascii_alphabetic())?;
-        Ok(Self(name.into()))
+        Ok(Self(ShortText::new(name).expect("it is short, and ASCII")))
     }
 
     /// The name with the spelling its author gave it.
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.0.as_str()
     }
 
     /// The key under which this name is unique in a registry.
     pub fn canonical(&self) -> CanonicalName {
-        let is_folded = |byte: u8| !byte.is_ascii_uppercase() && byte != b'-';
-        if self.0.bytes().all(is_folded) {
-            return CanonicalName(self.0.clone());
-        }
-        let fold = |char: char| if char == '-' { '_' } else { char.to_ascii_lowercase() };
-        CanonicalName(self.0.chars().map(fold).collect::<String>().into())
+        CanonicalName(self.0.folded())
     }
 
     /// Where cargo looks for the index file: by the lower-case name, with `-` and `_` kept apart.
     ///
     /// Source: Cargo book, "Registry Index", index files.
     pub fn sparse_path(&self) -> String {
-        sparse_path(&self.0.to_ascii_lowercase())
+        sparse_path(&self.as_str().to_ascii_lowercase())
     }
 
     /// What cargo puts for `{lowerprefix}` in a `dl` template: `se/rd` for `Serde-JSON`.
@@ -63,7 +58,7 @@ impl CrateName {
     /// Source: Cargo book, "Registry Index", Index Configuration.
     pub fn lower_prefix(&self) -> String {
         let path = self.sparse_path();
-        path[..path.len() - self.0.len() - 1].into()
+        path[..path.len() - self.0.as_bytes().len() - 1].into()
     }
 
     /// Reads a path such as `se/rd/serde` back: `None` unless it is exactly the path of a name.
@@ -71,17 +66,17 @@ impl CrateName {
     /// The name comes back in lower case, as the path has it.
     pub fn from_sparse_path(path: &str) -> Option<Self> {
         let (folder, name) = path.rsplit_once('/')?;
-        let name = Self::new(name).ok()?;
-        let is_its = match folders(name.as_str()) {
+        let (name, spelled) = (Self::new(name).ok()?, name);
+        let is_its = match folders(spelled) {
             (first, None) => folder == first,
             (first, second) => folder.split_once('/') == second.map(|second| (first, second)),
         };
-        (is_its && !name.0.bytes().any(|b| b.is_ascii_uppercase())).then_some(name)
+        (is_its && !spelled.bytes().any(|b| b.is_ascii_uppercase())).then_some(name)
     }
 
     /// Whether `self` and `other` have one sparse path: equal but for case.
     pub(crate) fn same_sparse_path(&self, other: &Self) -> bool {
-        self.0.eq_ignore_ascii_case(&other.0)
+        self.0.as_bytes().eq_ignore_ascii_case(other.0.as_bytes())
     }
 }
 
@@ -96,7 +91,7 @@ pub(crate) fn check_dependency_alias(alias: &str) -> Result<(), NameError> {
 /// `Foo-Bar` and `foo_bar` would overwrite each other on a case-insensitive disk and be taken for
 /// each other by people, so a registry holds only one of them. Source: crates.io.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct CanonicalName(Arc<str>);
+pub struct CanonicalName(ShortText<{ CrateName::MAX_CHARS }>);
 
 impl CanonicalName {
     /// Folds any accepted spelling of a name.
@@ -109,7 +104,7 @@ impl CanonicalName {
 
     /// The folded name.
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.0.as_str()
     }
 }
 
@@ -190,12 +185,12 @@ macro_rules! text_traits {
     ($name:ident) => {
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
+                f.write_str(self.as_str())
             }
         }
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{}({})", stringify!($name), self.0)
+                write!(f, "{}({})", stringify!($name), self.as_str())
             }
         }
         impl std::str::FromStr for $name {
@@ -206,7 +201,7 @@ macro_rules! text_traits {
         }
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str(&self.0)
+                serializer.serialize_str(self.as_str())
             }
         }
         impl<'de> Deserialize<'de> for $name {

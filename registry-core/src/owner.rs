@@ -100,7 +100,7 @@ pub struct Owner {
 /// The owners of one crate, in the order in which they were added.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Owners(Arc<Vec<Owner>>);
+pub struct Owners(Arc<[Owner]>);
 
 impl Owners {
     /// Most owners a crate has. Source: ours.
@@ -142,7 +142,7 @@ impl Owners {
 
 impl FromIterator<Owner> for Owners {
     fn from_iter<I: IntoIterator<Item = Owner>>(owners: I) -> Self {
-        Self(Arc::new(owners.into_iter().collect()))
+        Self(owners.into_iter().collect())
     }
 }
 

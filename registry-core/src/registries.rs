@@ -10,7 +10,7 @@ use std::{fmt, num::NonZeroUsize, str::FromStr, sync::Arc};
 use async_trait::async_trait;
 
 pub use self::description::{InvalidRegistryDescription, RegistryDescription};
-use crate::{echo::Echo, index::IndexError, record::Timestamp};
+use crate::{echo::Echo, index::IndexError, record::Timestamp, short_text::ShortText};
 
 /// What a registry, or who owns several, is called in its URL: 1 to 64 lowercase ASCII letters,
 /// digits, `-` and `_`, the first of them a letter or digit, and no word that a server or cargo
@@ -20,7 +20,7 @@ use crate::{echo::Echo, index::IndexError, record::Timestamp};
 /// an environment variable, and needs no quotes in any of them. It holds no dot: nothing that ends in
 /// `.git` is one, which cargo would take for a git repository. Source: ours.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct RegistryName(Arc<str>);
+pub struct RegistryName(ShortText<{ RegistryName::MAX_CHARS }>);
 
 impl RegistryName {
     /// Most characters a name has.
@@ -63,30 +63,30 @@ impl RegistryName {
         let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
         let starts = name.bytes().next().is_some_and(is_word);
         let goes_on = name.bytes().all(|byte| is_word(byte) || b"-_".contains(&byte));
-        if !starts || !goes_on || name.len() > Self::MAX_CHARS {
+        let Some(text) = ShortText::new(name).filter(|_| starts && goes_on) else {
             return Err(InvalidRegistryName::Text { name: name.into() });
-        }
+        };
         match Self::RESERVED.contains(&name) {
             true => Err(InvalidRegistryName::Reserved { name: name.into() }),
-            false => Ok(Self(name.into())),
+            false => Ok(Self(text)),
         }
     }
 
     /// The name.
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.0.as_str()
     }
 }
 
 impl fmt::Display for RegistryName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
 impl fmt::Debug for RegistryName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RegistryName({})", self.0)
+        write!(f, "RegistryName({})", self.as_str())
     }
 }
 

@@ -170,7 +170,7 @@ pub(crate) enum Error {
     #[error("there is no file of an index in `{}`", folder.display())]
     NoIndex { folder: PathBuf },
     #[error("cannot bring over `{}`: {}; it may be run again", file.display(), causes(.source))]
-    Import { file: PathBuf, source: ImportError },
+    Import { file: PathBuf, source: Box<ImportError> },
     #[error("a part of the import panicked")]
     Panicked,
     #[error("`{}` is not empty, and not an export of a registry", folder.display())]

@@ -54,7 +54,7 @@ impl SourceLines {
             return Err(LeftOut::OtherCrate { name });
         }
         if let Some(existing) = self.spelling.as_ref().filter(|existing| **existing != name) {
-            return Err(LeftOut::OtherSpelling { name, existing: existing.clone() });
+            return Err(LeftOut::OtherSpelling { name, existing: existing.clone().into() });
         }
         match self.positions.get(&UniqueVersion::from(line.version())) {
             Some(&first) => {
@@ -143,7 +143,7 @@ impl Merge {
         match &self.spelling {
             // The record came into being after the lines were read.
             Some(existing) if existing.as_str() != line.name() => {
-                let (name, existing) = (CrateName::new(line.name())?, existing.clone());
+                let (name, existing) = (CrateName::new(line.name())?, existing.clone().into());
                 return Err(LeftOut::OtherSpelling { name, existing });
             }
             _ => {}
@@ -236,7 +236,7 @@ pub enum LeftOut {
         /// The name on the line.
         name: CrateName,
         /// The spelling of the crate.
-        existing: CrateName,
+        existing: Box<CrateName>,
     },
     /// An earlier line is of the same version, build metadata aside.
     #[error("version `{first}` has a line already")]

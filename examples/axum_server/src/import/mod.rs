@@ -124,7 +124,8 @@ impl Importer {
         let mut report = Report::default();
         for file in files {
             let done = self.import_file(&file, &mut report).await;
-            done.map_err(|source| Error::Import { file: file.path.clone(), source })?;
+            let cannot = |error| Error::Import { file: file.path.clone(), source: Box::new(error) };
+            done.map_err(cannot)?;
         }
         Ok(report)
     }
