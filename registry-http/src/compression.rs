@@ -26,6 +26,7 @@ use registry_core::{
 use crate::{
     body::Body,
     coding::{Accepted, Coding},
+    digits,
     route::Route,
 };
 
@@ -163,7 +164,7 @@ impl Compression {
         }
         let headers = response.headers_mut();
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
-        headers.insert(CONTENT_LENGTH, compressed.body.len().into());
+        headers.insert(CONTENT_LENGTH, digits::header_value(compressed.body.len()));
         if let Some(etag) = compressed.etag {
             headers.insert(ETAG, etag);
         }

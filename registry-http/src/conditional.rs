@@ -24,8 +24,9 @@ const MAX_TAGS: usize = 64;
 pub(crate) struct IfNoneMatch<'a> {
     /// `*`: whatever there is.
     any: bool,
-    /// What stood between the quotes.
-    tags: Vec<&'a str>,
+    /// What stood between the quotes: of the first, which is most often the only one, and of the others.
+    first: Option<&'a str>,
+    others: Vec<&'a str>,
 }
 
 impl<'a> IfNoneMatch<'a> {
@@ -38,7 +39,7 @@ impl<'a> IfNoneMatch<'a> {
             if rest.trim() == "*" {
                 held.any = true;
             }
-            while held.tags.len() < MAX_TAGS
+            while held.tags().count() < MAX_TAGS
                 && let Some((opaque, behind)) = next_tag(rest)
             {
                 rest = behind;
@@ -46,23 +47,30 @@ impl<'a> IfNoneMatch<'a> {
                 let is_of_use = Coding::of_tag(opaque).is_none_or(|coding| {
                     accepted.get_or_insert_with(|| Accepted::of(headers)).admits(coding)
                 });
-                held.tags.push(if is_of_use { without_suffix(opaque) } else { opaque });
+                let tag = if is_of_use { without_suffix(opaque) } else { opaque };
+                match held.first {
+                    None => held.first = Some(tag),
+                    Some(_) => held.others.push(tag),
+                }
             }
         }
         held
     }
 
+    fn tags(&self) -> impl Iterator<Item = &'a str> {
+        self.first.into_iter().chain(self.others.iter().copied())
+    }
+
     /// The one tag of an index file that is held, as cargo sends it: it lets an index look no
     /// further.
     pub(crate) fn only(&self) -> Option<ETag> {
-        let mut ours =
-            self.tags.iter().filter_map(|opaque| ETag::parse(&["\"", opaque, "\""].concat()));
+        let mut ours = self.tags().filter_map(ETag::of_digits);
         ours.next().filter(|_| !self.any && ours.next().is_none())
     }
 
     /// Whether what has this validator, given with its quotes, is already held.
     pub(crate) fn matches(&self, etag: &str) -> bool {
-        self.any || self.tags.contains(&etag.trim_matches('"'))
+        self.any || self.tags().any(|tag| tag == etag.trim_matches('"'))
     }
 }
 

@@ -215,6 +215,7 @@ mod coding;
 mod compression;
 mod conditional;
 mod crates;
+mod digits;
 mod download;
 mod forwarded;
 mod host;

@@ -10,7 +10,7 @@ use std::{
 
 use http::{HeaderMap, HeaderName};
 
-use crate::trace_parent::TraceParent;
+use crate::{digits, trace_parent::TraceParent};
 
 /// The header that carries the id, both ways.
 pub(crate) const HEADER: HeaderName = HeaderName::from_static("x-request-id");
@@ -35,7 +35,7 @@ impl RequestIds {
 
     fn from(start: u64, next: u64) -> Self {
         let mut text = [b'-'; MAX_DIGITS + 1];
-        let first = put_base62(&mut text[..MAX_DIGITS], start);
+        let first = digits::put::<62>(&mut text[..MAX_DIGITS], start);
         Self { start: text_of(&text[first..]).into(), next: AtomicU64::new(next) }
     }
 
@@ -50,7 +50,7 @@ impl RequestIds {
             (None, Some(trace)) => trace.to_string().into(),
             (None, None) => {
                 let mut id = [0; 2 * MAX_DIGITS + 1];
-                let number = put_base62(&mut id, self.next.fetch_add(1, Ordering::Relaxed));
+                let number = digits::put::<62>(&mut id, self.next.fetch_add(1, Ordering::Relaxed));
                 let first = number - self.start.len();
                 id[first..number].copy_from_slice(self.start.as_bytes());
                 text_of(&id[first..]).into()
@@ -68,22 +68,8 @@ fn text_of(id: &[u8]) -> &str {
     std::str::from_utf8(id).expect("digits and a `-`")
 }
 
-/// Most digits of a number of 64 bits.
+/// Most digits of a number of 64 bits, to the base of 62.
 const MAX_DIGITS: usize = 11;
-
-/// Writes a number at the end of `text`; where it begins.
-fn put_base62(text: &mut [u8], mut number: u64) -> usize {
-    const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    let mut first = text.len();
-    loop {
-        first -= 1;
-        text[first] = DIGITS[(number % 62) as usize];
-        number /= 62;
-        if number == 0 {
-            return first;
-        }
-    }
-}
 
 #[cfg(test)]
 mod tests {
