@@ -251,7 +251,7 @@ pub use self::{
     host::HostPrincipal,
     me::RegistryNameError,
     path_token::masked_path,
-    peer::{ForwardedBy, Network, NetworkParseError, PeerAddress, TrustedProxies},
+    peer::{ForwardedBy, Network, NetworkParseError, Peer, PeerAddress, TrustedProxies},
     proxy_user::{FromTrustedProxy, ProxyUserHeaders},
     registries::{HostName, InvalidHostName, Registries, RegistryPlace, ResolveRegistry},
     service::{RegistryService, ResponseFuture},

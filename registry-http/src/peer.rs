@@ -6,13 +6,47 @@ use std::{
     str::FromStr,
 };
 
-use http::{HeaderMap, HeaderName, header::FORWARDED};
+use http::{Extensions, HeaderMap, HeaderName, header::FORWARDED};
 use registry_core::Echo;
+
+use crate::proxy_user::FromTrustedProxy;
+
+/// From where a request comes, as whoever accepts connections knows: for
+/// [`RegistryService::handle_from`](crate::RegistryService::handle_from), or for the extensions of the
+/// request, where there is something in between.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Peer {
+    /// The client's address, if it is known.
+    pub address: Option<PeerAddress>,
+    /// Whether one of the host's own proxies has sent the request, as [`FromTrustedProxy`] has it.
+    pub from_trusted_proxy: bool,
+}
+
+impl Peer {
+    /// Puts it into the extensions of a request, as [`PeerAddress`] and [`FromTrustedProxy`].
+    pub fn insert_into(self, extensions: &mut Extensions) {
+        if let Some(address) = self.address {
+            extensions.insert(address);
+        }
+        if self.from_trusted_proxy {
+            extensions.insert(FromTrustedProxy);
+        }
+    }
+
+    /// What the extensions of a request say.
+    pub(crate) fn of(extensions: &Extensions) -> Self {
+        Self {
+            address: extensions.get().copied(),
+            from_trusted_proxy: extensions.get::<FromTrustedProxy>().is_some(),
+        }
+    }
+}
 
 /// The address of the client, for the audit trail and for limits.
 ///
-/// Whoever accepts connections puts one into the extensions of each request: what a header says of
-/// it is true only if a proxy wrote it, as [`TrustedProxies`] knows.
+/// Whoever accepts connections puts one into the extensions of each request, or hands it over beside
+/// the request, as [`Peer`]: what a header says of it is true only if a proxy wrote it, as
+/// [`TrustedProxies`] knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerAddress(pub IpAddr);
 
@@ -192,6 +226,21 @@ mod tests {
             (HeaderName::from_static(name), HeaderValue::from_static(value))
         };
         lines.iter().map(line).collect()
+    }
+
+    #[test]
+    fn the_extensions_say_what_was_put_into_them() {
+        for address in [None, Some(PeerAddress(ip("192.0.2.1")))] {
+            for from_trusted_proxy in [false, true] {
+                let peer = Peer { address, from_trusted_proxy };
+                let mut extensions = Extensions::new();
+                peer.insert_into(&mut extensions);
+                assert_eq!(extensions.get::<PeerAddress>().copied(), address);
+                let mark = extensions.get::<FromTrustedProxy>().copied();
+                assert_eq!(mark, from_trusted_proxy.then_some(FromTrustedProxy));
+                assert_eq!(Peer::of(&extensions), peer);
+            }
+        }
     }
 
     #[test]

@@ -9,7 +9,8 @@ use registry_core::{
 use crate::respond::Error;
 
 /// Marks a request that one of the host's own proxies has sent. Whoever accepts connections puts it
-/// into the extensions of the request, by the address that the connection itself has: only then are
+/// into the extensions of the request, or says so by [`Peer`](crate::Peer), by the address that the
+/// connection itself has: only then are
 /// the headers of [`ProxyUserHeaders`] looked at, and those that name the URL of the client
 /// ([`RegistryService::with_forwarded_url`](crate::RegistryService::with_forwarded_url)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,6 +14,7 @@ pub use self::place::{HostName, InvalidHostName, RegistryPlace};
 use crate::{
     body::Body,
     metrics::Metrics,
+    peer::Peer,
     request_id::RequestIds,
     respond::{Error, Shape},
     route::{NoRoute, Route},
@@ -149,7 +150,15 @@ impl Registries {
     /// Answers a request: what the [`Service`] does, without a trait to import.
     ///
     /// Dropping the future is safe at any point: a write is done or not, never half.
-    pub async fn handle<B>(&self, mut request: Request<B>) -> Response<Body>
+    pub fn handle<B>(&self, request: Request<B>) -> impl Future<Output = Response<Body>>
+    where
+        B: HttpBody<Error: Into<BoxError>>,
+    {
+        self.handle_from(Peer::of(request.extensions()), request)
+    }
+
+    /// Answers a request that comes from there, whatever its extensions say of that.
+    pub async fn handle_from<B>(&self, peer: Peer, mut request: Request<B>) -> Response<Body>
     where
         B: HttpBody<Error: Into<BoxError>>,
     {
@@ -161,7 +170,7 @@ impl Registries {
                 if let Some(uri) = uri {
                     *request.uri_mut() = uri;
                 }
-                return service.handle(request).await;
+                return service.handle_from(peer, request).await;
             }
             Err(error) => error,
         };

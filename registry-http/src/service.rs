@@ -39,8 +39,8 @@ use crate::{
     me::{self, RegistryName, RegistryNameError},
     metrics::{Answering, Metrics},
     path_token,
-    peer::{PeerAddress, TrustedProxies},
-    proxy_user::{FromTrustedProxy, ProxyUserHeaders},
+    peer::{Peer, PeerAddress, TrustedProxies},
+    proxy_user::ProxyUserHeaders,
     publish,
     request_id::{self, RequestIds},
     respond::{Error, Shape},
@@ -143,7 +143,7 @@ impl RegistryService {
     /// They say it in `X-Forwarded-Host`, `-Proto`, `-Port` and `-Prefix`, of each of which the last
     /// value counts, or in `host` and `proto` of `Forwarded`; without a host they say nothing. Each
     /// proxy has to set all of them, or take them off what comes from outside. They count only in
-    /// requests with [`FromTrustedProxy`]; nobody's `Host` ever does. The path of the registry's own URL
+    /// requests with [`FromTrustedProxy`](crate::FromTrustedProxy); nobody's `Host` ever does. The path of the registry's own URL
     /// stays, behind what the proxy strips: [`RegistryConfig::at_root`].
     ///
     /// What is answered with addresses in it is then kept in no cache. Most proxies say what the client
@@ -174,29 +174,39 @@ impl RegistryService {
     /// Answers a request: what the [`Service`] does, without a trait to import.
     ///
     /// Dropping the future is safe at any point: a write is done or not, never half.
-    pub async fn handle<B>(&self, request: Request<B>) -> Response<Body>
+    pub fn handle<B>(&self, request: Request<B>) -> impl Future<Output = Response<Body>>
+    where
+        B: HttpBody<Error: Into<BoxError>>,
+    {
+        self.handle_from(Peer::of(request.extensions()), request)
+    }
+
+    /// Answers a request that comes from there, whatever its extensions say of that.
+    pub async fn handle_from<B>(&self, peer: Peer, request: Request<B>) -> Response<Body>
     where
         B: HttpBody<Error: Into<BoxError>>,
     {
         let (parts, body) = request.into_parts();
         let trace = TraceParent::of(&parts.headers);
         let id = self.0.request_ids.of(&parts.headers, trace.as_ref());
-        let target = self.target(&parts);
+        let asked = Asked { parts, peer, id };
+        let Asked { parts, id, .. } = &asked;
+        let target = self.target(parts);
         let route = route(&parts.method, target.as_ref());
         let metrics = self.0.metrics.of(route.as_ref().map_or(Route::NONE, Route::name));
         let answering = Answering::begin(metrics);
-        let span = span::of_request(&id, trace.as_ref(), &parts, route.as_ref());
+        let span = span::of_request(id, trace.as_ref(), parts, route.as_ref());
         let body = pin!(body);
         let mut body = pin!(metrics.receive(body));
         let answer = {
-            let answer = pin!(self.answer(target.as_ref(), route, &parts, body.as_mut(), &id));
+            let answer = pin!(self.answer(target.as_ref(), route, &asked, body.as_mut()));
             CatchPanic(answer.instrument(span.clone())).await
         };
         answering.decided(&answer);
         let mut response = answer.unwrap_or_else(|error| {
             let shape = Shape::of(target.as_ref().map_or("", |target| target.path));
-            let config = self.config(&parts);
-            let mut response = span.in_scope(|| error.into_response(shape, Some(&config), &id));
+            let config = self.config(&asked);
+            let mut response = span.in_scope(|| error.into_response(shape, Some(&config), id));
             // What is left of the body must not be taken for the next request.
             if parts.version <= Version::HTTP_11 && !body.is_end_stream() {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -206,7 +216,7 @@ impl RegistryService {
         if target.is_some_and(|target| target.token.is_some()) {
             caching::keep_private(&mut response);
         }
-        finish(&mut response, &parts.method, &id);
+        finish(&mut response, &parts.method, id);
         let elapsed = answering.end(&mut response);
         span::end(&span, &response, elapsed);
         response
@@ -214,16 +224,15 @@ impl RegistryService {
 
     /// Under which addresses the client knows the registry, if a proxy says that they are others than
     /// those of its configuration.
-    fn forwarded(&self, parts: &Parts) -> Option<RegistryConfig> {
-        let proxies = self.0.forwarded_url.as_ref()?;
-        parts.extensions.get::<FromTrustedProxy>()?;
+    fn forwarded(&self, asked: &Asked) -> Option<RegistryConfig> {
+        let proxies = self.0.forwarded_url.as_ref().filter(|_| asked.peer.from_trusted_proxy)?;
         let own = self.0.registry.config();
-        let root = proxies.root(&parts.headers, own.api().starts_with("https:"))?;
+        let root = proxies.root(&asked.parts.headers, own.api().starts_with("https:"))?;
         own.at_root(&root.to_string()).ok()
     }
 
-    fn config(&self, parts: &Parts) -> Cow<'_, RegistryConfig> {
-        self.forwarded(parts).map_or(Cow::Borrowed(self.0.registry.config()), Cow::Owned)
+    fn config(&self, asked: &Asked) -> Cow<'_, RegistryConfig> {
+        self.forwarded(asked).map_or(Cow::Borrowed(self.0.registry.config()), Cow::Owned)
     }
 
     /// Below which path it answers.
@@ -246,20 +255,19 @@ impl RegistryService {
         &self,
         target: Option<&Target<'_>>,
         route: Result<Route, NoRoute>,
-        parts: &Parts,
+        asked: &Asked,
         body: Pin<&mut B>,
-        id: &Arc<str>,
     ) -> Result<Response<Body>, Error>
     where
         B: HttpBody<Error: Into<BoxError>>,
     {
         let route = route?;
         let token = target.and_then(|target| target.token.as_ref());
-        let answer = self.dispatch(&route, token, parts, body, id).await;
+        let answer = self.dispatch(&route, token, asked, body).await;
         #[cfg(feature = "compression")]
         let answer = match (&self.0.compression, answer) {
             (Some(compression), Ok(response)) if is_compressed(&route, token.is_some()) => {
-                Ok(compression.apply(&route, parts, response).await)
+                Ok(compression.apply(&route, &asked.parts, response).await)
             }
             (_, answer) => answer,
         };
@@ -273,19 +281,18 @@ impl RegistryService {
         &self,
         route: &Route,
         token: Option<&Credential>,
-        parts: &Parts,
+        asked: &Asked,
         body: Pin<&mut B>,
-        id: &Arc<str>,
     ) -> Result<Response<Body>, Error>
     where
         B: HttpBody<Error: Into<BoxError>>,
     {
         let caller = match route.needs() {
-            Needs::Nothing => nobody(parts, id),
-            needs => match self.caller(needs, token, parts, id).await {
+            Needs::Nothing => asked.nobody(),
+            needs => match self.caller(needs, token, asked).await {
                 Ok(caller) => caller,
                 Err(error) => {
-                    Box::pin(self.note_refusal(route, &nobody(parts, id), &error)).await;
+                    Box::pin(self.note_refusal(route, &asked.nobody(), &error)).await;
                     return Err(error);
                 }
             },
@@ -298,9 +305,9 @@ impl RegistryService {
             (Err(error), _) => Err(error.into()),
             // What is asked for most is not moved about with room for the largest of all answers.
             (Ok(()), Route::IndexFile(name)) => {
-                index::file(&self.0.registry, &caller, name, &parts.headers).await
+                index::file(&self.0.registry, &caller, name, &asked.parts.headers).await
             }
-            (Ok(()), _) => Box::pin(self.answer_to(route, &caller, token, parts, body, id)).await,
+            (Ok(()), _) => Box::pin(self.answer_to(route, &caller, token, asked, body)).await,
         };
         // Of access given and taken the registry knows nothing at all.
         if let Err(error) = &answer
@@ -328,18 +335,18 @@ impl RegistryService {
         route: &Route,
         caller: &Caller,
         token: Option<&Credential>,
-        parts: &Parts,
+        asked: &Asked,
         body: Pin<&mut B>,
-        id: &Arc<str>,
     ) -> Result<Response<Body>, Error>
     where
         B: HttpBody<Error: Into<BoxError>>,
     {
+        let Asked { parts, id, .. } = asked;
         let (registry, headers) = (&self.0.registry, &parts.headers);
         let query = parts.uri.query().unwrap_or_default();
         match route {
             Route::Me => {
-                let config = self.config(parts).into_owned();
+                let config = self.config(asked).into_owned();
                 let config = config.with_auth_required(registry.auth_required());
                 let name = self.0.name.clone();
                 let name = name.unwrap_or_else(|| RegistryName::of_path(&self.0.prefix));
@@ -353,14 +360,14 @@ impl RegistryService {
             Route::RevokeToken(id) => tokens::revoke(registry, caller, *id).await,
             Route::RevokeCurrentToken => tokens::revoke_current(registry, caller).await,
             Route::Config => {
-                let config = match (token, self.forwarded(parts)) {
+                let config = match (token, self.forwarded(asked)) {
                     (None, None) => index::config(registry, caller).await?,
                     (None, Some(config)) => {
                         let config = config.with_auth_required(registry.auth_required());
                         index::config_of(registry, caller, &config).await?
                     }
                     (Some(token), _) => {
-                        let config = self.config(parts).with_token_in_path(&self.0.prefix, token);
+                        let config = self.config(asked).with_token_in_path(&self.0.prefix, token);
                         let config = config.ok_or(NoRoute::NotFound)?;
                         index::config_of(registry, caller, &config).await?
                     }
@@ -379,7 +386,7 @@ impl RegistryService {
             Route::Search => crates::search(registry, caller, query).await,
             Route::Versions(name) => listing::versions(registry, caller, name, query).await,
             Route::Publish => {
-                let alias = self.forwarded(parts).map(|config| config.index_url());
+                let alias = self.forwarded(asked).map(|config| config.index_url());
                 publish::publish(registry, caller.clone(), alias, headers, body).await
             }
             Route::Yank(name, version) => {
@@ -424,20 +431,19 @@ impl RegistryService {
         &self,
         needs: Needs,
         token: Option<&Credential>,
-        parts: &Parts,
-        id: &Arc<str>,
+        asked: &Asked,
     ) -> Result<Caller, Error> {
-        if let Some(HostPrincipal(principal)) = parts.extensions.get() {
-            return Ok(Caller { principal: Some(principal.clone()), ..nobody(parts, id) });
+        if let Some(HostPrincipal(principal)) = asked.parts.extensions.get() {
+            return Ok(Caller { principal: Some(principal.clone()), ..asked.nobody() });
         }
-        let credential = match (token, self.credential(&parts.headers)?) {
+        let credential = match (token, self.credential(&asked.parts.headers)?) {
             (Some(_), Some(_)) => return Err(Error::CredentialInPath),
             (token, in_header) => in_header.or_else(|| token.cloned()),
         };
         let open = !needs.is_personal() && !self.0.registry.auth_required();
-        let nobody = nobody(parts, id);
+        let nobody = asked.nobody();
         if credential.is_none()
-            && let Some(ProxyUser { principal, is_new }) = self.proxied(parts, open).await?
+            && let Some(ProxyUser { principal, is_new }) = self.proxied(asked, open).await?
         {
             let caller = Caller { principal: Some(principal), ..nobody };
             if is_new {
@@ -458,9 +464,9 @@ impl RegistryService {
 
     /// Who it is that a trusted proxy speaks of, if one does. At what everybody may do, whoever is
     /// rejected is nobody.
-    async fn proxied(&self, parts: &Parts, open: bool) -> Result<Option<ProxyUser>, Error> {
-        let from_proxy = parts.extensions.get::<FromTrustedProxy>().is_some();
-        let Some(headers) = self.0.proxy_users.as_ref().filter(|_| from_proxy) else {
+    async fn proxied(&self, asked: &Asked, open: bool) -> Result<Option<ProxyUser>, Error> {
+        let Asked { parts, peer, .. } = asked;
+        let Some(headers) = self.0.proxy_users.as_ref().filter(|_| peer.from_trusted_proxy) else {
             return Ok(None);
         };
         if !parts.method.is_safe() && self.is_foreign(&parts.headers) {
@@ -510,6 +516,21 @@ pub(crate) fn finish(response: &mut Response<Body>, method: &Method, id: &str) {
     headers.insert(request_id::HEADER, id);
 }
 
+/// A request without its body, from where it comes, and the id under which it is answered.
+struct Asked {
+    parts: Parts,
+    peer: Peer,
+    id: Arc<str>,
+}
+
+impl Asked {
+    /// Who is asking, without a credential.
+    fn nobody(&self) -> Caller {
+        let address = self.peer.address.map(|PeerAddress(address)| address.to_canonical());
+        Caller { request: Some(self.id.clone()), address, ..Caller::anonymous() }
+    }
+}
+
 /// What a path says.
 struct Target<'a> {
     /// The path below the mount point.
@@ -521,12 +542,6 @@ struct Target<'a> {
 /// What is asked for there.
 fn route(method: &Method, target: Option<&Target<'_>>) -> Result<Route, NoRoute> {
     route::parse(method, target.ok_or(NoRoute::NotFound)?.path)
-}
-
-/// The caller at this request, without a credential.
-fn nobody(parts: &Parts, id: &Arc<str>) -> Caller {
-    let address = parts.extensions.get().map(|PeerAddress(address)| address.to_canonical());
-    Caller { request: Some(id.clone()), address, ..Caller::anonymous() }
 }
 
 /// A bug in one request must not end the connection, let alone the server.

@@ -15,7 +15,7 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use registry_core::BoxError;
-use registry_http::{FromTrustedProxy, TrustedProxies};
+use registry_http::{Peer, TrustedProxies};
 use tokio::{net::TcpStream, sync::watch, time::timeout};
 use tokio_rustls::TlsAcceptor;
 
@@ -200,19 +200,16 @@ impl Answers {
         request: Request<Incoming>,
     ) -> Result<Response<AnswerBody>, Infallible> {
         let shared = &*self.0;
-        let mut request = request.map(|body| PunctualBody::new(body, shared.max_body_bytes));
+        let request = request.map(|body| PunctualBody::new(body, shared.max_body_bytes));
         let client = shared.proxies.client(shared.peer, request.headers());
-        request.extensions_mut().insert(client);
-        if shared.is_trusted {
-            request.extensions_mut().insert(FromTrustedProxy);
-        }
+        let peer = Peer { address: Some(client), from_trusted_proxy: shared.is_trusted };
         let answering = Answering::begin(&request, client);
         let target = request.uri().path_and_query().map_or("", |target| target.as_str());
         let time = answer_time::of_head(request.body().time());
         let mut response = match target.len() <= MAX_TARGET_BYTES {
             // It may be dropped at any time: a publish is whole then, or not there.
             true => {
-                let answer = pin!(shared.routes.answer(request));
+                let answer = pin!(shared.routes.answer(peer, request));
                 timeout(time, answer).await.unwrap_or_else(|_| too_late())
             }
             false => too_long(),

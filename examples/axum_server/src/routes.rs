@@ -11,7 +11,7 @@ use bytes::Bytes;
 use hyper::{Request, Response, service::Service as _};
 use hyper_util::service::TowerToHyperService;
 use registry_core::BoxError;
-use registry_http::Registries;
+use registry_http::{Peer, Registries};
 
 use crate::{answer_body::AnswerBody, slots};
 
@@ -34,14 +34,19 @@ impl Routes {
 
     /// Registries are asked directly whatever may be theirs: to find it among the pages would take as
     /// long as most of their answers do.
-    pub(crate) async fn answer<B>(&self, request: Request<B>) -> Response<AnswerBody>
+    pub(crate) async fn answer<B>(
+        &self,
+        peer: Peer,
+        mut request: Request<B>,
+    ) -> Response<AnswerBody>
     where
         B: http_body::Body<Data = Bytes, Error = BoxError> + Send + 'static,
     {
         let path = request.uri().path();
         match path.strip_prefix('/').unwrap_or(path).contains('/') {
-            true => self.registries.handle(request).await.map(AnswerBody::Registry),
+            true => self.registries.handle_from(peer, request).await.map(AnswerBody::Registry),
             false => {
+                peer.insert_into(request.extensions_mut());
                 let Ok(response) = self.pages.call(request).await;
                 response.map(AnswerBody::Page)
             }
