@@ -46,7 +46,7 @@ pub use self::{
 };
 use crate::{
     auth::{
-        Action, AuthError, Authenticator, Authorizer, Caller, Credential, Keys, Tokens,
+        Action, AuthError, Authenticator, Authorizer, Caller, Credential, Keys, RequestId, Tokens,
         trusted::TrustedPublishing,
     },
     config::RegistryConfig,
@@ -137,7 +137,7 @@ impl Registry {
     pub async fn caller(
         &self,
         credential: Option<Credential>,
-        request: Option<Arc<str>>,
+        request: Option<RequestId>,
         address: Option<IpAddr>,
     ) -> Result<Caller, AuthError> {
         let principal = match &credential {

@@ -9,7 +9,7 @@ use registry_core::{
     audit::{AuditAction, AuditEntry, AuditLog, AuditOutcome, AuditQuery, AuditRecord, AuditText},
     auth::{
         AuthError, AuthStoreError, Authenticator, Caller, CratePattern, Credential, EndpointScope,
-        Principal, Scopes,
+        Principal, RequestId, Scopes,
         oidc::{JwtError, Verified, VerifyError, VerifyIdentity},
         trusted::{TrustedPublisher, TrustedPublishing},
     },
@@ -50,7 +50,7 @@ fn builder(trail: &MemoryAudit) -> RegistryBuilder {
 
 fn caller(login: &str) -> Caller {
     Caller {
-        request: Some("r\n1".into()),
+        request: RequestId::new("r\n1"),
         address: Some("192.0.2.1".parse().unwrap()),
         ..Caller::from(Principal::from(owner(1, login)))
     }

@@ -14,7 +14,7 @@ use futures_util::StreamExt as _;
 use registry_core::{
     CanonicalName, CrateName, CrateRecord, Index, Login, Owner, Owners, Registry, RegistryConfig,
     Release,
-    auth::{Action, AuthError, Authorizer, Caller, Claim, Mutation, Principal},
+    auth::{Action, AuthError, Authorizer, Caller, Claim, Mutation, Principal, RequestId},
     conformance::{
         faulty::{Fault, Faults, FaultyIndex},
         fixture::publish_body,
@@ -231,7 +231,7 @@ async fn observers_hear_of_every_change_once_and_of_nothing_else() {
         .observer(log.clone())
         .build();
     let (_, name, version) = foo();
-    let alice = Caller { request: Some("r1".into()), ..caller("alice") };
+    let alice = Caller { request: RequestId::new("r1"), ..caller("alice") };
     publish(&registry, alice, &publish_body("foo", "1.0.0")).await.unwrap();
     publish(&registry, caller("alice"), &publish_body("foo", "1.0.0")).await.unwrap_err();
     for _ in 0..2 {

@@ -3,14 +3,17 @@
 use std::{
     fmt,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
     task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use metrics::Counter;
-use registry_core::store::{CrateFile, CrateStream, StoreError};
+use registry_core::{
+    auth::RequestId,
+    store::{CrateFile, CrateStream, StoreError},
+};
 use tracing::Span;
 
 /// The body of an answer: bytes at hand, or a crate file as it is read from the store.
@@ -26,7 +29,7 @@ enum Inner {
 struct FileBody {
     stream: SyncStream,
     remaining: u64,
-    request: Arc<str>,
+    request: RequestId,
     /// The span of the request.
     span: Span,
     /// How many bytes were sent.
@@ -62,7 +65,7 @@ impl Body {
 
     /// A stored file. It is read in the span that is current now; if that fails, it is logged under
     /// the id of the request.
-    pub(crate) fn file(file: CrateFile, request: Arc<str>) -> Self {
+    pub(crate) fn file(file: CrateFile, request: RequestId) -> Self {
         Self(Inner::File(FileBody {
             stream: SyncStream(Mutex::new(file.body)),
             remaining: file.range.end - file.range.start,
@@ -145,7 +148,7 @@ impl http_body::Body for Body {
             Inner::File(file) => {
                 let chunk = ready!(file.poll_chunk(cx));
                 if let Some(Err(error)) = &chunk {
-                    file.span.in_scope(|| crate::log::error(&file.request, error));
+                    file.span.in_scope(|| crate::log::error(file.request.as_str(), error));
                     self.0 = Inner::Full(Bytes::new());
                 }
                 Poll::Ready(chunk.map(|chunk| chunk.map(Frame::data)))
@@ -179,7 +182,7 @@ mod tests {
         let body = Box::pin(stream::iter(chunks));
         Body::file(
             CrateFile { size, range: 0..size, modified: SystemTime::UNIX_EPOCH, body },
-            "id".into(),
+            RequestId::new("id").unwrap(),
         )
     }
 

@@ -1,7 +1,5 @@
 //! Crate files.
 
-use std::sync::Arc;
-
 use http::{
     HeaderMap, HeaderValue, Method, Response, StatusCode,
     header::{
@@ -12,7 +10,7 @@ use http::{
 };
 use registry_core::{
     CrateName, Registry,
-    auth::Caller,
+    auth::{Caller, RequestId},
     registry::Download,
     store::{CrateFile, CrateKey},
 };
@@ -33,7 +31,7 @@ pub(crate) async fn by_checksum(
     key: &CrateKey,
     name: &CrateName,
     asked: &Parts,
-    request: &Arc<str>,
+    request: &RequestId,
 ) -> Result<Response<Body>, Error> {
     send(registry, caller, key, name, asked, request, Freshness::Forever).await
 }
@@ -49,7 +47,7 @@ pub(crate) async fn by_version(
     name: &CrateName,
     version: &Version,
     asked: &Parts,
-    request: &Arc<str>,
+    request: &RequestId,
 ) -> Result<Response<Body>, Error> {
     let key = registry.crate_key(caller, &name.canonical(), version).await?;
     send(registry, caller, &key, name, asked, request, Freshness::AskAgain).await
@@ -61,7 +59,7 @@ async fn send(
     key: &CrateKey,
     name: &CrateName,
     asked: &Parts,
-    request: &Arc<str>,
+    request: &RequestId,
     freshness: Freshness,
 ) -> Result<Response<Body>, Error> {
     let download = registry.download(caller, key).await?;
@@ -112,7 +110,7 @@ async fn file(
     name: &CrateName,
     version: &Version,
     asked: &HeaderMap,
-    request: &Arc<str>,
+    request: &RequestId,
 ) -> Result<Response<Body>, Error> {
     let wanted = range::of(asked, etag);
     let file = download.open(wanted).await?;

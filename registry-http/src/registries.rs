@@ -176,12 +176,12 @@ impl Registries {
         };
         let trace = TraceParent::of(request.headers());
         let id = self.request_ids.of(request.headers(), trace.as_ref());
-        let mut response = error.into_response(shape, None, &id);
+        let mut response = error.into_response(shape, None, id.as_str());
         // What is left of the body must not be taken for the next request.
         if request.version() <= Version::HTTP_11 && !request.body().is_end_stream() {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        finish(&mut response, request.method(), &id);
+        finish(&mut response, request.method(), id.as_str());
         self.metrics.of(Route::NONE).count(response.status());
         response
     }

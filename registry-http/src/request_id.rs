@@ -1,22 +1,17 @@
 //! The id under which a request is logged and answered.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicU64, Ordering},
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use http::{HeaderMap, HeaderName};
+use registry_core::auth::RequestId;
 
 use crate::{digits, trace_parent::TraceParent};
 
 /// The header that carries the id, both ways.
 pub(crate) const HEADER: HeaderName = HeaderName::from_static("x-request-id");
-
-/// Most characters of an id that a client or a proxy chose.
-const MAX_CHARS: usize = 64;
 
 /// Makes ids that differ within a process, and very likely across processes.
 #[derive(Debug)]
@@ -43,25 +38,27 @@ impl RequestIds {
     /// a new one.
     ///
     /// Anything but a short word is not taken over: it would be written to the log.
-    pub(crate) fn of(&self, headers: &HeaderMap, trace: Option<&TraceParent>) -> Arc<str> {
+    pub(crate) fn of(&self, headers: &HeaderMap, trace: Option<&TraceParent>) -> RequestId {
         let given = headers.get(HEADER).and_then(|value| value.to_str().ok());
-        match (given.filter(|id| is_plain(id)), trace) {
-            (Some(id), _) => id.into(),
-            (None, Some(trace)) => trace.to_string().into(),
-            (None, None) => {
+        if let Some(id) = given.filter(|id| is_plain(id)).and_then(RequestId::new) {
+            return id;
+        }
+        let made = match trace {
+            Some(trace) => RequestId::new(&trace.to_string()),
+            None => {
                 let mut id = [0; 2 * MAX_DIGITS + 1];
                 let number = digits::put::<62>(&mut id, self.next.fetch_add(1, Ordering::Relaxed));
                 let first = number - self.start.len();
                 id[first..number].copy_from_slice(self.start.as_bytes());
-                text_of(&id[first..]).into()
+                RequestId::new(text_of(&id[first..]))
             }
-        }
+        };
+        made.expect("two numbers and a `-` are short")
     }
 }
 
 fn is_plain(id: &str) -> bool {
-    (1..=MAX_CHARS).contains(&id.len())
-        && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+    !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
 }
 
 fn text_of(id: &[u8]) -> &str {
@@ -85,7 +82,7 @@ mod tests {
     fn a_plain_id_is_taken_over() {
         let ids = RequestIds::from(0, 0);
         for id in ["a", "0.A_z-9", &"x".repeat(64)] {
-            assert_eq!(&*ids.of(&given(id.as_bytes()), None), id);
+            assert_eq!(ids.of(&given(id.as_bytes()), None).as_str(), id);
         }
     }
 
@@ -97,9 +94,9 @@ mod tests {
         let headers =
             HeaderMap::from_iter([(http::HeaderName::from_static("traceparent"), parent)]);
         let trace = TraceParent::of(&headers);
-        assert_eq!(&*ids.of(&headers, trace.as_ref()), TRACE);
-        assert_eq!(&*ids.of(&given(b"mine"), trace.as_ref()), "mine");
-        assert_eq!(&*ids.of(&given(b"not mine"), trace.as_ref()), TRACE);
+        assert_eq!(ids.of(&headers, trace.as_ref()).as_str(), TRACE);
+        assert_eq!(ids.of(&given(b"mine"), trace.as_ref()).as_str(), "mine");
+        assert_eq!(ids.of(&given(b"not mine"), trace.as_ref()).as_str(), TRACE);
     }
 
     #[test]
@@ -108,11 +105,11 @@ mod tests {
         let long = "x".repeat(65);
         let odd: [&[u8]; 5] = [b"", b"a b", b"a\tb", "ä".as_bytes(), long.as_bytes()];
         for (id, made) in odd.into_iter().zip(["zz-z", "zz-10", "zz-11", "zz-12", "zz-13"]) {
-            assert_eq!(&*ids.of(&given(id), None), made);
+            assert_eq!(ids.of(&given(id), None).as_str(), made);
         }
-        assert_eq!(&*ids.of(&HeaderMap::new(), None), "zz-14");
+        assert_eq!(ids.of(&HeaderMap::new(), None).as_str(), "zz-14");
         // The largest number: 2^64 - 1.
         let ids = RequestIds::from(u64::MAX, 0);
-        assert_eq!(&*ids.of(&HeaderMap::new(), None), "LygHa16AHYF-0");
+        assert_eq!(ids.of(&HeaderMap::new(), None).as_str(), "LygHa16AHYF-0");
     }
 }

@@ -20,7 +20,7 @@ use http_body::Body as HttpBody;
 use registry_core::{
     BoxError, CrateName, Registry, RegistryConfig,
     audit::{AuditAction, AuditEntry},
-    auth::{AuthError, Caller, Credential, CredentialForms, ProxyUser},
+    auth::{AuthError, Caller, Credential, CredentialForms, ProxyUser, RequestId},
     limits::RequestKind,
     store::CrateKey,
 };
@@ -195,18 +195,19 @@ impl RegistryService {
         let route = route(&parts.method, target.as_ref());
         let metrics = self.0.metrics.of(route.as_ref().map_or(Route::NONE, Route::name));
         let answering = Answering::begin(metrics);
-        let span = span::of_request(id, trace.as_ref(), parts, route.as_ref());
+        let span = span::of_request(id.as_str(), trace.as_ref(), parts, route.as_ref());
         let body = pin!(body);
         let mut body = pin!(metrics.receive(body));
         let answer = {
-            let answer = pin!(self.answer(target.as_ref(), route, &asked, body.as_mut()));
+            let answer = pin!(self.answer(target.as_ref(), &route, &asked, body.as_mut()));
             CatchPanic(answer.instrument(span.clone())).await
         };
         answering.decided(&answer);
         let mut response = answer.unwrap_or_else(|error| {
             let shape = Shape::of(target.as_ref().map_or("", |target| target.path));
             let config = self.config(&asked);
-            let mut response = span.in_scope(|| error.into_response(shape, Some(&config), id));
+            let mut response =
+                span.in_scope(|| error.into_response(shape, Some(&config), id.as_str()));
             // What is left of the body must not be taken for the next request.
             if parts.version <= Version::HTTP_11 && !body.is_end_stream() {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -216,7 +217,7 @@ impl RegistryService {
         if target.is_some_and(|target| target.token.is_some()) {
             caching::keep_private(&mut response);
         }
-        finish(&mut response, &parts.method, id);
+        finish(&mut response, &parts.method, id.as_str());
         let elapsed = answering.end(&mut response);
         span::end(&span, &response, elapsed);
         response
@@ -254,20 +255,20 @@ impl RegistryService {
     async fn answer<B>(
         &self,
         target: Option<&Target<'_>>,
-        route: Result<Route, NoRoute>,
+        route: &Result<Route, NoRoute>,
         asked: &Asked,
         body: Pin<&mut B>,
     ) -> Result<Response<Body>, Error>
     where
         B: HttpBody<Error: Into<BoxError>>,
     {
-        let route = route?;
+        let route = route.as_ref().map_err(NoRoute::clone)?;
         let token = target.and_then(|target| target.token.as_ref());
-        let answer = self.dispatch(&route, token, asked, body).await;
+        let answer = self.dispatch(route, token, asked, body).await;
         #[cfg(feature = "compression")]
         let answer = match (&self.0.compression, answer) {
-            (Some(compression), Ok(response)) if is_compressed(&route, token.is_some()) => {
-                Ok(compression.apply(&route, &asked.parts, response).await)
+            (Some(compression), Ok(response)) if is_compressed(route, token.is_some()) => {
+                Ok(compression.apply(route, &asked.parts, response).await)
             }
             (_, answer) => answer,
         };
@@ -520,7 +521,7 @@ pub(crate) fn finish(response: &mut Response<Body>, method: &Method, id: &str) {
 struct Asked {
     parts: Parts,
     peer: Peer,
-    id: Arc<str>,
+    id: RequestId,
 }
 
 impl Asked {

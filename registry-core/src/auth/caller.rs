@@ -1,7 +1,10 @@
-use std::{net::IpAddr, sync::Arc};
+use std::{fmt, net::IpAddr, sync::Arc};
 
 use super::{AuthError, Credential, Principal};
-use crate::record::{Origin, Stamp, Timestamp};
+use crate::{
+    record::{Origin, Stamp, Timestamp},
+    short_text::ShortText,
+};
 
 /// Who is asking, at one request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,7 +16,7 @@ pub struct Caller {
     /// disabled meanwhile.
     pub credential: Option<Credential>,
     /// The id under which the request is logged.
-    pub request: Option<Arc<str>>,
+    pub request: Option<RequestId>,
     /// From where it came, if the service knows.
     pub address: Option<IpAddr>,
 }
@@ -51,7 +54,7 @@ impl Caller {
     /// Where a write of this caller comes from.
     pub fn origin(&self) -> Origin {
         Origin {
-            request: self.request.as_deref().map(Into::into),
+            request: self.request.as_ref().map(|id| id.as_str().into()),
             credential: self.principal.as_ref().map(|principal| principal.credential.clone()),
             address: self.address,
         }
@@ -65,5 +68,32 @@ impl Caller {
 impl From<Principal> for Caller {
     fn from(principal: Principal) -> Self {
         Self { principal: Some(Arc::new(principal)), ..Self::anonymous() }
+    }
+}
+
+/// The id under which a request is logged: an ASCII text of at most 64 characters.
+///
+/// Held in place, for each request has one, and few are ever asked for theirs.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct RequestId(ShortText<{ RequestId::MAX_CHARS }>);
+
+impl RequestId {
+    /// Most characters of an id. Source: ours.
+    pub const MAX_CHARS: usize = 64;
+
+    /// Takes an id over; `None` if the text is longer, or is not ASCII.
+    pub fn new(id: &str) -> Option<Self> {
+        ShortText::new(id).map(Self)
+    }
+
+    /// The id.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl fmt::Debug for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RequestId({})", self.as_str())
     }
 }

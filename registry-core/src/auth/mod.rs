@@ -52,7 +52,7 @@ pub use self::{
     approved_name::{ApprovedName, ApprovedNames},
     authorizer::{AllowAll, OwnersMayWrite},
     cached::CachedAuthenticator,
-    caller::Caller,
+    caller::{Caller, RequestId},
     claim::{Claim, Mutation},
     credential::{Credential, CredentialError, CredentialForms},
     first_of::FirstOf,

@@ -17,6 +17,7 @@ use http::{
 use http_body_util::BodyExt as _;
 use registry_core::{
     CanonicalName, CrateName,
+    auth::RequestId,
     store::{CrateFile, StoreError},
 };
 
@@ -107,7 +108,8 @@ fn half(body: &Bytes) -> Body {
     let size = body.len() as u64;
     let half = Half { bytes: body.slice(..body.len() / 2), is_sent: false };
     let modified = SystemTime::UNIX_EPOCH;
-    Body::file(CrateFile { size, range: 0..size, modified, body: Box::pin(half) }, "fault".into())
+    let request = RequestId::new("fault").expect("a short word");
+    Body::file(CrateFile { size, range: 0..size, modified, body: Box::pin(half) }, request)
 }
 
 struct Half {
