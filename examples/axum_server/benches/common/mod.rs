@@ -5,6 +5,7 @@
 pub(crate) mod client;
 pub(crate) mod corpus;
 pub(crate) mod disk;
+pub(crate) mod import;
 pub(crate) mod nginx;
 pub(crate) mod noise;
 pub(crate) mod server;

@@ -50,7 +50,7 @@ impl Registry for Place {
 pub(crate) fn run(place: &Place, prefix: &str, tally: &Tally, stop: &watch::Receiver<()>) {
     let cargo = Cargo::of(place, "bench");
     let run = |what: &'static str, folder: &Path, arguments: &[&str]| {
-        let output = at_low_priority(cargo.command(folder).args(arguments)).output().unwrap();
+        let output = at_idle_priority(cargo.command(folder).args(arguments)).output().unwrap();
         match output.status.success() {
             true => tally.count(what, "done"),
             false => tally.fail(what, String::from_utf8_lossy(&output.stderr)),
@@ -90,10 +90,11 @@ pub(crate) fn run(place: &Place, prefix: &str, tally: &Tally, stop: &watch::Rece
     }
 }
 
-/// The same, but that it gives way: on a registry's machine nobody compiles.
-fn at_low_priority(command: &Command) -> Command {
-    let mut outer = Command::new("nice");
-    outer.args(["-n", "19"]).arg(command.get_program()).args(command.get_args());
+/// The same, but that it gives way at once (`SCHED_IDLE`): on a registry's machine nobody compiles. One
+/// that is merely nicer is let go on for some milliseconds when the server has something to do.
+fn at_idle_priority(command: &Command) -> Command {
+    let mut outer = Command::new("chrt");
+    outer.args(["--idle", "0"]).arg(command.get_program()).args(command.get_args());
     for (name, value) in command.get_envs() {
         match value {
             Some(value) => outer.env(name, value),

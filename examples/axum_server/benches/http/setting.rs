@@ -1,29 +1,19 @@
 //! The servers, with the same files.
 
-use std::{fs, path::Path, sync::Arc};
+use std::fs;
 
-use registry_core::{CrateName, Index};
-use registry_index::sqlite::SqliteDatabase;
+use registry_core::CrateName;
 use tempfile::TempDir;
-use tokio::task::JoinSet;
 
 use crate::{
     Effort,
-    common::{
-        client::Connection,
-        corpus::{crate_with, owner, stamp},
-        nginx::Nginx,
-        noise::NoisyCrate,
-        server::Server,
-    },
+    common::{client::Connection, import::import, nginx::Nginx, noise::NoisyCrate, server::Server},
 };
 
 /// Crates whose files are downloaded.
 const DOWNLOADS: usize = 300;
 /// What a usual crate file has.
 const FILE_BYTES: u64 = 20 << 10;
-/// Crates that are brought in at the same time.
-const IMPORTERS: usize = 64;
 
 pub(crate) struct Setting {
     pub(crate) public: Server,
@@ -55,8 +45,10 @@ impl Setting {
         let token = public.token();
         let names: Vec<_> =
             (0..effort.crates()).map(|number| format!("crate{number:05}")).collect();
+        let crates = names.iter().map(|name| (name.clone(), 1));
+        let crates: Vec<_> = crates.chain([(ONE.into(), 1), (MANY.into(), 200)]).collect();
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        runtime.block_on(import(&folder.path().join("data"), &names));
+        runtime.block_on(import(folder.path(), &crates));
         let private = Server::start(folder.path(), &["--private".into()]);
 
         let mut connection = Connection::open(&public.address);
@@ -95,25 +87,4 @@ const MANY: &str = "twohundred";
 
 fn index_path(name: &str) -> String {
     format!("/main/index/{}", CrateName::new(name).unwrap().sparse_path())
-}
-
-/// Brings the crates in, without their files, which nobody asks for.
-async fn import(data: &Path, names: &[String]) {
-    let database = SqliteDatabase::open(data.join("index.sqlite")).unwrap();
-    let index = Arc::new(database.index("main"));
-    let crates = names.iter().map(|name| (name.clone(), 1));
-    let crates: Vec<_> = crates.chain([(ONE.into(), 1), (MANY.into(), 200)]).collect();
-    let mut importers = JoinSet::new();
-    for part in crates.chunks(crates.len().div_ceil(IMPORTERS)) {
-        let (index, part) = (index.clone(), part.to_vec());
-        importers.spawn(async move {
-            let owner = owner();
-            for (name, versions) in part {
-                let record = crate_with(&name, versions, &owner);
-                let (record, change) = record.imported(stamp(&owner));
-                index.commit(None, &change, &record).await.unwrap();
-            }
-        });
-    }
-    importers.join_all().await;
 }
