@@ -24,7 +24,7 @@ const MAX_TAGS: usize = 64;
 pub(crate) struct IfNoneMatch<'a> {
     /// `*`: whatever there is.
     any: bool,
-    /// What stood between the quotes: of the first, which is most often the only one, and of the others.
+    /// What stood between the quotes: of the first, most often the only one, and of the others.
     first: Option<&'a str>,
     others: Vec<&'a str>,
 }

@@ -12,8 +12,8 @@ use registry_core::Echo;
 use crate::proxy_user::FromTrustedProxy;
 
 /// From where a request comes, as whoever accepts connections knows: for
-/// [`RegistryService::handle_from`](crate::RegistryService::handle_from), or for the extensions of the
-/// request, where there is something in between.
+/// [`RegistryService::handle_from`](crate::RegistryService::handle_from), or for the extensions of
+/// the request, where there is something in between.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Peer {
     /// The client's address, if it is known.
@@ -44,8 +44,8 @@ impl Peer {
 
 /// The address of the client, for the audit trail and for limits.
 ///
-/// Whoever accepts connections puts one into the extensions of each request, or hands it over beside
-/// the request, as [`Peer`]: what a header says of it is true only if a proxy wrote it, as
+/// Whoever accepts connections puts one into the extensions of each request, or hands it over
+/// beside the request, as [`Peer`]: what a header says of it is true only if a proxy wrote it, as
 /// [`TrustedProxies`] knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerAddress(pub IpAddr);

@@ -143,7 +143,8 @@ impl RegistryService {
     /// They say it in `X-Forwarded-Host`, `-Proto`, `-Port` and `-Prefix`, of each of which the last
     /// value counts, or in `host` and `proto` of `Forwarded`; without a host they say nothing. Each
     /// proxy has to set all of them, or take them off what comes from outside. They count only in
-    /// requests with [`FromTrustedProxy`](crate::FromTrustedProxy); nobody's `Host` ever does. The path of the registry's own URL
+    /// requests with [`FromTrustedProxy`](crate::FromTrustedProxy); nobody's `Host` ever does.
+    /// The path of the registry's own URL
     /// stays, behind what the proxy strips: [`RegistryConfig::at_root`].
     ///
     /// What is answered with addresses in it is then kept in no cache. Most proxies say what the client

@@ -43,7 +43,8 @@ async fn an_answer_from_memory_takes_what_its_head_takes_and_nothing_else() {
     assert!(lengths[1] > 100 * lengths[0], "{lengths:?}");
 }
 
-/// Asks twice, and holds the second answer to what its head takes. Its tag, and the length of its body.
+/// Asks twice, and holds the second answer to what its head takes. Its tag, and the length of its
+/// body.
 async fn answered(
     registries: &Registries,
     path: &str,
