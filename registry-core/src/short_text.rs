@@ -2,8 +2,8 @@
 
 use std::hash::{Hash, Hasher};
 
-/// An ASCII text of up to `N` characters, and at most 255, that is held in place: it is made,
-/// copied and dropped without the allocator, whoever asks for how many names.
+/// An ASCII text of up to `N` characters, and at most 255, that is held in place: it is made, copied
+/// and dropped without the allocator. It takes the room of the longest, however short it is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ShortText<const N: usize> {
     /// Zero behind the text. So texts are in the order that they have as `str`.

@@ -50,7 +50,7 @@ fn builder(trail: &MemoryAudit) -> RegistryBuilder {
 
 fn caller(login: &str) -> Caller {
     Caller {
-        request: RequestId::new("r\n1"),
+        request: RequestId::new("r-1"),
         address: Some("192.0.2.1".parse().unwrap()),
         ..Caller::from(Principal::from(owner(1, login)))
     }
@@ -86,8 +86,8 @@ fn shown(entry: &AuditEntry) -> String {
     .join(" | ")
 }
 
-const ALICE: &str = r"alice | host | r\u{a}1 | 192.0.2.1";
-const BOB: &str = r"bob | host | r\u{a}1 | 192.0.2.1";
+const ALICE: &str = r"alice | host | r-1 | 192.0.2.1";
+const BOB: &str = r"bob | host | r-1 | 192.0.2.1";
 
 #[tokio::test]
 async fn every_write_and_every_refusal_is_an_entry() {
@@ -132,7 +132,7 @@ async fn every_write_and_every_refusal_is_an_entry() {
 
     let not_an_owner = "this crate exists but you don't seem to be an owner; an owner can add you \
                         with `cargo owner --add`";
-    let nobody = r"- | - | r\u{a}1 | 192.0.2.1";
+    let nobody = r"- | - | r-1 | 192.0.2.1";
     let missing = "this action requires authentication";
     let checksum = registry.record(&alice, &name).await.unwrap().releases()[0].line.checksum();
     let found = trail(&audit).await;
@@ -301,7 +301,7 @@ async fn whose_ci_runs_may_publish_is_an_entry() {
                         with `cargo owner --add`";
     let (done, refused) =
         ("done | configure-trusted-publishing", "refused | configure-trusted-publishing");
-    let nobody = r"- | - | r\u{a}1 | 192.0.2.1";
+    let nobody = r"- | - | r-1 | 192.0.2.1";
     let mut expected = vec![
         format!("{refused} | foo | - | {nobody} | this action requires authentication"),
         format!("{refused} | foo | - | {BOB} | {not_an_owner}"),

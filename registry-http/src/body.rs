@@ -29,7 +29,8 @@ enum Inner {
 struct FileBody {
     stream: SyncStream,
     remaining: u64,
-    request: RequestId,
+    /// The id of the request.
+    request: Box<str>,
     /// The span of the request.
     span: Span,
     /// How many bytes were sent.
@@ -65,11 +66,11 @@ impl Body {
 
     /// A stored file. It is read in the span that is current now; if that fails, it is logged under
     /// the id of the request.
-    pub(crate) fn file(file: CrateFile, request: RequestId) -> Self {
+    pub(crate) fn file(file: CrateFile, request: &RequestId) -> Self {
         Self(Inner::File(FileBody {
             stream: SyncStream(Mutex::new(file.body)),
             remaining: file.range.end - file.range.start,
-            request,
+            request: request.as_str().into(),
             span: Span::current(),
             sent: Counter::noop(),
         }))
@@ -148,7 +149,7 @@ impl http_body::Body for Body {
             Inner::File(file) => {
                 let chunk = ready!(file.poll_chunk(cx));
                 if let Some(Err(error)) = &chunk {
-                    file.span.in_scope(|| crate::log::error(file.request.as_str(), error));
+                    file.span.in_scope(|| crate::log::error(&file.request, error));
                     self.0 = Inner::Full(Bytes::new());
                 }
                 Poll::Ready(chunk.map(|chunk| chunk.map(Frame::data)))
@@ -182,7 +183,7 @@ mod tests {
         let body = Box::pin(stream::iter(chunks));
         Body::file(
             CrateFile { size, range: 0..size, modified: SystemTime::UNIX_EPOCH, body },
-            RequestId::new("id").unwrap(),
+            &RequestId::new("id").unwrap(),
         )
     }
 

@@ -142,8 +142,8 @@ impl Compression {
             return response;
         };
         let etag = response.headers().get(ETAG);
-        let of_content = || digits(ETag::of(body).as_str());
-        let Some(validator) = etag.map_or_else(of_content, |etag| digits(etag.to_str().ok()?))
+        let of_content = || number_of(ETag::of(body).as_str());
+        let Some(validator) = etag.map_or_else(of_content, |etag| number_of(etag.to_str().ok()?))
         else {
             return response;
         };
@@ -164,7 +164,7 @@ impl Compression {
         }
         let headers = response.headers_mut();
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
-        headers.insert(CONTENT_LENGTH, digits::header_value(compressed.body.len()));
+        headers.insert(CONTENT_LENGTH, digits::header_value(compressed.body.len() as u64));
         if let Some(etag) = compressed.etag {
             headers.insert(ETAG, etag);
         }
@@ -205,14 +205,20 @@ fn vary(headers: &mut HeaderMap) {
 }
 
 /// A tag of ours as a number: 32 hexadecimal digits in quotes.
-fn digits(etag: &str) -> Option<u128> {
+fn number_of(etag: &str) -> Option<u128> {
     u128::from_str_radix(etag.strip_prefix('"')?.strip_suffix('"')?, 16).ok()
 }
 
 /// The tag of what has this tag, in another coding: other bytes have another strong validator.
 fn suffixed(etag: &HeaderValue, coding: Coding) -> Option<HeaderValue> {
-    let opaque = etag.to_str().ok()?.strip_suffix('"')?;
-    HeaderValue::try_from(format!("{opaque}-{}\"", coding.name())).ok()
+    /// What a tag of ours has, a `-`, and the longest name of a coding.
+    const MAX_BYTES: usize = 48;
+    let (mut text, mut end) = ([0; MAX_BYTES], 0);
+    for part in [etag.as_bytes().strip_suffix(b"\"")?, b"-", coding.name().as_bytes(), b"\""] {
+        text.get_mut(end..end + part.len())?.copy_from_slice(part);
+        end += part.len();
+    }
+    HeaderValue::from_bytes(&text[..end]).ok()
 }
 
 /// The tag by which the asker knows what has not changed, if that is in a coding.

@@ -21,9 +21,9 @@ pub(crate) fn put<const BASE: u64>(text: &mut [u8], mut number: u64) -> usize {
 
 /// A length as a header has it. That which `http` makes of a number has room for any, and something
 /// beside it by which it is shared.
-pub(crate) fn header_value(length: usize) -> HeaderValue {
+pub(crate) fn header_value(length: u64) -> HeaderValue {
     let mut text = [0; MAX_DIGITS];
-    let first = put::<10>(&mut text, length as u64);
+    let first = put::<10>(&mut text, length);
     HeaderValue::from_bytes(&text[first..]).expect("they are digits")
 }
 
@@ -33,8 +33,7 @@ mod tests {
 
     #[test]
     fn a_length_is_written_in_decimal() {
-        for (length, text) in [(0, "0"), (9, "9"), (10, "10"), (usize::MAX, "18446744073709551615")]
-        {
+        for (length, text) in [(0, "0"), (9, "9"), (10, "10"), (u64::MAX, "18446744073709551615")] {
             assert_eq!(header_value(length), text);
         }
     }

@@ -20,7 +20,7 @@ use crate::{
     body::Body,
     caching::{self, Freshness},
     conditional::{IfNoneMatch, is_wanted, not_modified},
-    range,
+    digits, range,
     respond::Error,
 };
 
@@ -82,7 +82,7 @@ async fn send(
         let size = download.head().await?.size;
         let mut response = Response::new(Body::empty());
         *response.headers_mut() = headers(&etag, name, &key.version);
-        response.headers_mut().insert(CONTENT_LENGTH, size.into());
+        response.headers_mut().insert(CONTENT_LENGTH, digits::header_value(size));
         response
     } else {
         file(&download, &etag, name, &key.version, &asked.headers, request).await?
@@ -116,7 +116,7 @@ async fn file(
     let file = download.open(wanted).await?;
     let CrateFile { size, ref range, .. } = file;
     let mut headers = headers(etag, name, version);
-    headers.insert(CONTENT_LENGTH, (range.end - range.start).into());
+    headers.insert(CONTENT_LENGTH, digits::header_value(range.end - range.start));
     let mut status = StatusCode::OK;
     if wanted.is_some() {
         if range.is_empty() {
@@ -126,7 +126,7 @@ async fn file(
         let part = format!("bytes {}-{}/{size}", range.start, range.end - 1);
         headers.insert(CONTENT_RANGE, HeaderValue::try_from(part).expect("numbers"));
     }
-    let mut response = Response::new(Body::file(file, request.clone()));
+    let mut response = Response::new(Body::file(file, request));
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     Ok(response)

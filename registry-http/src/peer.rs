@@ -23,14 +23,17 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Puts it into the extensions of a request, as [`PeerAddress`] and [`FromTrustedProxy`].
+    /// Puts it into the extensions of a request, as [`PeerAddress`] and [`FromTrustedProxy`], in place
+    /// of what they have said before.
     pub fn insert_into(self, extensions: &mut Extensions) {
-        if let Some(address) = self.address {
-            extensions.insert(address);
-        }
-        if self.from_trusted_proxy {
-            extensions.insert(FromTrustedProxy);
-        }
+        match self.address {
+            Some(address) => extensions.insert(address),
+            None => extensions.remove::<PeerAddress>(),
+        };
+        match self.from_trusted_proxy {
+            true => extensions.insert(FromTrustedProxy),
+            false => extensions.remove::<FromTrustedProxy>(),
+        };
     }
 
     /// What the extensions of a request say.
@@ -230,10 +233,11 @@ mod tests {
 
     #[test]
     fn the_extensions_say_what_was_put_into_them() {
-        for address in [None, Some(PeerAddress(ip("192.0.2.1")))] {
-            for from_trusted_proxy in [false, true] {
+        let address = Some(PeerAddress(ip("192.0.2.1")));
+        let mut extensions = Extensions::new();
+        for address in [None, address, None] {
+            for from_trusted_proxy in [false, true, false] {
                 let peer = Peer { address, from_trusted_proxy };
-                let mut extensions = Extensions::new();
                 peer.insert_into(&mut extensions);
                 assert_eq!(extensions.get::<PeerAddress>().copied(), address);
                 let mark = extensions.get::<FromTrustedProxy>().copied();

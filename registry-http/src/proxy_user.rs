@@ -10,8 +10,8 @@ use crate::respond::Error;
 
 /// Marks a request that one of the host's own proxies has sent. Whoever accepts connections puts it
 /// into the extensions of the request, or says so by [`Peer`](crate::Peer), by the address that the
-/// connection itself has: only then are
-/// the headers of [`ProxyUserHeaders`] looked at, and those that name the URL of the client
+/// connection itself has: only then are the headers of [`ProxyUserHeaders`] looked at, and those that
+/// name the URL of the client
 /// ([`RegistryService::with_forwarded_url`](crate::RegistryService::with_forwarded_url)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FromTrustedProxy;

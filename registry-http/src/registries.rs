@@ -157,7 +157,9 @@ impl Registries {
         self.handle_from(Peer::of(request.extensions()), request)
     }
 
-    /// Answers a request that comes from there, whatever its extensions say of that.
+    /// Answers a request that comes from `peer`, whatever its extensions say of that.
+    ///
+    /// Dropping the future is safe at any point: a write is done or not, never half.
     pub async fn handle_from<B>(&self, peer: Peer, mut request: Request<B>) -> Response<Body>
     where
         B: HttpBody<Error: Into<BoxError>>,

@@ -40,7 +40,7 @@ impl RequestIds {
     /// Anything but a short word is not taken over: it would be written to the log.
     pub(crate) fn of(&self, headers: &HeaderMap, trace: Option<&TraceParent>) -> RequestId {
         let given = headers.get(HEADER).and_then(|value| value.to_str().ok());
-        if let Some(id) = given.filter(|id| is_plain(id)).and_then(RequestId::new) {
+        if let Some(id) = given.and_then(RequestId::new) {
             return id;
         }
         let made = match trace {
@@ -55,10 +55,6 @@ impl RequestIds {
         };
         made.expect("two numbers and a `-` are short")
     }
-}
-
-fn is_plain(id: &str) -> bool {
-    !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
 }
 
 fn text_of(id: &[u8]) -> &str {

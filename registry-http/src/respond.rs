@@ -31,7 +31,7 @@ pub(crate) const TEXT: HeaderValue = HeaderValue::from_static("text/plain; chars
 /// An answer with its whole body. The length is set here, so that an answer to `HEAD`, which
 /// loses its body later, still has it.
 pub(crate) fn full(status: StatusCode, content_type: HeaderValue, body: Bytes) -> Response<Body> {
-    let length = digits::header_value(body.len());
+    let length = digits::header_value(body.len() as u64);
     let mut response = new(status, Body::from(body));
     response.headers_mut().insert(CONTENT_TYPE, content_type);
     response.headers_mut().insert(CONTENT_LENGTH, length);

@@ -143,9 +143,8 @@ impl RegistryService {
     /// They say it in `X-Forwarded-Host`, `-Proto`, `-Port` and `-Prefix`, of each of which the last
     /// value counts, or in `host` and `proto` of `Forwarded`; without a host they say nothing. Each
     /// proxy has to set all of them, or take them off what comes from outside. They count only in
-    /// requests with [`FromTrustedProxy`](crate::FromTrustedProxy); nobody's `Host` ever does.
-    /// The path of the registry's own URL
-    /// stays, behind what the proxy strips: [`RegistryConfig::at_root`].
+    /// requests with [`FromTrustedProxy`](crate::FromTrustedProxy); nobody's `Host` ever does. The
+    /// path of the registry's own URL stays, behind what the proxy strips: [`RegistryConfig::at_root`].
     ///
     /// What is answered with addresses in it is then kept in no cache. Most proxies say what the client
     /// has said as `Host`: so nobody gets rights by such a URL. Signed tokens and pages of the
@@ -182,7 +181,9 @@ impl RegistryService {
         self.handle_from(Peer::of(request.extensions()), request)
     }
 
-    /// Answers a request that comes from there, whatever its extensions say of that.
+    /// Answers a request that comes from `peer`, whatever its extensions say of that.
+    ///
+    /// Dropping the future is safe at any point: a write is done or not, never half.
     pub async fn handle_from<B>(&self, peer: Peer, request: Request<B>) -> Response<Body>
     where
         B: HttpBody<Error: Into<BoxError>>,

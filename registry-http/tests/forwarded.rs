@@ -2,10 +2,14 @@
 
 mod common;
 
+use std::collections::HashMap;
+
+use bytes::Bytes;
 use common::{Answer, BASE, Call, Fixture};
-use http::Method;
-use registry_core::auth::CredentialForms;
-use registry_http::{ForwardedBy, FromTrustedProxy, TrustedProxies};
+use http::{Method, Request};
+use http_body_util::{BodyExt as _, Full};
+use registry_core::{RegistryName, auth::CredentialForms};
+use registry_http::{ForwardedBy, FromTrustedProxy, Peer, Registries, TrustedProxies};
 
 /// A registry that takes the word of proxies.
 fn behind_proxies(mut fixture: Fixture, header: ForwardedBy) -> Fixture {
@@ -162,5 +166,34 @@ async fn a_page_of_the_registrys_own_is_not_that_of_a_url_by_which_a_client_came
         let call = with(registry.request(Method::DELETE, path), &headers);
         let answer = by_proxy(call.header("origin", origin)).await;
         assert_eq!(answer.status, status, "{origin}: {}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn what_is_said_beside_a_request_counts_and_its_extensions_do_not() {
+    let registry = behind_proxies(Fixture::public().await, ForwardedBy::XForwardedFor);
+    let service = registry.service.with_prefix("main");
+    let place = RegistryName::new("main").unwrap().into();
+    let registries = Registries::by_name(HashMap::from([(place, service.clone())]));
+    for from_trusted_proxy in [false, true] {
+        let peer = Peer { address: None, from_trusted_proxy };
+        let ask = || {
+            let request = Request::get("/main/index/config.json")
+                .header("x-forwarded-host", "crates.test")
+                .header("x-forwarded-proto", "https");
+            // Says the opposite.
+            let request = match from_trusted_proxy {
+                true => request,
+                false => request.extension(FromTrustedProxy),
+            };
+            request.body(Full::<Bytes>::default()).unwrap()
+        };
+        let base = if from_trusted_proxy { "https://crates.test/main" } else { BASE };
+        let answers =
+            [service.handle_from(peer, ask()).await, registries.handle_from(peer, ask()).await];
+        for answer in answers {
+            let text = answer.into_body().collect().await.unwrap().to_bytes();
+            assert_eq!(text, config(base, false), "{peer:?}");
+        }
     }
 }

@@ -46,7 +46,7 @@ pub(crate) struct CreateArgs {
     /// Refuse every write to it.
     #[arg(long)]
     read_only: bool,
-    /// What it is for: one line of at most 256 characters.
+    /// What it is for, in one line.
     #[arg(long, value_name = "TEXT")]
     description: Option<RegistryDescription>,
     #[command(flatten)]
@@ -73,7 +73,7 @@ pub(crate) struct ChangeArgs {
     /// Whether it refuses every write; default: as it is.
     #[arg(long, value_name = "BOOL", value_parser = BoolishValueParser::new())]
     read_only: Option<bool>,
-    /// What it is for: one line of at most 256 characters, or "" for nothing; default: as it is.
+    /// What it is for, in one line, or "" for nothing; default: as it is.
     #[arg(long, value_name = "TEXT")]
     description: Option<RegistryDescription>,
     #[command(flatten)]

@@ -26,42 +26,59 @@ const MANY: &str = "Many-versions-of-a-crate-with-a-name-of-sixty-four-character
 const OWN: [HeaderName; 3] =
     [header::CONTENT_LENGTH, header::ETAG, HeaderName::from_static("x-request-id")];
 
+/// With room for a dozen headers.
+const HEAD_BYTES: usize = 2 << 10;
+/// The digits of a length, and a tag.
+const REPLACED_BYTES: usize = 64;
+
 // One test alone: the allocator is that of the whole process.
 #[tokio::test]
 async fn an_answer_from_memory_takes_what_its_head_takes_and_nothing_else() {
     let registries = registries().await;
     let paths = [ONE, MANY].map(path);
     // Moved a few times on its way: not with room for whatever any request might need.
-    let size = size_of_val(&registries.handle(ask(&paths[0], None)));
+    let size = size_of_val(&registries.handle(ask(&paths[0], None, None)));
     assert!(size < 4 << 10, "{size}");
-    let mut lengths = [0; 2];
-    for (path, length) in paths.iter().zip(&mut lengths) {
-        let (etag, body) = answered(&registries, path, None, StatusCode::OK).await;
-        *length = body;
-        answered(&registries, path, Some(&etag), StatusCode::NOT_MODIFIED).await;
+    for path in &paths {
+        for coding in [None, Some("gzip")] {
+            let whole = answered(&registries, path, None, coding).await;
+            assert_eq!(whole.status(), StatusCode::OK);
+            // What is short is not compressed.
+            let is_compressed = coding.is_some() && path == &paths[1];
+            assert_eq!(whole.headers().contains_key(header::CONTENT_ENCODING), is_compressed);
+            let etag = &whole.headers()[header::ETAG];
+            let held = answered(&registries, path, Some(etag), coding).await;
+            assert_eq!(held.status(), StatusCode::NOT_MODIFIED);
+            assert_eq!(&held.headers()[header::ETAG], etag);
+            if coding.is_none() {
+                let length = body(whole).await.len();
+                assert_eq!(length > 10 * HEAD_BYTES, path == &paths[1], "{length}");
+            }
+        }
     }
-    assert!(lengths[1] > 100 * lengths[0], "{lengths:?}");
 }
 
-/// Asks twice, and holds the second answer to what its head takes. Its tag, and the length of its
-/// body.
+/// Asks twice, and holds the second answer to what its head takes.
 async fn answered(
     registries: &Registries,
     path: &str,
-    held: Option<&String>,
-    status: StatusCode,
-) -> (String, usize) {
+    held: Option<&HeaderValue>,
+    coding: Option<&str>,
+) -> Response<Body> {
     let peer =
         Peer { address: Some(PeerAddress(Ipv4Addr::LOCALHOST.into())), from_trusted_proxy: false };
-    drop(registries.handle_from(peer, ask(path, held)).await);
-    let request = ask(path, held);
+    drop(registries.handle_from(peer, ask(path, held, coding)).await);
+    let request = ask(path, held, coding);
     let (response, taken) = counted(registries.handle_from(peer, request)).await;
-    assert_eq!(response.status(), status);
     let (head, of_head) = counted(async { head(response.headers()) }).await;
     assert_eq!(&head, response.headers());
-    assert_eq!(taken, of_head, "{status} {path} {head:?}");
-    let etag = head[header::ETAG].to_str().unwrap().to_owned();
-    (etag, body(response).await.len())
+    assert!(of_head < HEAD_BYTES, "{of_head}");
+    match coding {
+        None => assert_eq!(taken, of_head, "{path} {head:?}"),
+        // There were the length and the tag of what is not compressed.
+        Some(_) => assert!(taken <= of_head + REPLACED_BYTES, "{taken} {of_head} {path} {head:?}"),
+    }
+    response
 }
 
 /// How many bytes are asked of the allocator until something is there.
@@ -89,9 +106,14 @@ fn path(name: &str) -> String {
     format!("/main/index/{}", CrateName::new(name).unwrap().sparse_path())
 }
 
-fn ask(path: &str, held: Option<&String>) -> Request<Empty<Bytes>> {
-    let request = Request::get(path);
-    let request = held.into_iter().fold(request, |it, etag| it.header(header::IF_NONE_MATCH, etag));
+fn ask(path: &str, held: Option<&HeaderValue>, coding: Option<&str>) -> Request<Empty<Bytes>> {
+    let mut request = Request::get(path);
+    if let Some(etag) = held {
+        request = request.header(header::IF_NONE_MATCH, etag);
+    }
+    if let Some(coding) = coding {
+        request = request.header(header::ACCEPT_ENCODING, coding);
+    }
     request.body(Empty::new()).unwrap()
 }
 

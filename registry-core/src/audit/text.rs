@@ -40,7 +40,8 @@ impl AuditText {
 pub(crate) fn is_plain(char: char) -> bool {
     let misleads = matches!(
         char,
-        '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}'
     );
     !char.is_control() && !misleads
 }
@@ -70,8 +71,8 @@ mod tests {
 
     #[test]
     fn nothing_ends_the_line_or_speaks_to_a_terminal() {
-        let text = AuditText::new("a\0b\nc\u{1b}[2J\u{9b}\u{202e}\u{2028}");
-        assert_eq!(text.as_str(), r"a\u{0}b\u{a}c\u{1b}[2J\u{9b}\u{202e}\u{2028}");
+        let text = AuditText::new("a\0b\nc\u{1b}[2J\u{9b}\u{202e}\u{2028}\u{61c}\u{e0041}");
+        assert_eq!(text.as_str(), r"a\u{0}b\u{a}c\u{1b}[2J\u{9b}\u{202e}\u{2028}\u{61c}\u{e0041}");
     }
 
     #[test]

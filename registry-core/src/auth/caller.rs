@@ -71,24 +71,33 @@ impl From<Principal> for Caller {
     }
 }
 
-/// The id under which a request is logged: an ASCII text of at most 64 characters.
+/// The id under which a request is logged: 1 to 64 ASCII letters, digits, `.`, `_` and `-`, so that it
+/// may stand in any header or log. Source: ours.
 ///
 /// Held in place, for each request has one, and few are ever asked for theirs.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct RequestId(ShortText<{ RequestId::MAX_CHARS }>);
 
 impl RequestId {
-    /// Most characters of an id. Source: ours.
+    /// Most characters of an id.
     pub const MAX_CHARS: usize = 64;
 
-    /// Takes an id over; `None` if the text is longer, or is not ASCII.
+    /// Takes an id over; `None` for any other text.
     pub fn new(id: &str) -> Option<Self> {
-        ShortText::new(id).map(Self)
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        let text = ShortText::new(id).filter(|_| !id.is_empty() && id.bytes().all(is_plain))?;
+        Some(Self(text))
     }
 
     /// The id.
     pub fn as_str(&self) -> &str {
         self.0.as_str()
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

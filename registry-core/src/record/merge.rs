@@ -235,7 +235,7 @@ pub enum LeftOut {
     OtherSpelling {
         /// The name on the line.
         name: CrateName,
-        /// The spelling of the crate.
+        /// The spelling of the crate. Boxed, for an error is moved at each step of its way.
         existing: Box<CrateName>,
     },
     /// An earlier line is of the same version, build metadata aside.

@@ -104,8 +104,23 @@ mod tests {
         assert_eq!(RegistryDescription::new(&"ß".repeat(257)), Err(too_long));
 
         for character in [
-            '\0', '\t', '\n', '\r', '\u{1b}', '\u{7f}', '\u{85}', '\u{200b}', '\u{2028}',
-            '\u{2029}', '\u{202e}', '\u{2066}', '\u{feff}',
+            '\0',
+            '\t',
+            '\n',
+            '\r',
+            '\u{1b}',
+            '\u{7f}',
+            '\u{85}',
+            '\u{200b}',
+            '\u{2028}',
+            '\u{2029}',
+            '\u{202e}',
+            '\u{2066}',
+            '\u{feff}',
+            '\u{ad}',
+            '\u{61c}',
+            '\u{180e}',
+            '\u{e0041}',
         ] {
             for text in [format!("a{character}b"), format!("a{character}"), character.into()] {
                 let refused = InvalidRegistryDescription::Character { character };

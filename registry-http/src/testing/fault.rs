@@ -109,7 +109,7 @@ fn half(body: &Bytes) -> Body {
     let half = Half { bytes: body.slice(..body.len() / 2), is_sent: false };
     let modified = SystemTime::UNIX_EPOCH;
     let request = RequestId::new("fault").expect("a short word");
-    Body::file(CrateFile { size, range: 0..size, modified, body: Box::pin(half) }, request)
+    Body::file(CrateFile { size, range: 0..size, modified, body: Box::pin(half) }, &request)
 }
 
 struct Half {

@@ -108,7 +108,8 @@ fn record(row: &Row) -> Result<RegistryRecord, BoxError> {
         settings: RegistrySettings {
             private: row.try_get(2)?,
             read_only: row.try_get(3)?,
-            description: RegistryDescription::new(row.try_get(4)?)?,
+            // One that is none by the rules of today keeps nobody from the registry.
+            description: RegistryDescription::new(row.try_get(4)?).unwrap_or_default(),
         },
         created_at: Timestamp(u64::try_from(row.try_get::<_, i64>(5)?)?),
     })

@@ -141,7 +141,8 @@ fn record(row: &Row<'_>) -> rusqlite::Result<Result<RegistryRecord, BoxError>> {
             settings: RegistrySettings {
                 private,
                 read_only,
-                description: RegistryDescription::new(&description)?,
+                // One that is none by the rules of today keeps nobody from the registry.
+                description: RegistryDescription::new(&description).unwrap_or_default(),
             },
             created_at: Timestamp(u64::try_from(created_at)?),
         })

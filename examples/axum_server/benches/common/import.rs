@@ -11,8 +11,8 @@ use super::corpus::{crate_with, owner, stamp};
 /// Crates that are brought in at the same time: as many as share one transaction.
 const IMPORTERS: usize = 64;
 
-/// Brings crates into the index of the server whose data are in `folder`, each with so many versions;
-/// without their files, which nobody is to ask for.
+/// Brings crates into the index of the server whose data are in `folder`, each with so many
+/// versions; without their files, which nobody is to ask for.
 pub(crate) async fn import(folder: &Path, crates: &[(String, usize)]) {
     let database = SqliteDatabase::open(folder.join("data/index.sqlite")).unwrap();
     let index = Arc::new(database.index("main"));

@@ -90,8 +90,8 @@ pub(crate) fn run(place: &Place, prefix: &str, tally: &Tally, stop: &watch::Rece
     }
 }
 
-/// The same, but that it gives way at once (`SCHED_IDLE`): on a registry's machine nobody compiles. One
-/// that is merely nicer is let go on for some milliseconds when the server has something to do.
+/// The same, but that it gives way at once (`SCHED_IDLE`): on a registry's machine nobody compiles.
+/// One that is merely nicer is let go on for some milliseconds when the server has something to do.
 fn at_idle_priority(command: &Command) -> Command {
     let mut outer = Command::new("chrt");
     outer.args(["--idle", "0"]).arg(command.get_program()).args(command.get_args());

@@ -5,16 +5,16 @@
 //! before the `--` it is quick to build, and reads at a fifth of the rate. Linux only: what the server
 //! holds is in `/proc`.
 //!
-//! First the caches are filled, so that whatever is held later on beside them is not theirs. Then comes a
-//! rehearsal of all of it, so that the server has made what it makes once; then reads alone, then all of
-//! it, and reads alone again: that is the quiet to which the rest is compared. Each but the load takes a
-//! tenth of its time, and a minute at most. At the end everybody goes away. It holds that
+//! First the caches are filled, so that what is held more later on is not theirs. Then comes a
+//! rehearsal of all of it, so that the server has made what it makes once; then reads alone, then all
+//! of it, and reads alone again: that is the quiet to which the rest is compared. Each but the load
+//! takes a tenth of its time, and a minute at most. At the end everybody goes away. It holds that
 //!
 //! - no answer is 5xx, and nobody honest gets another than they asked for;
 //! - memory, open files, threads, tasks and connections are flat over the load: see [`flat`];
 //! - files, tasks and threads are back where they were when everybody is gone;
-//! - of honest reads, 99 in 100 take at most twice as long as in quiet. Cargo and the compiler run at
-//!   idle priority, for a registry's machine has none; all else is in competition for the processors.
+//! - of honest reads, 99 in 100 take at most twice as long as in quiet. Cargo and the compiler run
+//!   at idle priority, for a registry's machine has none; all else competes for the processors.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -63,7 +63,7 @@ const GOODBYE: Duration = Duration::from_secs(60);
 /// By how many times the time that 99 of 100 reads take may grow. Without optimization there is less
 /// left of the processors, and unpacking a bomb takes longer.
 const SLOWER: f64 = if cfg!(debug_assertions) { 4. } else { 2. };
-/// Below this, in microseconds, it is the machine's turns that are measured, where little is left of it.
+/// Below this, in microseconds, it is the turns of a machine that are measured of which little is left.
 const LEAST_P99: u32 = if cfg!(debug_assertions) { 20_000 } else { 0 };
 
 #[derive(Parser)]

@@ -57,7 +57,7 @@ impl Kept for IndexFile {
     }
 
     fn bytes(&self) -> usize {
-        self.name.as_str().len() + self.body.len()
+        self.body.len()
     }
 }
 
@@ -99,8 +99,8 @@ impl Kept for Stored {
     }
 }
 
-/// What an entry takes besides its content: places in the cache, counters, short texts.
-const ENTRY_BYTES: usize = 384;
+/// What an entry takes besides its content: places in the cache, counters, its names and validator.
+const ENTRY_BYTES: usize = 448;
 
 /// What was read, and when.
 #[derive(Debug)]
@@ -152,7 +152,7 @@ impl<T: Kept> Shelf<T> {
     const SHARD_BYTES: u64 = 128 << 20;
 
     pub(super) fn new(max_bytes: u64) -> Self {
-        // By this is decided how much is remembered of what was thrown out: some 64 bytes for
+        // By this is decided how much is remembered of what was thrown out: some 100 bytes for
         // every second one.
         const USUAL_BYTES: u64 = 4096;
         let options = OptionsBuilder::new()
@@ -238,7 +238,7 @@ fn lock(epoch: &Mutex<Epoch>) -> MutexGuard<'_, Epoch> {
 struct Weigh;
 
 impl<T> Weighter<CanonicalName, Arc<Entry<T>>> for Weigh {
-    fn weight(&self, name: &CanonicalName, entry: &Arc<Entry<T>>) -> u64 {
-        (name.as_str().len() + entry.bytes) as u64
+    fn weight(&self, _: &CanonicalName, entry: &Arc<Entry<T>>) -> u64 {
+        entry.bytes as u64
     }
 }
