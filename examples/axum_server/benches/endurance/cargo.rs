@@ -3,7 +3,6 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
     thread,
     time::{Duration, Instant},
 };
@@ -50,7 +49,7 @@ impl Registry for Place {
 pub(crate) fn run(place: &Place, prefix: &str, tally: &Tally, stop: &watch::Receiver<()>) {
     let cargo = Cargo::of(place, "bench");
     let run = |what: &'static str, folder: &Path, arguments: &[&str]| {
-        let output = at_idle_priority(cargo.command(folder).args(arguments)).output().unwrap();
+        let output = cargo.command(folder).args(arguments).output().unwrap();
         match output.status.success() {
             true => tally.count(what, "done"),
             false => tally.fail(what, String::from_utf8_lossy(&output.stderr)),
@@ -88,19 +87,4 @@ pub(crate) fn run(place: &Place, prefix: &str, tally: &Tally, stop: &watch::Rece
         }
         thread::sleep(ROUND.saturating_sub(began.elapsed()));
     }
-}
-
-/// The same, but that it gives way at once (`SCHED_IDLE`): on a registry's machine nobody compiles.
-/// One that is merely nicer is let go on for some milliseconds when the server has something to do.
-fn at_idle_priority(command: &Command) -> Command {
-    let mut outer = Command::new("chrt");
-    outer.args(["--idle", "0"]).arg(command.get_program()).args(command.get_args());
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => outer.env(name, value),
-            None => outer.env_remove(name),
-        };
-    }
-    outer.current_dir(command.get_current_dir().expect("a folder"));
-    outer
 }

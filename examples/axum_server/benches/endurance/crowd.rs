@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, thread, time::Duration};
 
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{runtime::Handle, sync::watch, task::JoinSet};
 
 use crate::{
     cargo,
@@ -19,8 +19,11 @@ use crate::{
 const READS_PER_WRITE: f64 = 250.;
 /// To so many honest requests, there is one that means harm.
 const HONEST_PER_ATTACK: f64 = 99.;
+
 pub(crate) struct Crowd<'a> {
     pub(crate) server: &'a Server,
+    /// Where nothing is done but to read.
+    pub(crate) readers: Handle,
     pub(crate) address: SocketAddr,
     pub(crate) population: Arc<Population>,
     pub(crate) tally: Arc<Tally>,
@@ -44,7 +47,7 @@ impl Crowd<'_> {
         let (population, tally) = (self.population.clone(), self.tally.clone());
         let readers = Arc::new(Readers { address, population, tally, rate });
         let mut all = JoinSet::new();
-        all.spawn(readers.run(latencies.clone(), told));
+        all.spawn_on(readers.run(latencies.clone(), told), &self.readers);
         Busy { stop, all, cargo: None }
     }
 

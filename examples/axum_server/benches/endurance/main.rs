@@ -13,8 +13,10 @@
 //! - no answer is 5xx, and nobody honest gets another than they asked for;
 //! - memory, open files, threads, tasks and connections are flat over the load: see [`flat`];
 //! - files, tasks and threads are back where they were when everybody is gone;
-//! - of honest reads, 99 in 100 take at most twice as long as in quiet. Cargo and the compiler run
-//!   at idle priority, for a registry's machine has none; all else competes for the processors.
+//! - of honest reads, 99 in 100 take at most twice as long as in quiet.
+//!
+//! Whoever reads has a thread of its own, which does nothing else, and the rest of the load runs at
+//! idle priority: it is the server that is to be measured, and not the load.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -33,13 +35,17 @@ mod writes;
 
 use std::{
     net::{SocketAddr, TcpListener},
-    process::ExitCode,
+    path::Path,
+    process::{self as processes, Command, ExitCode},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use clap::Parser;
-use tokio::time::MissedTickBehavior;
+use tokio::{
+    runtime::{Builder, Handle},
+    time::MissedTickBehavior,
+};
 
 use self::{
     common::server::Server,
@@ -79,22 +85,43 @@ struct Arguments {
     bench: bool,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    let Arguments { minutes, rate, .. } = Arguments::parse();
-    assert!(minutes >= 5., "less says nothing: some attacks take more than a minute");
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    assert!(arguments.minutes >= 5., "less says nothing: some attacks take more than a minute");
     flat::check();
     let folder = tempfile::tempdir().unwrap();
     let metrics = free_address().to_string();
     let variables = vec![("REGISTRY_METRICS", metrics.clone())];
     let server = Server::start_with(folder.path(), &[], variables);
+    let readers = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    give_way();
+    let all_else = Builder::new_multi_thread().enable_all().build().unwrap();
+    let process = Process { server: &server, metrics };
+    all_else.block_on(load(&arguments, folder.path(), &process, readers.handle()))
+}
+
+/// From here on this thread, and every thread and process it starts, has what others leave of the
+/// processors (`SCHED_IDLE`): on a registry's machine there are no clients, and no compilers. One that
+/// is merely nicer is let go on for some milliseconds when the server has something to do.
+fn give_way() {
+    let thread = processes::id().to_string();
+    let done = Command::new("chrt").args(["--idle", "--pid", "0", &thread]).status();
+    assert!(done.expect("chrt, of util-linux").success());
+}
+
+async fn load(
+    &Arguments { minutes, rate, .. }: &Arguments,
+    folder: &Path,
+    process: &Process<'_>,
+    readers: &Handle,
+) -> ExitCode {
+    let server = process.server;
     let address: SocketAddr = server.address.parse().unwrap();
     let token = server.token();
     server.token_of("other");
     let tally = Arc::new(Tally::default());
     let population = Arc::new(Population::publish(address, &token).await);
-    full::fill(folder.path(), address).await;
-    let process = Process { server: &server, metrics };
+    full::fill(folder, address).await;
     let load = Duration::from_secs_f64(minutes * 60.);
     let quiet = (load / 10).min(Duration::from_secs(60));
     let rehearsal = quiet;
@@ -102,27 +129,27 @@ async fn main() -> ExitCode {
         "{rate} reads/s: {rehearsal:.0?} with all else, {quiet:.0?} alone, {load:.0?} with all \
          else, {quiet:.0?} alone"
     );
-    let server = &server;
-    let crowd = Crowd { server, address, population, tally: tally.clone(), token, rate };
+    let readers = readers.clone();
+    let crowd = Crowd { server, readers, address, population, tally: tally.clone(), token, rate };
     let busy = crowd.do_all("rehearsal", &Arc::default());
     tokio::time::sleep(rehearsal).await;
     crowd.search_at_once().await;
     busy.end().await;
     let [alone, loaded] = [Arc::default(), Arc::default()];
     crowd.read_for(quiet, &alone).await;
-    let before = settled(&process, None).await;
+    let before = settled(process, None).await;
     print_sample("quiet", &before);
 
     let published = || tally.times(writes::PUBLISHED) + tally.times(cargo::PUBLISHED);
     let rehearsed = published();
     let busy = crowd.do_all("load", &loaded);
     let warm_up = (load / 10).max(WARM_UP);
-    watch("warming up", &process, warm_up).await;
-    let samples = watch("load", &process, load - warm_up).await;
+    watch("warming up", process, warm_up).await;
+    let samples = watch("load", process, load - warm_up).await;
     busy.end().await;
     // Once more, for the machine may have more to do now than it had then.
     crowd.read_for(quiet, &alone).await;
-    let after = settled(&process, Some(&before)).await;
+    let after = settled(process, Some(&before)).await;
 
     let published = (published() - rehearsed) as f64;
     let mut complaints = report(&tally, &samples, [before, after], published);

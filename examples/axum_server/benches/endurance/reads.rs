@@ -22,8 +22,6 @@ use crate::{
 /// Most reads at a time. Those that are due while so many are under way begin later, and have taken
 /// that long already.
 pub(crate) const MOST: usize = 64;
-/// How far behind a tick may be without anybody to blame: the clock's grain is a millisecond.
-const GRAIN: Duration = Duration::from_millis(2);
 /// Most connections that are kept for later.
 const MOST_IDLE: usize = 16;
 /// For how long a connection is kept that nobody uses: the server closes it after a minute.
@@ -135,11 +133,21 @@ impl Readers {
         let mut random = Random(0x9e37_79b9_7f4a_7c15);
         let mut ticks = interval(Duration::from_secs(1) / self.rate);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+        // Until then there was no room.
+        let mut crowded = Instant::now();
         while !stop.has_changed().unwrap_or(true) {
             let tick = ticks.tick().await.into_std();
-            // From when it is due, whatever the server does with those before.
-            let due = if tick.elapsed() > GRAIN { tick } else { Instant::now() };
-            let slot = Arc::clone(&room).acquire_owned().await.expect("nobody closes it");
+            let woken = Instant::now();
+            let slot = match Arc::clone(&room).try_acquire_owned() {
+                Ok(slot) => slot,
+                Err(_) => {
+                    let slot = Arc::clone(&room).acquire_owned().await.expect("nobody closes it");
+                    crowded = Instant::now();
+                    slot
+                }
+            };
+            // That those before it took so long is the server's doing, that the clock was late is not.
+            let due = if tick < crowded { tick } else { woken };
             let (this, idle, latencies) = (self.clone(), idle.clone(), latencies.clone());
             let (choice, random) = (random.next() % 100, random.next());
             tokio::spawn(async move {
