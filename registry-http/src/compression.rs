@@ -153,7 +153,7 @@ impl Compression {
             let (body, etag) = (body.clone(), etag.and_then(|etag| suffixed(etag, coding)));
             let body = registry::run(&*self.runtime, move || compress(coding, &body)).await;
             // Not come to its end: the server is going down.
-            body.ok_or(()).map(|body| Compressed { body: body.into(), etag })
+            body.ok_or(()).map(|body| Compressed { body, etag })
         };
         let key = Key { validator, place, coding };
         let Ok(compressed) = self.shared.cache.get_or_insert_async(&key, compress).await else {
@@ -237,13 +237,14 @@ fn held(asked: &HeaderMap, answered: &HeaderMap, accepted: &Accepted) -> Option<
 }
 
 /// At levels of everyday use: somebody is waiting.
-fn compress(coding: Coding, body: &[u8]) -> Vec<u8> {
+fn compress(coding: Coding, body: &[u8]) -> Bytes {
     let compressed = match coding {
         Coding::Zstd => zstd::bulk::compress(body, 3),
         Coding::Brotli => brotli(body),
         Coding::Gzip => gzip(body),
     };
-    compressed.expect("memory can be read and written")
+    // Without the room that was made for more: it may be as much as the body itself, and is not counted.
+    compressed.expect("memory can be read and written").into_boxed_slice().into()
 }
 
 fn brotli(body: &[u8]) -> io::Result<Vec<u8>> {
@@ -277,5 +278,15 @@ mod tests {
             compression.shared.cache.insert(key(number), Compressed { body, etag: None });
         }
         assert!((MAX / 2..=MAX).contains(&compression.shared.cache.weight()));
+    }
+
+    #[test]
+    fn what_is_kept_takes_no_more_than_is_counted() {
+        for coding in Coding::ALL {
+            let compressed = compress(coding, &[0; 1 << 20]);
+            let length = compressed.len();
+            assert!((1..10_000).contains(&length), "{length}");
+            assert_eq!(compressed.try_into_mut().unwrap().capacity(), length, "{coding:?}");
+        }
     }
 }
