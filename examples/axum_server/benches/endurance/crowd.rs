@@ -77,18 +77,21 @@ impl Crowd<'_> {
         busy
     }
 
-    /// Asks for as much at once as readers ever do: what an allocator has had once, it keeps.
-    pub(crate) async fn search_at_once(&self) {
-        let mut searches = JoinSet::new();
-        for _ in 0..MOST {
-            let address = self.address;
-            searches.spawn(async move {
-                let mut connection = Connection::open(address).await?;
-                connection.ask(&get("/main/api/v1/crates?q=read")).await
-            });
-        }
-        for answer in searches.join_all().await {
-            assert_eq!(answer.expect("an answer").status, 200);
+    /// Asks for as much at once as readers ever do: what an allocator has had once, it keeps, and so
+    /// does the server with memory to read files into.
+    pub(crate) async fn ask_at_once(&self) {
+        for path in ["/main/api/v1/crates?q=read", &self.population.large] {
+            let mut asking = JoinSet::new();
+            for _ in 0..MOST {
+                let (address, request) = (self.address, get(path));
+                asking.spawn(async move {
+                    let mut connection = Connection::open(address).await?;
+                    connection.ask(&request).await
+                });
+            }
+            for answer in asking.join_all().await {
+                assert_eq!(answer.expect("an answer").status, 200, "{path}");
+            }
         }
     }
 }
