@@ -172,7 +172,9 @@ pub fn decode(bytes: Bytes) -> Result<CrateRecord, CodecError> {
         return Err(CodecError::ETag);
     }
     let rest: Rest = serde_json::from_slice(&rest).map_err(CodecError::Rest)?;
-    let mut lines = body;
+    // Whatever the bytes are a part of, such as what was read of a connection, does not stay with the
+    // record.
+    let mut lines = Bytes::copy_from_slice(&body);
     let mut releases = Vec::with_capacity(rest.releases.len());
     for release in rest.releases {
         let line = match release.line {

@@ -126,7 +126,8 @@ impl IndexEntry {
     pub fn to_line(&self) -> IndexLine {
         let text = serde_json::to_vec(self).expect("an entry has string keys and no failing part");
         IndexLine {
-            text: text.into(),
+            // Records are kept, and are not to keep the room that the text grew in.
+            text: text.into_boxed_slice().into(),
             name: self.name.as_str().into(),
             version: self.version.clone(),
             checksum: self.checksum,
@@ -272,7 +273,8 @@ impl IndexLine {
             }
             None => format!("{},\"yanked\":{value}}}", &text[..text.len() - 1]),
         };
-        Self { text: changed.into(), yanked, ..self.clone() }
+        let text = changed.into_bytes().into_boxed_slice().into();
+        Self { text, yanked, ..self.clone() }
     }
 
     /// Reads the whole line into typed values.
@@ -325,6 +327,16 @@ mod tests {
 
     fn parse(text: &str) -> Result<IndexLine, IndexLineError> {
         IndexLine::parse(Bytes::copy_from_slice(text.as_bytes()))
+    }
+
+    #[test]
+    fn a_line_that_was_made_takes_no_more_than_its_text() {
+        let first = parse(&line(r#","yanked":false"#)).unwrap().to_entry().unwrap().to_line();
+        let yanked = first.with_yanked(true);
+        for line in [first, yanked, parse(&line("")).unwrap().with_yanked(true)] {
+            let length = line.as_bytes().len();
+            assert_eq!(line.text.try_into_mut().unwrap().capacity(), length);
+        }
     }
 
     #[test]

@@ -201,8 +201,9 @@ pub struct FoundCrate {
 
 /// A search by name alone, over any index, with no table of its own.
 ///
-/// Reads every name and every record that matches for each query: for small registries, and for
-/// backends that cannot search by themselves.
+/// Reads every name for each query, and of those that match the records up to the last of the page: for
+/// small registries, and for backends that cannot search by themselves. Behind that, a crate of which
+/// all versions are yanked is counted in the total.
 #[derive(Clone, Debug)]
 pub struct NameSearch(Arc<dyn Index>);
 
@@ -224,18 +225,22 @@ impl Search for NameSearch {
             })
             .collect();
         matches.sort();
-        let mut found = Vec::new();
+        let (mut crates, mut before, mut total) = (Vec::new(), 0, matches.len());
         let names = matches.into_iter().map(|(_, name)| name).collect();
         let mut records = index::records(self.0.clone(), names);
-        while let Some(record) = records.try_next().await? {
-            if let Some(max_version) = record.max_version().cloned() {
-                let (name, description) =
-                    (record.name().clone(), record.about().description.clone());
-                found.push(FoundCrate { name, max_version, description });
+        while crates.len() < query.limit().get()
+            && let Some(record) = records.try_next().await?
+        {
+            match record.max_version().cloned() {
+                None => total -= 1,
+                Some(_) if before < query.offset() => before += 1,
+                Some(max_version) => {
+                    let (name, description) =
+                        (record.name().clone(), record.about().description.clone());
+                    crates.push(FoundCrate { name, max_version, description });
+                }
             }
         }
-        let total = found.len().min(SearchPage::MAX_TOTAL);
-        let crates = found.into_iter().skip(query.offset()).take(query.limit().get()).collect();
-        Ok(SearchPage { crates, total })
+        Ok(SearchPage { crates, total: total.min(SearchPage::MAX_TOTAL) })
     }
 }

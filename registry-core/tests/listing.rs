@@ -1,15 +1,19 @@
 //! Lists of crates and of releases: what is in them, in which order, and for whom.
 
-use std::num::NonZeroUsize;
+use std::{
+    num::NonZeroUsize,
+    sync::{Arc, Mutex},
+};
 
 use async_trait::async_trait;
 use registry_core::{
-    CanonicalName, CrateRecord, Index as _, Owners, Registry, RegistryConfig,
+    CanonicalName, CrateRecord, Index, IndexError, Owners, Registry, RegistryConfig,
     auth::{Action, AuthError, Authorizer, Caller},
     conformance::record_fixture::{canonical, first, line, name, release, stamp},
+    index::{ETag, IndexFile, Lookup, Revision, Stored},
     listing::{CrateListing, CrateSort, Listed, ReleaseListing, ReleaseSort},
     memory::{MemoryCrateStore, MemoryIndex},
-    record::{About, ReleaseRecord, ReleaseState, Timestamp},
+    record::{About, Change, ReleaseRecord, ReleaseState, Timestamp},
     registry::ReadError,
 };
 
@@ -24,8 +28,10 @@ fn all() -> CrateListing {
 }
 
 async fn listed(registry: &Registry, listing: CrateListing) -> (Vec<String>, usize) {
-    let Listed { page, total } = registry.crates(&Caller::anonymous(), &listing).await.unwrap();
-    (page.iter().map(|record| record.name().to_string()).collect(), total)
+    let name = |record: &CrateRecord| record.name().to_string();
+    let Listed { page, total } =
+        registry.crates(&Caller::anonymous(), &listing, name).await.unwrap();
+    (page, total)
 }
 
 async fn create(index: &MemoryIndex, name: &str) {
@@ -65,13 +71,81 @@ async fn no_list_is_longer_and_none_reads_more_than_was_said() {
     for (state, sort, found) in [(yanked, CrateSort::Name, 0), (None, CrateSort::New, 5_000)] {
         let of = |prefix: &str| CrateListing { prefix: prefix.into(), state, sort, ..all() };
         assert_eq!(listed(&registry, of("SOME")).await.1, found);
-        let refused = registry.crates(&Caller::anonymous(), &of("so")).await.unwrap_err();
+        let refused = registry.crates(&Caller::anonymous(), &of("so"), |_| ()).await.unwrap_err();
         assert_eq!(
             refused.to_string(),
             "more than 5000 crates begin with `so`: ask for a longer `prefix`, or for no `status` \
              and no order by time",
         );
     }
+}
+
+/// An index that reads each record anew.
+#[derive(Debug)]
+struct Fresh(MemoryIndex);
+
+#[async_trait]
+impl Index for Fresh {
+    async fn index_file(
+        &self,
+        name: &CanonicalName,
+        known: Option<&ETag>,
+    ) -> Result<Lookup<IndexFile>, IndexError> {
+        self.0.index_file(name, known).await
+    }
+
+    async fn load(
+        &self,
+        name: &CanonicalName,
+        known: Option<&Revision>,
+    ) -> Result<Lookup<Stored>, IndexError> {
+        let Lookup::Found(Stored { record, revision }) = self.0.load(name, known).await? else {
+            return Ok(Lookup::Absent);
+        };
+        let releases = record.releases().iter().map(|it| ReleaseRecord::clone(it).into()).collect();
+        let (name, owners) = (record.name().clone(), record.owners().clone());
+        let record = CrateRecord::from_parts(name, owners, record.about().clone(), releases);
+        Ok(Lookup::Found(Stored { record: record.unwrap(), revision }))
+    }
+
+    async fn commit(
+        &self,
+        expected: Option<&Revision>,
+        change: &Change,
+        next: &CrateRecord,
+    ) -> Result<Revision, IndexError> {
+        self.0.commit(expected, change, next).await
+    }
+
+    async fn names(
+        &self,
+        after: Option<&CanonicalName>,
+        limit: NonZeroUsize,
+    ) -> Result<Vec<CanonicalName>, IndexError> {
+        self.0.names(after, limit).await
+    }
+
+    async fn ready(&self) -> Result<(), IndexError> {
+        self.0.ready().await
+    }
+}
+
+#[tokio::test]
+async fn no_record_is_held_longer_than_it_is_looked_at() {
+    let index = MemoryIndex::new();
+    for number in 0..100 {
+        create(&index, &format!("a{number}")).await;
+    }
+    let config = RegistryConfig::new("https://crates.example.com").unwrap();
+    let registry = Registry::builder(config, Fresh(index), MemoryCrateStore::new()).build();
+    let seen = Mutex::new(Vec::new());
+    let held = |record: &CrateRecord| {
+        let mut seen = seen.lock().unwrap();
+        seen.push(Arc::downgrade(&record.releases()[0]));
+        seen.iter().filter(|release| release.strong_count() > 0).count()
+    };
+    let listed = registry.crates(&Caller::anonymous(), &all(), held).await.unwrap();
+    assert_eq!(listed, Listed { page: vec![1; 100], total: 100 });
 }
 
 #[tokio::test]

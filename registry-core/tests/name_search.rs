@@ -18,11 +18,12 @@ use registry_core::{
     search::{NameSearch, Search as _, SearchQuery},
 };
 
-/// Twenty crates, and how many of them are being read, now and at the most.
+/// Twenty crates, and how many of them are being read, now and at the most; and how many were.
 #[derive(Debug, Default)]
 struct Distant {
     now: AtomicUsize,
     most: AtomicUsize,
+    all: AtomicUsize,
 }
 
 #[async_trait]
@@ -30,6 +31,7 @@ impl RecordStore for Distant {
     async fn get(&self, name: &CanonicalName) -> Result<Option<(Bytes, Revision)>, IndexError> {
         let now = self.now.fetch_add(1, Ordering::Relaxed) + 1;
         self.most.fetch_max(now, Ordering::Relaxed);
+        self.all.fetch_add(1, Ordering::Relaxed);
         tokio::task::yield_now().await;
         self.now.fetch_sub(1, Ordering::Relaxed);
         let (record, _) = first(name.as_str(), "1.0.0");
@@ -68,4 +70,6 @@ async fn what_is_found_is_read_several_at_a_time_and_stays_in_order() {
     let names: Vec<_> = page.crates.iter().map(|found| found.name.as_str()).collect();
     assert_eq!((names, page.total), (vec!["foo13", "foo14"], 20));
     assert_eq!(store.most.load(Ordering::Relaxed), 8);
+    // None but those up to the last, and what is begun ahead of it.
+    assert!((5..5 + 8).contains(&store.all.load(Ordering::Relaxed)), "{store:?}");
 }

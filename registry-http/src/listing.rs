@@ -36,8 +36,8 @@ pub(crate) async fn crates(
     query: &str,
 ) -> Result<Response<Body>, Error> {
     #[derive(Serialize)]
-    struct Page<'a> {
-        crates: Vec<Crate<'a>>,
+    struct Page {
+        crates: Vec<Crate>,
         meta: Meta,
     }
 
@@ -53,8 +53,7 @@ pub(crate) async fn crates(
     let paging = Paging::read(query, query::CRATES_PER_PAGE)?;
     let (offset, limit) = (paging.offset(), limit(&paging)?);
     let listing = CrateListing { prefix, state, sort, offset, limit };
-    let Listed { page, total } = registry.crates(caller, &listing).await?;
-    let crates = page.iter().map(Crate::of).collect();
+    let Listed { page: crates, total } = registry.crates(caller, &listing, Crate::of).await?;
     Ok(respond::json(&Page { crates, meta: Meta::of(&paging, query, total) }))
 }
 
@@ -124,9 +123,9 @@ impl Meta {
 }
 
 #[derive(Serialize)]
-struct Crate<'a> {
-    id: &'a CrateName,
-    name: &'a CrateName,
+struct Crate {
+    id: CrateName,
+    name: CrateName,
     created_at: Option<String>,
     updated_at: Option<String>,
     max_version: Version,
@@ -134,30 +133,30 @@ struct Crate<'a> {
     num_versions: usize,
     /// Whether there is no version left that is not yanked.
     yanked: bool,
-    description: Option<&'a str>,
-    keywords: &'a [String],
-    homepage: Option<&'a str>,
-    documentation: Option<&'a str>,
-    repository: Option<&'a str>,
+    description: Option<String>,
+    keywords: Vec<String>,
+    homepage: Option<String>,
+    documentation: Option<String>,
+    repository: Option<String>,
 }
 
-impl<'a> Crate<'a> {
-    fn of(record: &'a CrateRecord) -> Self {
-        let (about, max_version) = (record.about(), record.max_version());
+impl Crate {
+    fn of(record: &CrateRecord) -> Self {
+        let (about, max_version) = (record.about().clone(), record.max_version());
         Self {
-            id: record.name(),
-            name: record.name(),
+            id: record.name().clone(),
+            name: record.name().clone(),
             created_at: record.first_published_at().and_then(Timestamp::to_rfc3339),
             updated_at: record.last_published_at().and_then(Timestamp::to_rfc3339),
             yanked: max_version.is_none(),
             // What crates.io shows if there is none.
             max_version: max_version.cloned().unwrap_or(Version::new(0, 0, 0)),
             num_versions: record.releases().iter().filter(|r| r.state.is_listed()).count(),
-            description: about.description.as_deref(),
-            keywords: &about.keywords,
-            homepage: about.homepage.as_deref(),
-            documentation: about.documentation.as_deref(),
-            repository: about.repository.as_deref(),
+            description: about.description,
+            keywords: about.keywords,
+            homepage: about.homepage,
+            documentation: about.documentation,
+            repository: about.repository,
         }
     }
 }

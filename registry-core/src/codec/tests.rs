@@ -22,6 +22,14 @@ const GOLDEN: &str = concat!(
     r#"{"size":12,"published_at":1700000002,"published_by":"bob","state":"yanked"}]}"#,
 );
 
+#[test]
+fn a_record_keeps_nothing_of_the_buffer_that_it_was_read_from() {
+    let buffer: Arc<[u8]> = golden().into_bytes().into();
+    let record = decode(Bytes::from_owner(buffer.clone())).unwrap();
+    assert_eq!(Arc::strong_count(&buffer), 1);
+    assert_eq!(record, golden_record());
+}
+
 fn golden() -> String {
     GOLDEN.replace("CHECKSUM", CHECKSUM)
 }

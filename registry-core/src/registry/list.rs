@@ -13,7 +13,8 @@ use crate::{
 };
 
 impl Registry {
-    /// The crates that the caller may see, a page at a time.
+    /// What `of` makes of the crates that the caller may see, a page at a time. A record may be of
+    /// many megabytes: it is dropped before many more are read.
     ///
     /// Reads the names that begin with the prefix, [`CrateListing::MOST_LISTED`] of them, and the
     /// records of the page. With a state or by [`CrateSort::New`] it reads the record of each of
@@ -24,11 +25,12 @@ impl Registry {
     /// [`ReadError::Auth`] if the caller may not read here, [`ReadError::TooManyCrates`] if more
     /// records than [`CrateListing::MOST_READ`] would have to be read, [`ReadError::Index`] if the
     /// index failed.
-    pub async fn crates(
+    pub async fn crates<T: Send>(
         &self,
         caller: &Caller,
         listing: &CrateListing,
-    ) -> Result<Listed<CrateRecord>, ReadError> {
+        of: impl Fn(&CrateRecord) -> T + Send,
+    ) -> Result<Listed<T>, ReadError> {
         self.authorize(caller, &Action::ReadRegistry, &Owners::default()).await?;
         let mut names = self.names_with_prefix(&listing.prefix).await?;
         if self.sees_only_some(caller) {
@@ -47,7 +49,8 @@ impl Registry {
             names = self.chosen(names, listing).await?;
         }
         let Listed { page, total } = Listed::part_of(names, listing.offset, listing.limit);
-        let page = index::records(self.parts.index.clone(), page).try_collect().await?;
+        let records = index::records(self.parts.index.clone(), page);
+        let page = records.map_ok(|record| of(&record)).try_collect().await?;
         Ok(Listed { page, total })
     }
 

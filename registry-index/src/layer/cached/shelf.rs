@@ -77,13 +77,12 @@ impl Kept for Stored {
     }
 
     fn alone(self) -> Self {
-        // Its lines may be slices of a whole stored record, of which they are most.
+        // Its lines may be slices of all of them, and of nothing more.
         self
     }
 
     fn bytes(&self) -> usize {
-        // For each release its line's parts, who published it and the places for these; with what
-        // a stored record says of it in other words, see `alone`.
+        // For each release its line's parts, who published it and the places for these.
         const RELEASE_BYTES: usize = 512;
         const OWNER_BYTES: usize = 256;
         let (record, about) = (&self.record, self.record.about());
@@ -94,8 +93,7 @@ impl Kept for Stored {
         self.revision.as_str().len()
             + lines.map(|line| line + RELEASE_BYTES).sum::<usize>()
             + names.map(|name| name + OWNER_BYTES).sum::<usize>()
-            // Twice, with the places for them: see `alone`.
-            + texts.map(|text| 2 * text + 48).sum::<usize>()
+            + texts.map(|text| text + 48).sum::<usize>()
     }
 }
 
