@@ -24,6 +24,8 @@ use crate::write_error::WriteError;
 
 /// Transactions that read at the same time. More of them would wait for the same disk and cores.
 const READERS: usize = 4;
+/// Of these, those that may take long.
+const LONG_READERS: usize = READERS / 2;
 
 pub(super) struct Pool {
     path: PathBuf,
@@ -31,6 +33,7 @@ pub(super) struct Pool {
     readers: Lane,
     // Waited for here rather than on a blocking thread, of which there are not that many.
     permits: Arc<Semaphore>,
+    long_permits: Arc<Semaphore>,
     writer: Lane,
     queue: Queue,
     generation: Generation,
@@ -52,6 +55,7 @@ impl Pool {
             file,
             readers: lane(Access::Read, Vec::new()),
             permits: Arc::new(Semaphore::new(READERS)),
+            long_permits: Arc::new(Semaphore::new(LONG_READERS)),
             writer: lane(Access::Write, vec![writer]),
             queue: Queue::default(),
             generation: Generation::default(),
@@ -101,6 +105,21 @@ impl Pool {
             Ok(found)
         })
         .await?
+    }
+
+    /// As [`Pool::read`], for work that may take long: however many do it, others need not wait for
+    /// them.
+    pub(super) async fn read_long<T, F>(self: &Arc<Self>, work: F) -> Result<T, BoxError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Transaction<'_>) -> Result<T, BoxError> + Send + 'static,
+    {
+        let permit = self.long_permits.clone().acquire_owned().await?;
+        let read = self.read(move |transaction| {
+            let _permit = permit;
+            work(transaction)
+        });
+        read.await
     }
 }
 

@@ -21,9 +21,9 @@ const FEW: usize = 5_000;
 impl Search for SqliteIndex {
     async fn search(&self, query: &SearchQuery) -> Result<SearchPage, IndexError> {
         let (registry, query) = (self.registry.clone(), query.clone());
-        let page = self
-            .pool
-            .read(move |transaction| SearchOf::new(transaction, &registry, &query).page(&query));
+        let page = self.pool.read_long(move |transaction| {
+            SearchOf::new(transaction, &registry, &query).page(&query)
+        });
         page.await.map_err(failed)
     }
 }

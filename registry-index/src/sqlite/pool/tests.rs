@@ -1,9 +1,10 @@
 use std::{
     error::Error,
+    sync::Barrier,
     time::{Duration, Instant},
 };
 
-use futures_util::FutureExt as _;
+use futures_util::{FutureExt as _, future::join_all};
 use tempfile::TempDir;
 
 use super::*;
@@ -26,6 +27,29 @@ async fn logins(pool: &Arc<Pool>) -> Vec<String> {
         Ok(logins)
     });
     logins.await.unwrap()
+}
+
+#[tokio::test]
+async fn however_many_reads_take_long_others_do_not_wait() {
+    let folder = tempfile::tempdir().unwrap();
+    let pool = pool(&folder);
+    let end = Arc::new(Barrier::new(LONG_READERS + 1));
+    let read_long = |end: Arc<Barrier>| {
+        let work = move |_: &Transaction<'_>| {
+            end.wait();
+            Ok(())
+        };
+        let pool = pool.clone();
+        async move { pool.read_long(work).await }.boxed()
+    };
+    let mut long: Vec<_> = (0..2 * LONG_READERS).map(|_| read_long(end.clone())).collect();
+    assert!(long.iter_mut().all(|read| read.now_or_never().is_none()));
+    let others = tokio::time::timeout(Duration::from_secs(60), logins(&pool)).await;
+    assert_eq!(others, Ok(vec![]));
+    let ends = tokio::task::spawn_blocking(move || [end.wait(), end.wait()].map(drop));
+    let (read, ended) = tokio::join!(join_all(long), ends);
+    ended.unwrap();
+    assert!(read.iter().all(Result::is_ok));
 }
 
 #[tokio::test]
