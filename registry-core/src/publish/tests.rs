@@ -48,6 +48,23 @@ fn release_under(
 }
 
 #[test]
+fn what_comes_out_of_a_file_is_limited_as_cargo_limits_it() {
+    let rules = ValidationRules::private();
+    assert_eq!(
+        [rules.max_crate_bytes, rules.max_metadata_bytes, rules.max_manifest_bytes],
+        [10_485_760, 1_048_576, 1_048_576]
+    );
+    assert_eq!((rules.max_extension_bytes, rules.max_readme_bytes), (65_536, 1_048_576));
+    // 512 MiB, or 20 times the largest file.
+    for (max_crate_bytes, unpacked) in
+        [(10 << 20, 536_870_912), (26_843_545, 536_870_912), (64 << 20, 1_342_177_280)]
+    {
+        let rules = ValidationRules::private().with_max_crate_bytes(max_crate_bytes);
+        assert_eq!(rules.max_unpacked_bytes, unpacked, "{max_crate_bytes}");
+    }
+}
+
+#[test]
 fn a_file_without_metadata_is_what_its_manifest_says() {
     let config = RegistryConfig::new("http://h").unwrap();
     let rules = ValidationRules::private();

@@ -6,6 +6,9 @@ use tempfile::TempDir;
 
 use crate::common::{Cargo, Package, Place, Server};
 
+/// Has a table of all that was tried.
+const README: &str = include_str!("../../../../README.md");
+
 /// Runs a command and looks at what came of it.
 type Run = fn(&Cell);
 
@@ -136,9 +139,13 @@ fn every_command_of_every_cargo_works_on_every_backend() {
     let others = env::var_os("REGISTRY_TEST_CARGOS").unwrap_or_default();
     let others = env::split_paths(&others).filter(|path| !path.as_os_str().is_empty());
     let programs: Vec<_> = [None].into_iter().chain(others.map(Some)).collect();
+    if programs.len() == 1 {
+        eprintln!("the installed cargo alone: REGISTRY_TEST_CARGOS does not name others");
+    }
     for program in programs {
         let folder = TempDir::new().unwrap();
         for (backends, place) in places(&folder) {
+            assert!(README.contains(&format!("\n| {backends} | all")), "{backends}");
             let cell = Cell::new(program.clone(), &place);
             for (command, run) in COMMANDS {
                 let known = cell.has(command);
