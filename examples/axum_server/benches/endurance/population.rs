@@ -12,12 +12,15 @@ const CRATES: usize = 200;
 /// Versions of the crate that everybody reads.
 const HOT_VERSIONS: usize = 20;
 
+/// Bytes of the largest file.
+pub(crate) const LARGE: u64 = 1 << 20;
+
 /// What readers ask for.
 pub(crate) struct Population {
     crates: Vec<Paths>,
     pub(crate) hot: String,
     pub(crate) hot_etag: String,
-    /// Of a file of 1 MiB.
+    /// Of a file of [`LARGE`] bytes.
     pub(crate) large: String,
 }
 
@@ -42,7 +45,7 @@ impl Population {
             let published = NoisyCrate { name: "hot-one", version: &version, size: 20 << 10 };
             publish(&mut connection, token, &published).await;
         }
-        let large = NoisyCrate { name: "large", version: "1.0.0", size: 1 << 20 };
+        let large = NoisyCrate { name: "large", version: "1.0.0", size: LARGE };
         publish(&mut connection, token, &large).await;
         let hot = index("hot-one");
         let hot_etag = connection.ask(&get(&hot)).await.unwrap().etag.expect("an ETag");
