@@ -210,6 +210,7 @@
 
 mod body;
 mod caching;
+mod catch_panic;
 mod coding;
 #[cfg(feature = "compression")]
 mod compression;

@@ -13,12 +13,13 @@ use tower_service::Service;
 pub use self::place::{HostName, InvalidHostName, RegistryPlace};
 use crate::{
     body::Body,
+    catch_panic::CatchPanic,
     metrics::Metrics,
     peer::Peer,
     request_id::RequestIds,
     respond::{Error, Shape},
     route::{NoRoute, Route},
-    service::{CatchPanic, RegistryService, ResponseFuture, finish},
+    service::{RegistryService, ResponseFuture, finish},
     trace_parent::TraceParent,
 };
 
