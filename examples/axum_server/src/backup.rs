@@ -1,10 +1,23 @@
 //! `axum_server index backup`.
 
-use std::{io::Write, path::Path};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+};
 
+use clap::Args;
 use registry_index::sqlite::SqliteDatabase;
 
-use crate::{backends::OpenIndex, cli::BackupArgs, error::Error, url::IndexUrl};
+use crate::{backends::OpenIndex, cli::IndexArgs, error::Error, url::IndexUrl};
+
+#[derive(Debug, Args)]
+pub(crate) struct BackupArgs {
+    /// The file to write; it must not be there yet.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    #[command(flatten)]
+    index: IndexArgs,
+}
 
 /// Copies the database of the index while it is in use.
 pub(crate) async fn run(args: BackupArgs) -> Result<(), Error> {

@@ -1,24 +1,25 @@
 //! The command line. What a server needs to know has an environment variable beside each flag.
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, builder::BoolishValueParser, value_parser};
-use registry_core::{
-    RegistryName, auth::KeyId, config::DlTemplate, limits::RateLimits, owner::Login,
-};
+use registry_core::{RegistryName, config::DlTemplate, limits::RateLimits};
 
 use crate::{
     account::{GroupCommand, UserCommand},
     audit::AuditArgs,
+    backup::BackupArgs,
     credentials::CredentialArgs,
     export::ExportArgs,
     health::HealthArgs,
     hsts::HstsArgs,
     import::ImportArgs,
     index_line::IndexLineArgs,
+    key::KeyCommand,
     layers::{CacheArgs, MirrorArgs},
     log::LogFormat,
     metrics::Address,
+    migrate::MigrateArgs,
     names::NameCommand,
     peer::ProxyArgs,
     policy::{ExplainArgs, PolicyArgs},
@@ -26,11 +27,14 @@ use crate::{
     registry::RegistryCommand,
     routes::REGISTRY,
     size::{Size, crate_size},
-    storage_gc::parse_age,
+    storage_gc::StorageGcArgs,
+    storage_migrate::StorageMigrateArgs,
+    storage_verify::StorageVerifyArgs,
     tls::TlsArgs,
     token_args::{LifetimeArgs, TokenCommand, TokenKeyArgs},
     trusted_publisher::TrustedPublisherCommand,
     url::UrlText,
+    verify::VerifyArgs,
 };
 
 /// A Cargo registry, kept in a SQLite database and a folder, or wherever --index and --storage say.
@@ -296,49 +300,6 @@ pub(crate) struct StorageArgs {
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum KeyCommand {
-    /// Register the public key on stdin, and print its id, alone on a line.
-    Add(KeyAddArgs),
-    /// List keys: id, user, when it was registered, `valid` or `revoked`, subject and name.
-    List(KeyListArgs),
-    /// Revoke a key: from now on, no server takes a token that it signs.
-    Revoke(KeyRevokeArgs),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct KeyAddArgs {
-    /// Who signs with it.
-    #[arg(long, value_name = "NAME", env = "REGISTRY_USER")]
-    pub(crate) user: Login,
-    /// What the key is called in lists.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) name: Option<String>,
-    /// What each token has to name, as `registries.NAME.secret-key-subject` has cargo do.
-    #[arg(long, value_name = "SUBJECT")]
-    pub(crate) subject: Option<String>,
-    #[command(flatten)]
-    pub(crate) index: IndexArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct KeyListArgs {
-    /// Whose keys; default: everybody's.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) user: Option<Login>,
-    #[command(flatten)]
-    pub(crate) index: IndexArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct KeyRevokeArgs {
-    /// The key, as `key add` and `key list` name it: `k3.pid.…`.
-    #[arg(value_name = "ID")]
-    pub(crate) id: KeyId,
-    #[command(flatten)]
-    pub(crate) index: IndexArgs,
-}
-
-#[derive(Debug, Subcommand)]
 pub(crate) enum PolicyCommand {
     Explain(ExplainArgs),
 }
@@ -358,35 +319,6 @@ pub(crate) enum IndexCommand {
     /// For an index of file:DIR, if somebody has edited it or some of it is lost.
     Rebuild(IndexArgs),
     Line(IndexLineArgs),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct VerifyArgs {
-    #[command(flatten)]
-    pub(crate) index: RegistryArgs,
-    #[command(flatten)]
-    pub(crate) storage: StorageArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct BackupArgs {
-    /// The file to write; it must not be there yet.
-    #[arg(value_name = "FILE")]
-    pub(crate) file: PathBuf,
-    #[command(flatten)]
-    pub(crate) index: IndexArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct MigrateArgs {
-    /// The index to copy, as --index of `serve` names it.
-    #[arg(long, value_name = "URL")]
-    pub(crate) from: UrlText,
-    /// The index to copy to; made if it is not there. Nobody else may write there meanwhile.
-    #[arg(long, value_name = "URL")]
-    pub(crate) to: UrlText,
-    #[command(flatten)]
-    pub(crate) data: DataArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -413,81 +345,6 @@ pub(crate) enum StorageCommand {
     /// and what is aside. By itself it changes nothing, and the servers may go on meanwhile. Ends with
     /// status 3 if anything is wrong at the end; files that no line names are not.
     Verify(StorageVerifyArgs),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct StorageGcArgs {
-    #[command(flatten)]
-    pub(crate) index: IndexArgs,
-    #[command(flatten)]
-    pub(crate) storage: StorageArgs,
-    /// Another index over the same crate files, as --index; once for each. All registries of an index
-    /// are looked at.
-    #[arg(long, value_name = "URL")]
-    pub(crate) also_index: Vec<UrlText>,
-    /// How long ago a file must have been stored to be put aside, and put aside to be removed.
-    ///
-    /// As in 90m, 24h or 7d; at least 1h. The clocks of all servers have to agree within a fraction
-    /// of it.
-    #[arg(long, value_name = "AGE", default_value = "24h", value_parser = parse_age)]
-    pub(crate) older_than: Duration,
-    /// Only say what would be done.
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// Go on even if more files would go than stay.
-    ///
-    /// Otherwise nothing is done then: --index may be that of another registry, or one be missing
-    /// from --also-index.
-    #[arg(long)]
-    pub(crate) even_most: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct StorageMigrateArgs {
-    /// The place to copy from, as --storage of `serve` names it.
-    #[arg(long, value_name = "URL")]
-    pub(crate) from: UrlText,
-    /// The place to copy to; a folder is made if it is not there.
-    #[arg(long, value_name = "URL")]
-    pub(crate) to: UrlText,
-    /// A setting of the bucket to copy from, as --storage-option of `serve` has it.
-    #[arg(long = "from-option", value_name = "KEY=VALUE")]
-    pub(crate) from_options: Vec<UrlText>,
-    /// A setting of the bucket to copy to.
-    #[arg(long = "to-option", value_name = "KEY=VALUE")]
-    pub(crate) to_options: Vec<UrlText>,
-    /// Read every file back, and hold what was there already against its checksum, too.
-    #[arg(long)]
-    pub(crate) verify: bool,
-    // For large files on their way to a bucket.
-    #[command(flatten)]
-    pub(crate) data: DataArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct StorageVerifyArgs {
-    #[command(flatten)]
-    pub(crate) index: IndexArgs,
-    #[command(flatten)]
-    pub(crate) storage: StorageArgs,
-    /// Another index over the same crate files, as --index; once for each. All registries of an index
-    /// are looked at.
-    #[arg(long, value_name = "URL")]
-    pub(crate) also_index: Vec<UrlText>,
-    /// Put damaged files aside, so that they are refused with a clear error and not handed out.
-    ///
-    /// The index stays as it is. What is aside and should not be is put back: by this flag and by
-    /// --repair-from.
-    #[arg(long)]
-    pub(crate) quarantine: bool,
-    /// Put missing and damaged files anew from this place, if they are whole there.
-    ///
-    /// What is damaged is replaced, and purged if it was aside.
-    #[arg(long, value_name = "URL")]
-    pub(crate) repair_from: Option<UrlText>,
-    /// A setting of the bucket to repair from, as --storage-option.
-    #[arg(long = "repair-option", value_name = "KEY=VALUE", requires = "repair_from")]
-    pub(crate) repair_options: Vec<UrlText>,
 }
 
 #[cfg(test)]

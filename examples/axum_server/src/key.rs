@@ -5,21 +5,61 @@ use std::{
     sync::Arc,
 };
 
+use clap::{Args, Subcommand};
 use registry_core::{
     RegistryConfig,
     audit::{AuditAction, AuditEntry, AuditLog},
     auth::{
-        Directory, KeyRecord, KeyRefusal, KeyRequest, KeyStore, Keys, SingleUse,
+        Directory, KeyId, KeyRecord, KeyRefusal, KeyRequest, KeyStore, Keys, SingleUse,
         paseto::KeyAuthenticator,
     },
+    owner::Login,
 };
 
-use crate::{
-    audit,
-    backends::OpenIndex,
-    cli::{IndexArgs, KeyAddArgs, KeyListArgs, KeyRevokeArgs},
-    error::Error,
-};
+use crate::{audit, backends::OpenIndex, cli::IndexArgs, error::Error};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Register the public key on stdin, and print its id, alone on a line.
+    Add(KeyAddArgs),
+    /// List keys: id, user, when it was registered, `valid` or `revoked`, subject and name.
+    List(KeyListArgs),
+    /// Revoke a key: from now on, no server takes a token that it signs.
+    Revoke(KeyRevokeArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KeyAddArgs {
+    /// Who signs with it.
+    #[arg(long, value_name = "NAME", env = "REGISTRY_USER")]
+    user: Login,
+    /// What the key is called in lists.
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// What each token has to name, as `registries.NAME.secret-key-subject` has cargo do.
+    #[arg(long, value_name = "SUBJECT")]
+    subject: Option<String>,
+    #[command(flatten)]
+    index: IndexArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KeyListArgs {
+    /// Whose keys; default: everybody's.
+    #[arg(long, value_name = "NAME")]
+    user: Option<Login>,
+    #[command(flatten)]
+    index: IndexArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KeyRevokeArgs {
+    /// The key, as `key add` and `key list` name it: `k3.pid.…`.
+    #[arg(value_name = "ID")]
+    id: KeyId,
+    #[command(flatten)]
+    index: IndexArgs,
+}
 
 /// More than a key with blanks around it has, and less than a file given by a slip.
 const MAX_INPUT_BYTES: u64 = 1024;
@@ -81,8 +121,16 @@ impl KeyStores {
     }
 }
 
+pub(crate) async fn run(command: KeyCommand) -> Result<(), Error> {
+    match command {
+        KeyCommand::Add(args) => add(args).await,
+        KeyCommand::List(args) => list(args).await,
+        KeyCommand::Revoke(args) => revoke(args).await,
+    }
+}
+
 /// Registers the key on stdin, and prints its id alone on a line.
-pub(crate) async fn add(args: KeyAddArgs) -> Result<(), Error> {
+async fn add(args: KeyAddArgs) -> Result<(), Error> {
     let stores = KeyStores::open(&args.index).await?;
     let mut text = String::new();
     std::io::stdin().take(MAX_INPUT_BYTES).read_to_string(&mut text).map_err(Error::ReadKey)?;
@@ -98,7 +146,7 @@ pub(crate) async fn add(args: KeyAddArgs) -> Result<(), Error> {
 
 /// Prints a line for each key: id, user, when it was registered, `revoked` or `valid`, subject and
 /// name, with tabs between them.
-pub(crate) async fn list(args: KeyListArgs) -> Result<(), Error> {
+async fn list(args: KeyListArgs) -> Result<(), Error> {
     let stores = KeyStores::open(&args.index).await?;
     let keys = stores.keys().list(args.user.as_ref()).await.map_err(Error::Key)?;
     let mut stdout = std::io::stdout().lock();
@@ -114,7 +162,7 @@ pub(crate) async fn list(args: KeyListArgs) -> Result<(), Error> {
 }
 
 /// Revokes a key: when this returns, no server takes what it signs.
-pub(crate) async fn revoke(args: KeyRevokeArgs) -> Result<(), Error> {
+async fn revoke(args: KeyRevokeArgs) -> Result<(), Error> {
     let stores = KeyStores::open(&args.index).await?;
     let revoked = stores.keys().revoke(&args.id).await.map_err(Error::Key)?;
     let revoked = revoked.ok_or(Error::UnknownKey { id: args.id })?;

@@ -58,6 +58,7 @@ mod runtime;
 mod serve;
 mod size;
 mod slots;
+mod stop;
 mod storage_gc;
 mod storage_migrate;
 mod storage_verify;
@@ -77,7 +78,7 @@ use std::{process::ExitCode, time::Duration};
 use clap::Parser;
 
 use self::{
-    cli::{Cli, Command, IndexCommand, KeyCommand, PolicyCommand, StorageCommand},
+    cli::{Cli, Command, IndexCommand, PolicyCommand, StorageCommand},
     error::Error,
 };
 
@@ -114,9 +115,7 @@ fn run(command: Command) -> Result<End, Error> {
             }
             Command::User(command) => account::user(command).await.map(done),
             Command::Group(command) => account::group(command).await.map(done),
-            Command::Key(KeyCommand::Add(args)) => key::add(args).await.map(done),
-            Command::Key(KeyCommand::List(args)) => key::list(args).await.map(done),
-            Command::Key(KeyCommand::Revoke(args)) => key::revoke(args).await.map(done),
+            Command::Key(command) => key::run(command).await.map(done),
             Command::Token(command) => token::run(command).await.map(done),
             Command::Policy(PolicyCommand::Explain(args)) => {
                 let allowed = policy::explain(args).await?;

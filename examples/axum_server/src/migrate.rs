@@ -2,6 +2,7 @@
 
 use std::{io::Write, num::NonZeroUsize, time::SystemTime};
 
+use clap::Args;
 use registry_core::{
     Login,
     auth::CredentialId,
@@ -13,12 +14,24 @@ use registry_core::{
 use crate::{
     End,
     backends::{OpenIndex, open_index, same_place},
-    cli::MigrateArgs,
+    cli::DataArgs,
     error::{Error, causes},
     migrate_access::{Access, AccessStores},
     progress::Progress,
-    url::{IndexUrl, storage_beside},
+    url::{IndexUrl, UrlText, storage_beside},
 };
+
+#[derive(Debug, Args)]
+pub(crate) struct MigrateArgs {
+    /// The index to copy, as --index of `serve` names it.
+    #[arg(long, value_name = "URL")]
+    from: UrlText,
+    /// The index to copy to; made if it is not there. Nobody else may write there meanwhile.
+    #[arg(long, value_name = "URL")]
+    to: UrlText,
+    #[command(flatten)]
+    data: DataArgs,
+}
 
 /// Copies every crate from one index to another.
 pub(crate) async fn run(args: MigrateArgs) -> Result<End, Error> {

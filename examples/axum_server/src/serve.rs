@@ -13,10 +13,6 @@ use registry_core::{
 };
 use registry_http::Registries;
 use registry_storage::{StorageUrl, layer::ObservedCrateStore};
-#[cfg(unix)]
-use tokio::signal::unix::{Signal, SignalKind, signal};
-#[cfg(windows)]
-use tokio::signal::windows::{CtrlC, ctrl_c};
 use tokio::{net::TcpListener, sync::watch};
 
 use crate::{
@@ -35,6 +31,7 @@ use crate::{
     routes::{self, REGISTRY, Routes},
     runtime::TokioRuntime,
     slots::Slots,
+    stop::StopSignals,
     tls::{Hangup, Tls},
     token_uses::TokenUses,
     verify_on_read::verified,
@@ -43,18 +40,8 @@ use crate::{
 
 /// Serves until SIGTERM or Ctrl-C.
 pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
-    if let Some(url) = &args.public_url {
-        RegistryConfig::new(url)?;
-    }
-    // Before anything is made: a mistyped URL leaves nothing behind.
     let storage = args.storage.url(&args.index)?;
-    args.storage.options()?;
-    args.mirror.check(&args.storage, &args.index)?;
-    args.redirect.check(&storage)?;
-    args.cache.check(&storage)?;
-    if storage == StorageUrl::Memory {
-        tracing::warn!("crate files are in memory: when this ends, what the index names is gone");
-    }
+    check(&args, &storage)?;
     // Before there is anything that could be counted.
     if let Some(address) = &args.metrics {
         metrics::serve(address).await?;
@@ -63,14 +50,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
     let tls = args.tls.read()?;
     let token_key = args.token_key.read()?;
     let opened = args.index.open().await?;
-    let stored = args.redirect.apply(args.storage.open(&args.index)?, &storage)?;
-    let observed = ObservedCrateStore::new(stored.clone(), "crates");
-    let mirrored = args.mirror.around(observed)?;
-    let crates: Arc<dyn CrateStore> = match args.verify_on_read {
-        true => Arc::new(verified(mirrored, stored)),
-        false => mirrored,
-    };
-    let crates = args.cache.around(crates)?;
+    let crates = open_crates(&args, &storage)?;
     let cannot_listen = |source| Error::Listen { address: args.listen.clone(), source };
     let listener = TcpListener::bind(&args.listen).await.map_err(cannot_listen)?;
     let address = listener.local_addr().map_err(cannot_listen)?;
@@ -81,21 +61,10 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
         read_only: args.read_only,
         ..RegistrySettings::default()
     };
-    if let Some(dl) = args.dl.as_ref().filter(|_| args.private) {
-        tracing::warn!(%dl, "with --private, clients send their tokens there, too");
-    }
     let rules = ValidationRules::private().with_max_crate_bytes(args.max_crate_size);
     let max_body_bytes = rules.max_body_bytes();
     let slots = connections::most();
-    let uploads = Uploads {
-        at_a_time: slots / 2,
-        in_flight_bytes: args.max_upload_bytes_in_flight.map(|size| size.bytes),
-        folder: match args.read_only {
-            true => None,
-            false => Some(spool(&storage, &args.index.data.folder)?),
-        },
-        ..Uploads::default()
-    };
+    let uploads = uploads(&args, &storage, slots)?;
     let accounts = Accounts::open(args.accounts, opened.accounts())?;
     let proxy_users = args.proxy.user_headers(&accounts)?;
     let keys = KeyStores::of(&opened);
@@ -168,6 +137,46 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
     Ok(())
 }
 
+/// Says what is wrong with the flags, before anything is made: a mistyped URL leaves nothing behind.
+fn check(args: &ServeArgs, storage: &StorageUrl) -> Result<(), Error> {
+    if let Some(url) = &args.public_url {
+        RegistryConfig::new(url)?;
+    }
+    args.storage.options()?;
+    args.mirror.check(&args.storage, &args.index)?;
+    args.redirect.check(storage)?;
+    args.cache.check(storage)?;
+    if *storage == StorageUrl::Memory {
+        tracing::warn!("crate files are in memory: when this ends, what the index names is gone");
+    }
+    if let Some(dl) = args.dl.as_ref().filter(|_| args.private) {
+        tracing::warn!(%dl, "with --private, clients send their tokens there, too");
+    }
+    Ok(())
+}
+
+/// The place of the crate files, and all that is put around it.
+fn open_crates(args: &ServeArgs, storage: &StorageUrl) -> Result<Arc<dyn CrateStore>, Error> {
+    let stored = args.redirect.apply(args.storage.open(&args.index)?, storage)?;
+    let observed = ObservedCrateStore::new(stored.clone(), "crates");
+    let mirrored = args.mirror.around(observed)?;
+    let crates: Arc<dyn CrateStore> = match args.verify_on_read {
+        true => Arc::new(verified(mirrored, stored)),
+        false => mirrored,
+    };
+    args.cache.around(crates)
+}
+
+/// Of all that may connect at a time, half may publish.
+fn uploads(args: &ServeArgs, storage: &StorageUrl, slots: usize) -> Result<Uploads, Error> {
+    let folder = match args.read_only {
+        true => None,
+        false => Some(spool(storage, &args.index.data.folder)?),
+    };
+    let in_flight_bytes = args.max_upload_bytes_in_flight.map(|size| size.bytes);
+    Ok(Uploads { at_a_time: slots / 2, in_flight_bytes, folder, ..Uploads::default() })
+}
+
 /// The URL of an address as a client on this machine writes it.
 fn local_url(scheme: &str, address: SocketAddr) -> String {
     let mut reachable = address;
@@ -189,44 +198,6 @@ fn print_welcome(address: &str, config: &RegistryConfig, place: &TokenPlace) {
     let welcome = Welcome { address, config, program: &program, place };
     // A server whose stdout is closed still serves.
     let _ = std::io::stdout().write_all(welcome.to_string().as_bytes());
-}
-
-/// What tells the process to stop, and no longer kills it.
-#[cfg(unix)]
-struct StopSignals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-#[cfg(unix)]
-impl StopSignals {
-    fn new() -> Result<Self, Error> {
-        let of = |kind| signal(kind).map_err(Error::Signals);
-        let (terminate, interrupt) = (SignalKind::terminate(), SignalKind::interrupt());
-        Ok(Self { terminate: of(terminate)?, interrupt: of(interrupt)? })
-    }
-
-    /// Completes when it is told so again.
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
-}
-
-#[cfg(windows)]
-struct StopSignals(CtrlC);
-
-#[cfg(windows)]
-impl StopSignals {
-    fn new() -> Result<Self, Error> {
-        ctrl_c().map(Self).map_err(Error::Signals)
-    }
-
-    async fn next(&mut self) {
-        self.0.recv().await;
-    }
 }
 
 /// Serves until it is told to stop, and from then on what is under way: at most for `drain`, or until it

@@ -2,15 +2,44 @@
 
 use std::{fmt, io::Write, time::Duration};
 
+use clap::Args;
 use registry_core::gc::{Collection, GcOptions, Outcome, Step, collect};
 
 use crate::{
     End,
     backends::storage_must_be_there,
-    cli::StorageGcArgs,
+    cli::{IndexArgs, StorageArgs},
     error::{Error, causes},
     progress::{Amount, Progress},
+    url::UrlText,
 };
+
+#[derive(Debug, Args)]
+pub(crate) struct StorageGcArgs {
+    #[command(flatten)]
+    index: IndexArgs,
+    #[command(flatten)]
+    storage: StorageArgs,
+    /// Another index over the same crate files, as --index; once for each. All registries of an index
+    /// are looked at.
+    #[arg(long, value_name = "URL")]
+    also_index: Vec<UrlText>,
+    /// How long ago a file must have been stored to be put aside, and put aside to be removed.
+    ///
+    /// As in 90m, 24h or 7d; at least 1h. The clocks of all servers have to agree within a fraction
+    /// of it.
+    #[arg(long, value_name = "AGE", default_value = "24h", value_parser = parse_age)]
+    older_than: Duration,
+    /// Only say what would be done.
+    #[arg(long)]
+    dry_run: bool,
+    /// Go on even if more files would go than stay.
+    ///
+    /// Otherwise nothing is done then: --index may be that of another registry, or one be missing
+    /// from --also-index.
+    #[arg(long)]
+    even_most: bool,
+}
 
 /// Twice the time that a release may take from the storing of its file to its line, as servers have
 /// it. Source: `file_age_limit` of registry-core.
@@ -90,7 +119,7 @@ impl fmt::Display for Note<'_> {
 }
 
 /// Reads `90m`, `24h` or `7d`: how old garbage has to be.
-pub(crate) fn parse_age(text: &str) -> Result<Duration, AgeError> {
+fn parse_age(text: &str) -> Result<Duration, AgeError> {
     let unit = text.chars().next_back().ok_or(AgeError::NoAge)?;
     let seconds: u64 = match unit {
         's' => 1,

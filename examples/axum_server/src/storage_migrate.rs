@@ -2,6 +2,7 @@
 
 use std::{io::Write, sync::Arc};
 
+use clap::Args;
 use registry_core::migrate::{FileMigration, MigratedFiles};
 
 use crate::{
@@ -9,11 +10,34 @@ use crate::{
     backends::{
         open_storage, same_storage, spool, storage_must_be_there, storage_options, storage_url,
     },
-    cli::StorageMigrateArgs,
+    cli::DataArgs,
     error::{Error, causes},
     progress::{Amount, Progress},
     runtime::TokioRuntime,
+    url::UrlText,
 };
+
+#[derive(Debug, Args)]
+pub(crate) struct StorageMigrateArgs {
+    /// The place to copy from, as --storage of `serve` names it.
+    #[arg(long, value_name = "URL")]
+    from: UrlText,
+    /// The place to copy to; a folder is made if it is not there.
+    #[arg(long, value_name = "URL")]
+    to: UrlText,
+    /// A setting of the bucket to copy from, as --storage-option of `serve` has it.
+    #[arg(long = "from-option", value_name = "KEY=VALUE")]
+    from_options: Vec<UrlText>,
+    /// A setting of the bucket to copy to.
+    #[arg(long = "to-option", value_name = "KEY=VALUE")]
+    to_options: Vec<UrlText>,
+    /// Read every file back, and hold what was there already against its checksum, too.
+    #[arg(long)]
+    verify: bool,
+    // For large files on their way to a bucket.
+    #[command(flatten)]
+    data: DataArgs,
+}
 
 /// Copies every crate file from one place to another.
 pub(crate) async fn run(args: StorageMigrateArgs) -> Result<End, Error> {

@@ -2,16 +2,44 @@
 
 use std::io::Write;
 
+use clap::Args;
 use registry_core::scrub::{Scrub, Scrubbed};
 
 use crate::{
     End,
     backends::{open_storage, spool, storage_must_be_there, storage_options, storage_url},
-    cli::StorageVerifyArgs,
+    cli::{IndexArgs, StorageArgs},
     error::Error,
     progress::{Amount, Progress},
     runtime::TokioRuntime,
+    url::UrlText,
 };
+
+#[derive(Debug, Args)]
+pub(crate) struct StorageVerifyArgs {
+    #[command(flatten)]
+    index: IndexArgs,
+    #[command(flatten)]
+    storage: StorageArgs,
+    /// Another index over the same crate files, as --index; once for each. All registries of an index
+    /// are looked at.
+    #[arg(long, value_name = "URL")]
+    also_index: Vec<UrlText>,
+    /// Put damaged files aside, so that they are refused with a clear error and not handed out.
+    ///
+    /// The index stays as it is. What is aside and should not be is put back: by this flag and by
+    /// --repair-from.
+    #[arg(long)]
+    quarantine: bool,
+    /// Put missing and damaged files anew from this place, if they are whole there.
+    ///
+    /// What is damaged is replaced, and purged if it was aside.
+    #[arg(long, value_name = "URL")]
+    repair_from: Option<UrlText>,
+    /// A setting of the bucket to repair from, as --storage-option.
+    #[arg(long = "repair-option", value_name = "KEY=VALUE", requires = "repair_from")]
+    repair_options: Vec<UrlText>,
+}
 
 /// Checks every crate file, and mends what it is told to.
 pub(crate) async fn run(args: StorageVerifyArgs) -> Result<End, Error> {

@@ -40,8 +40,8 @@ pub(crate) struct TlsArgs {
 
 impl TlsArgs {
     /// Reads the files, if the server is to speak TLS.
-    pub(crate) fn read(self) -> Result<Option<Tls>, Error> {
-        let (Some(certificate), Some(key)) = (self.tls_cert, self.tls_key) else {
+    pub(crate) fn read(&self) -> Result<Option<Tls>, Error> {
+        let (Some(certificate), Some(key)) = (self.tls_cert.clone(), self.tls_key.clone()) else {
             return Ok(None);
         };
         let files = Files { certificate, key };

@@ -2,11 +2,24 @@
 
 use std::io::Write;
 
+use clap::Args;
 use registry_core::{Registry, RegistryConfig};
 
 use crate::{
-    End, backends::storage_must_be_there, cli::VerifyArgs, error::Error, progress::Progress,
+    End,
+    backends::storage_must_be_there,
+    cli::{RegistryArgs, StorageArgs},
+    error::Error,
+    progress::Progress,
 };
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    #[command(flatten)]
+    index: RegistryArgs,
+    #[command(flatten)]
+    storage: StorageArgs,
+}
 
 /// Checks every record, what is made of it, and every crate file.
 pub(crate) async fn run(args: VerifyArgs) -> Result<End, Error> {
