@@ -254,6 +254,14 @@ impl OpenIndex {
         }
     }
 
+    /// The database of accounts and tokens, if it is not that of the index.
+    pub(crate) fn accounts_apart(&self) -> Option<Arc<dyn Index>> {
+        match self {
+            Self::Folder(_, database) => Some(Arc::new(database.index(REGISTRY))),
+            Self::Sqlite(..) | Self::Bucket(..) | Self::Postgres(..) => None,
+        }
+    }
+
     /// The index with a cache in front, of so many bytes. What another process writes is seen at once,
     /// or after `max_staleness` at the latest; a database in a file tells of it by itself.
     fn cached(

@@ -47,6 +47,8 @@ pub(crate) fn is_asked(path: &str) -> bool {
 pub(crate) struct Health {
     index: Arc<dyn Index>,
     crates: Arc<dyn CrateStore>,
+    /// The database of accounts and tokens, if that is not the index's.
+    accounts: Option<Arc<dyn Index>>,
     operators: Vec<Network>,
     /// Locked while somebody finds out, so that it is found out once for all who ask.
     last: Mutex<Option<(Instant, Backends)>>,
@@ -56,9 +58,10 @@ impl Health {
     pub(crate) fn new(
         index: Arc<dyn Index>,
         crates: Arc<dyn CrateStore>,
+        accounts: Option<Arc<dyn Index>>,
         HealthArgs { operators }: HealthArgs,
     ) -> Self {
-        Self { index, crates, operators, last: Mutex::default() }
+        Self { index, crates, accounts, operators, last: Mutex::default() }
     }
 
     pub(crate) fn router(self) -> Router {
@@ -91,8 +94,16 @@ impl Health {
         {
             return backends.clone();
         }
-        let (index, crates) = tokio::join!(state(self.index.ready()), state(self.crates.ready()));
-        let now = Backends { index, crates };
+        let accounts = async {
+            match &self.accounts {
+                Some(accounts) => Some(("accounts", state(accounts.ready()).await)),
+                None => None,
+            }
+        };
+        let (index, crates, accounts) =
+            tokio::join!(state(self.index.ready()), state(self.crates.ready()), accounts);
+        let now =
+            Backends([("index", index), ("crates", crates)].into_iter().chain(accounts).collect());
         let before = last.as_ref().map(|(_, before)| before);
         if before.is_none_or(|before| *before != now) {
             now.log(before.is_some());
@@ -146,38 +157,40 @@ async fn state<E: Failure>(ready: impl Future<Output = Result<(), E>>) -> State 
     }
 }
 
+/// Each by its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Backends {
-    index: State,
-    crates: State,
-}
+struct Backends(Vec<(&'static str, State)>);
 
 impl Backends {
     /// Whether they can be read: where nothing can be written, a server is still of more use than
     /// none.
     fn are_ready(&self) -> bool {
-        !matches!((&self.index, &self.crates), (State::Failed(_), _) | (_, State::Failed(_)))
+        !self.0.iter().any(|(_, state)| matches!(state, State::Failed(_)))
     }
 
     fn are_writable(&self) -> bool {
-        matches!((&self.index, &self.crates), (State::Ready, State::Ready))
+        self.0.iter().all(|(_, state)| *state == State::Ready)
     }
 
     fn told(&self, in_detail: bool) -> Value {
         let mut told = json!({ "ready": self.are_ready(), "writable": self.are_writable() });
         if in_detail {
-            told["backends"] = json!({ "index": self.index.told(), "crates": self.crates.told() });
+            told["backends"] = self.detail();
         }
         told
     }
 
+    fn detail(&self) -> Value {
+        self.0.iter().map(|(name, state)| (*name, state.told())).collect()
+    }
+
     /// Says what is new.
     fn log(&self, is_change: bool) {
-        let (index, crates) = (self.index.told(), self.crates.told());
+        let backends = self.detail();
         match self.are_writable() {
-            true if is_change => tracing::info!(index, crates, "all backends are ready again"),
+            true if is_change => tracing::info!(%backends, "all backends are ready again"),
             true => {}
-            false => tracing::warn!(index, crates, "a backend is not ready"),
+            false => tracing::warn!(%backends, "a backend is not ready"),
         }
     }
 }
@@ -217,12 +230,12 @@ mod tests {
             (failed(), State::Ready, false, false),
             (full(), failed(), false, false),
         ] {
-            let backends = Backends { index, crates };
+            let (one, other) = (index.told().to_owned(), crates.told().to_owned());
+            let backends = Backends(vec![("index", index), ("crates", crates)]);
             let short = json!({ "ready": ready, "writable": writable });
             assert_eq!(backends.told(false), short, "{backends:?}");
             let mut long = short;
-            long["backends"] =
-                json!({ "index": backends.index.told(), "crates": backends.crates.told() });
+            long["backends"] = json!({ "index": one, "crates": other });
             assert_eq!(backends.told(true), long);
         }
     }

@@ -105,7 +105,8 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
         folder.write_config(&config).await.map_err(Error::WriteConfig)?;
     }
     let served = common.opened.served(common.max_staleness, CACHE_BYTES);
-    let health = Health::new(served.index.clone(), common.crates.clone(), args.health);
+    let (index, crates) = (served.index.clone(), common.crates.clone());
+    let health = Health::new(index, crates, common.opened.accounts_apart(), args.health);
     let registry = common
         .registry(config, &common.opened, served.index.clone())?
         .observer(AuditLines::default())

@@ -63,3 +63,21 @@ fn operators_are_told_which_backend_is_not_ready() {
     wait_for("it to be ready again", || (from("203.0.113.1").0 == 200).then_some(()));
     assert_eq!(warnings(), 1);
 }
+
+#[test]
+fn accounts_that_are_apart_from_the_index_are_looked_at_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let index = format!("file:{}", folder.path().join("index").display());
+    let server = Server::start_with(&["--index", &index, "--operator", "127.0.0.1"]);
+    let client = server.client();
+    let well = json!({ "index": "ready", "crates": "ready", "accounts": "ready" });
+    let all = json!({ "ready": true, "writable": true, "backends": well });
+    assert_eq!(ask(&client, "/readyz"), (200, all));
+    fs::rename(server.data().join("index.sqlite"), server.data().join("gone")).unwrap();
+    let told = wait_for("the loss to be noticed", || {
+        Some(ask(&client, "/readyz")).filter(|(status, _)| *status == 503).map(|(_, told)| told)
+    });
+    let why = told["backends"]["accounts"].as_str().unwrap();
+    assert!(why.ends_with("moved, removed or replaced while it was in use"), "{why}");
+    assert_eq!(told["backends"]["index"], "ready");
+}
