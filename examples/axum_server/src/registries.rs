@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak},
     time::{Duration, Instant},
 };
 
@@ -183,7 +183,7 @@ pub(crate) struct LiveRegistries {
     common: Common,
     main: RegistryService,
     list: Option<Arc<dyn RegistryStore>>,
-    known: Mutex<HashMap<RegistryName, Known>>,
+    known: RwLock<HashMap<RegistryName, Known>>,
 }
 
 /// One of the list, as it was a moment ago.
@@ -203,7 +203,7 @@ impl LiveRegistries {
     pub(crate) fn new(common: Common, main: Registry) -> Result<Self, BoxError> {
         let main = common.service(REGISTRY, main)?;
         let list = common.opened.registries();
-        Ok(Self { common, main, list, known: Mutex::default() })
+        Ok(Self { common, main, list, known: RwLock::default() })
     }
 
     fn build(&self, record: RegistryRecord, asked_at: Instant) -> Result<Known, BoxError> {
@@ -227,8 +227,12 @@ impl LiveRegistries {
         known.said_at.elapsed() < self.common.max_staleness.max(at_least)
     }
 
-    fn known(&self) -> MutexGuard<'_, HashMap<RegistryName, Known>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn known(&self) -> RwLockReadGuard<'_, HashMap<RegistryName, Known>> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn known_mut(&self) -> RwLockWriteGuard<'_, HashMap<RegistryName, Known>> {
+        self.known.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -241,7 +245,7 @@ impl ResolveRegistry for LiveRegistries {
         }
         let Some(list) = &self.list else { return Ok(None) };
         let asked_at = Instant::now();
-        if let Some(known) = self.known().get_mut(name) {
+        if let Some(known) = self.known_mut().get_mut(name) {
             if self.is_fresh(known) {
                 return Ok(Some(known.service.clone()));
             }
@@ -258,7 +262,7 @@ impl ResolveRegistry for LiveRegistries {
                 return Ok(Some(known.service.clone()));
             }
         };
-        let known = &mut *self.known();
+        let known = &mut *self.known_mut();
         let Some(record) = record else {
             known.remove(name);
             return Ok(None);
