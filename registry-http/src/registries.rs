@@ -5,7 +5,9 @@ mod place;
 use std::{borrow::Cow, collections::HashMap, convert::Infallible, fmt, pin::pin, sync::Arc, task};
 
 use async_trait::async_trait;
-use http::{HeaderValue, Request, Response, Uri, Version, header::CONNECTION, uri::PathAndQuery};
+use http::{
+    HeaderValue, Request, Response, StatusCode, Uri, Version, header::CONNECTION, uri::PathAndQuery,
+};
 use http_body::Body as HttpBody;
 use registry_core::{BoxError, RegistryName};
 use tower_service::Service;
@@ -17,7 +19,7 @@ use crate::{
     metrics::Metrics,
     peer::Peer,
     request_id::RequestIds,
-    respond::{Error, Shape},
+    respond::{self, Error, Shape},
     route::{NoRoute, Route},
     service::{RegistryService, ResponseFuture, finish},
     trace_parent::TraceParent,
@@ -177,13 +179,38 @@ impl Registries {
             }
             Err(error) => error,
         };
-        let trace = TraceParent::of(request.headers());
-        let id = self.request_ids.of(request.headers(), trace.as_ref());
-        let mut response = error.into_response(shape, None, id.as_str());
+        let mut response =
+            self.without_registry(&request, |id| error.into_response(shape, None, id));
         // What is left of the body must not be taken for the next request.
         if request.version() <= Version::HTTP_11 && !request.body().is_end_stream() {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
+        response
+    }
+
+    /// Refuses a request for a reason of the host's own, say that there are too many, before it is
+    /// handed to any registry. `detail` is what cargo shows.
+    ///
+    /// The answer has the id of the request, the one it came with or a new one, and is counted with
+    /// those for which there is no registry. What is to be done about the request's body, and about
+    /// the connection, is the host's to say.
+    pub fn refuse<B>(
+        &self,
+        request: &Request<B>,
+        status: StatusCode,
+        detail: &str,
+    ) -> Response<Body> {
+        self.without_registry(request, |_| respond::refusal(status, detail))
+    }
+
+    fn without_registry<B>(
+        &self,
+        request: &Request<B>,
+        answer: impl FnOnce(&str) -> Response<Body>,
+    ) -> Response<Body> {
+        let trace = TraceParent::of(request.headers());
+        let id = self.request_ids.of(request.headers(), trace.as_ref());
+        let mut response = answer(id.as_str());
         finish(&mut response, request.method(), id.as_str());
         self.metrics.of(Route::NONE).count(response.status());
         response

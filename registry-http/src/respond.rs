@@ -56,6 +56,13 @@ pub(crate) fn json(value: &impl Serialize) -> Response<Body> {
     response
 }
 
+/// A refusal of the web API.
+pub(crate) fn refusal(status: StatusCode, detail: &str) -> Response<Body> {
+    let mut response = full(status, JSON, errors(detail));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
 /// An answer of the web API that says by its status alone that it is done.
 pub(crate) fn no_content() -> Response<Body> {
     let mut response = Response::new(Body::empty());

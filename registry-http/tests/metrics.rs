@@ -14,7 +14,7 @@ use std::{
 use bytes::Bytes;
 use common::{Fixture, PUBLISHED};
 use futures_util::{FutureExt as _, stream};
-use http::Method;
+use http::{Method, StatusCode};
 use http_body::Frame;
 use http_body_util::{Empty, StreamBody};
 use metrics::{
@@ -210,6 +210,8 @@ fn requests_are_counted_by_registry_and_no_name_of_a_request_is_taken_for_one() 
             let request = http::Request::get(path).body(Empty::<Bytes>::new()).unwrap();
             assert_eq!(registries.handle(request).await.status(), status, "{path}");
         }
+        let request = http::Request::get("/tools/index/config.json").body(()).unwrap();
+        registries.refuse(&request, StatusCode::SERVICE_UNAVAILABLE, "busy");
     });
     let requests: Vec<_> =
         heard.iter().filter_map(|it| it.strip_prefix("registry_http_requests_total ")).collect();
@@ -217,6 +219,7 @@ fn requests_are_counted_by_registry_and_no_name_of_a_request_is_taken_for_one() 
         requests,
         [
             "registry= route=none status=404 2",
+            "registry= route=none status=503 1",
             "registry=games route=config status=200 2",
             "registry=games route=index_file status=404 1",
             "registry=tools route=config status=200 1",

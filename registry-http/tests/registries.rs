@@ -118,6 +118,29 @@ async fn a_name_that_nobody_has_is_told_in_the_shape_that_cargo_shows() {
 }
 
 #[tokio::test]
+async fn a_host_refuses_requests_in_the_same_shape_and_under_their_ids() {
+    let registries = Registries::by_name(HashMap::new());
+    let refuse = async |request: http::request::Builder| {
+        let request = request.body(()).unwrap();
+        let refusal = registries.refuse(&request, StatusCode::URI_TOO_LONG, "too \"long\"");
+        let (parts, body) = refusal.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Answer { status: parts.status, headers: parts.headers, body }
+    };
+    let refused = refuse(Request::get("/main").header("x-request-id", "mine")).await;
+    refused.assert_refused(414, "too \"long\"");
+    assert_eq!(refused.header("x-request-id"), "mine");
+    assert_eq!(refused.header("cache-control"), "no-store");
+    assert_eq!(refused.header("x-content-type-options"), "nosniff");
+    let head = refuse(Request::head("/main")).await;
+    assert_eq!((head.status, &*head.body), (StatusCode::URI_TOO_LONG, &b""[..]));
+    // A new one for each.
+    let ids =
+        [refuse(Request::get("/")).await, head].map(|it| it.header("x-request-id").to_owned());
+    assert_ne!(ids[0], ids[1]);
+}
+
+#[tokio::test]
 async fn what_cannot_be_a_name_is_not_looked_up() {
     let live = Live::default();
     let registries = Registries::by_name(live.clone());

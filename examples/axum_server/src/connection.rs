@@ -3,7 +3,7 @@
 use std::{convert::Infallible, io, net::IpAddr, pin::pin, sync::Arc};
 
 use axum::http::{
-    HeaderValue, StatusCode,
+    HeaderName, HeaderValue,
     header::{CONNECTION, STRICT_TRANSPORT_SECURITY},
 };
 use hyper::{
@@ -28,7 +28,8 @@ use crate::{
     linger::{Lingering, UnreadBody},
     log::Answering,
     preface::{self, Protocol},
-    routes::{self, Routes},
+    refusal::Refusal,
+    routes::Routes,
     slots::{Place, Slots},
     stream::PunctualStream,
     tls,
@@ -36,11 +37,9 @@ use crate::{
 
 /// Longest head of a request, in bytes, and no less than what is read of a connection at a time.
 const MAX_HEAD_BYTES: usize = 32 * 1024;
-/// Most headers of a request. Hyper has a limit of its own, 100; to make it another costs more than to
-/// count them.
-const MAX_HEADERS: usize = 64;
-/// Longest path and query, in bytes. Ours; all that lead somewhere are much shorter.
-const MAX_TARGET_BYTES: usize = 8 * 1024;
+/// Headers in which a client says what its request is called.
+const IDS: [HeaderName; 2] =
+    [HeaderName::from_static("x-request-id"), HeaderName::from_static("traceparent")];
 
 /// Most bytes of an answer that the system takes in before the client has room for them, as many as
 /// two pieces.
@@ -135,18 +134,14 @@ async fn http1(
         let (answers, place, unread) = (answers.clone(), place.clone(), unread.clone());
         async move {
             // Before anything waits, for what waits is held in memory.
-            let refusal = match has_too_many_headers(&request) {
-                true => Some(too_many_headers()),
-                false if health::is_asked(request.uri().path()) || place.has_slot().await => None,
-                false => Some(routes::busy()),
+            let refusal = match Refusal::of_headers(&request) {
+                Some(refusal) => Some(refusal),
+                None if health::is_asked(request.uri().path()) || place.has_slot().await => None,
+                None => Some(Refusal::Busy),
             };
             let response = match refusal {
                 None => answers.answer(request).await,
-                Some(refusal) => {
-                    let refusal = closing(refusal);
-                    answers.refused(&request, &refusal);
-                    Ok(refusal)
-                }
+                Some(refusal) => Ok(closing(answers.refuse(&request, refusal))),
             };
             // Only said of answers to requests whose body was not read to its end.
             if response.as_ref().is_ok_and(|response| response.headers().contains_key(CONNECTION)) {
@@ -204,15 +199,21 @@ impl Answers {
         let client = shared.proxies.client(shared.peer, request.headers());
         let peer = Peer { address: Some(client), from_trusted_proxy: shared.is_trusted };
         let answering = Answering::begin(&request, client);
-        let target = request.uri().path_and_query().map_or("", |target| target.as_str());
         let time = answer_time::of_head(request.body().time());
-        let mut response = match target.len() <= MAX_TARGET_BYTES {
-            // It may be dropped at any time: a publish is whole then, or not there.
-            true => {
+        let mut response = match Refusal::of_target(&request) {
+            None => {
+                let (method, headers) = (request.method().clone(), request.headers());
+                let ids = IDS.map(|name| headers.get(&name).cloned().map(|id| (name, id)));
+                // It may be dropped at any time: a publish is whole then, or not there.
                 let answer = pin!(shared.routes.answer(peer, request));
-                timeout(time, answer).await.unwrap_or_else(|_| too_late())
+                timeout(time, answer).await.unwrap_or_else(|_| {
+                    let mut request = Request::new(());
+                    *request.method_mut() = method;
+                    request.headers_mut().extend(ids.into_iter().flatten());
+                    closing(shared.routes.refuse(&request, Refusal::TooLate))
+                })
             }
-            false => too_long(),
+            Some(refusal) => closing(shared.routes.refuse(&request, refusal)),
         };
         if let Some(hsts) = &shared.hsts {
             response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
@@ -223,31 +224,20 @@ impl Answers {
         Ok(response)
     }
 
-    /// Logs a request that is answered before anybody has looked at it.
-    pub(crate) fn refused(&self, request: &Request<Incoming>, response: &Response<AnswerBody>) {
+    /// Refuses a request before it is begun, and logs it.
+    pub(crate) fn refuse(
+        &self,
+        request: &Request<Incoming>,
+        refusal: Refusal,
+    ) -> Response<AnswerBody> {
         let client = self.0.proxies.client(self.0.peer, request.headers());
-        if let Some(answering) = Answering::begin(request, client) {
-            answering.end(response);
+        let answering = Answering::begin(request, client);
+        let response = self.0.routes.refuse(request, refusal);
+        if let Some(answering) = answering {
+            answering.end(&response);
         }
+        response
     }
-}
-
-pub(crate) fn has_too_many_headers<B>(request: &Request<B>) -> bool {
-    request.headers().len() > MAX_HEADERS
-}
-
-pub(crate) fn too_many_headers() -> Response<AnswerBody> {
-    let detail = format!("there are more than {MAX_HEADERS} headers");
-    routes::error(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, &detail)
-}
-
-fn too_long() -> Response<AnswerBody> {
-    let detail = format!("the path and query are longer than {MAX_TARGET_BYTES} bytes");
-    closing(routes::error(StatusCode::URI_TOO_LONG, &detail))
-}
-
-fn too_late() -> Response<AnswerBody> {
-    closing(routes::unavailable("the server took too long, try again"))
 }
 
 /// An answer to a request of which nobody has looked whether there is a body.
@@ -268,7 +258,8 @@ mod tests {
     use futures_util::stream::{self, Stream, StreamExt as _};
     use registry_http::{ForwardedBy, Registries};
     use tokio::{
-        io::{AsyncReadExt as _, AsyncWriteExt as _, duplex},
+        io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex},
+        task::JoinHandle,
         time::{Duration, Instant, sleep},
     };
 
@@ -282,21 +273,8 @@ mod tests {
     }
 
     async fn answers_to(sent: &[(u64, &str)], slots: Arc<Slots>) -> (u64, String) {
-        let pages = Router::new()
-            .route("/", get(async || "answer"))
-            .route("/healthz", get(async || "well"))
-            // As if the disk hung.
-            .route("/hung", any(std::future::pending::<()>))
-            .route("/half", get(async || Body::from_stream(half_an_answer())));
-        let routes = Routes::new(Registries::by_name(HashMap::new()), pages);
-        let proxies = TrustedProxies::new([], ForwardedBy::XForwardedFor).into();
-        let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let place = slots.client(peer, false).enter().unwrap();
-        let served = Served { routes, max_body_bytes: 100, proxies, slots, hsts: None, tls: None };
-        let (here, there) = duplex(1 << 16);
-        let (_stopping, stop) = watch::channel(());
-        tokio::spawn(speak(Protocol::Http1, TokioIo::new(here), served, (peer, place), stop));
-        let (mut reader, mut writer) = tokio::io::split(there);
+        let (client, _stopping, _served) = connected(slots);
+        let (mut reader, mut writer) = tokio::io::split(client);
         let began = Instant::now();
         let writing = async {
             for (seconds, text) in sent {
@@ -308,6 +286,28 @@ mod tests {
         let (_, read) = tokio::join!(writing, reader.read_to_string(&mut answers));
         read.unwrap();
         (began.elapsed().as_secs(), answers)
+    }
+
+    /// A client, what tells the server to stop, and the connection as the server has it.
+    fn connected(
+        slots: Arc<Slots>,
+    ) -> (DuplexStream, watch::Sender<()>, JoinHandle<Result<(), BoxError>>) {
+        let pages = Router::new()
+            .route("/", get(async || "answer"))
+            .route("/healthz", get(async || "well"))
+            // As if the disk hung.
+            .route("/hung", any(std::future::pending::<()>))
+            .route("/half", get(async || Body::from_stream(half_an_answer())))
+            .route("/large", get(async || vec![0; 1 << 20]));
+        let routes = Routes::new(Registries::by_name(HashMap::new()), pages);
+        let proxies = TrustedProxies::new([], ForwardedBy::XForwardedFor).into();
+        let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let place = slots.client(peer, false).enter().unwrap();
+        let served = Served { routes, max_body_bytes: 100, proxies, slots, hsts: None, tls: None };
+        let (here, there) = duplex(1 << 16);
+        let (stopping, stop) = watch::channel(());
+        let speaking = speak(Protocol::Http1, TokioIo::new(here), served, (peer, place), stop);
+        (there, stopping, tokio::spawn(speaking))
     }
 
     fn half_an_answer() -> impl Stream<Item = Result<&'static str, Infallible>> {
@@ -357,15 +357,28 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_nothing_of_its_answer_is_let_go() {
+        let (mut client, _stopping, served) = connected(Slots::new(4, None));
+        client.write_all(b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let mut status = [0; 12];
+        client.read_exact(&mut status).await.unwrap();
+        assert_eq!(&status, b"HTTP/1.1 200");
+        let began = Instant::now();
+        assert!(served.await.unwrap().is_err());
+        assert_eq!(began.elapsed().as_secs(), 30);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn an_answer_that_does_not_come_is_not_waited_for() {
         let slots = || Slots::new(4, None);
-        let hung = "GET /hung HTTP/1.1\r\nhost: x\r\n\r\n";
+        let hung = "GET /hung HTTP/1.1\r\nhost: x\r\nx-request-id: mine\r\n\r\n";
         let publish = "PUT /hung HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n123456789";
         for (request, seconds) in [(hung, 60), (publish, 150)] {
             let (ended, answer) = answers_to(&[(0, request)], slots()).await;
             assert!(answer.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{answer}");
             assert!(answer.contains("\r\nretry-after: 10\r\n"), "{answer}");
             assert!(answer.ends_with("the server took too long, try again\"}]}"), "{answer}");
+            assert_eq!(answer.contains("\r\nx-request-id: mine\r\n"), request == hung, "{answer}");
             assert_eq!(ended, seconds);
         }
         let half = "GET /half HTTP/1.1\r\nhost: x\r\n\r\n";

@@ -22,9 +22,9 @@ use self::{
     watch::{Verdict, Watch},
 };
 use crate::{
-    answer_body::AnswerBody,
-    connection::{self, Answers, Stop},
-    health, routes,
+    connection::{Answers, Stop},
+    health,
+    refusal::Refusal,
     slots::Place,
 };
 
@@ -111,8 +111,8 @@ impl Answer {
     async fn to(self, request: Request<Incoming>) -> Result<Response<Sent>, Infallible> {
         let (under_way, is_first) = self.usage.begin();
         // Before anything waits, for what waits is held in memory.
-        if connection::has_too_many_headers(&request) {
-            return Ok(self.refuse(&request, connection::too_many_headers(), under_way));
+        if let Some(refusal) = Refusal::of_headers(&request) {
+            return Ok(self.refuse(&request, refusal, under_way));
         }
         let slot = if health::is_asked(request.uri().path()) {
             Some(None)
@@ -123,7 +123,7 @@ impl Answer {
             self.place.client().slot().await.map(Some)
         };
         let Some(slot) = slot else {
-            return Ok(self.refuse(&request, routes::busy(), under_way));
+            return Ok(self.refuse(&request, Refusal::Busy, under_way));
         };
         let Ok(mut response) = self.answers.answer(request).await;
         // There is none in HTTP/2: an unread body is no matter of the connection's. RFC 9113, 8.2.2.
@@ -134,10 +134,10 @@ impl Answer {
     fn refuse(
         &self,
         request: &Request<Incoming>,
-        response: Response<AnswerBody>,
+        refusal: Refusal,
         under_way: UnderWay,
     ) -> Response<Sent> {
-        self.answers.refused(request, &response);
+        let response = self.answers.refuse(request, refusal);
         response.map(|body| Sent::new(body, under_way, None))
     }
 }

@@ -51,6 +51,7 @@ mod progress;
 mod prometheus;
 mod rebuild;
 mod redirect;
+mod refusal;
 mod registries;
 mod registry;
 mod routes;

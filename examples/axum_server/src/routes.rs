@@ -1,19 +1,13 @@
 //! What is served under which path.
 
-use axum::{
-    Router,
-    body::Body,
-    http::{HeaderValue, StatusCode, header},
-    response::Redirect,
-    routing::get,
-};
+use axum::{Router, http::header, response::Redirect, routing::get};
 use bytes::Bytes;
 use hyper::{Request, Response, service::Service as _};
 use hyper_util::service::TowerToHyperService;
 use registry_core::BoxError;
 use registry_http::{Peer, Registries};
 
-use crate::{answer_body::AnswerBody, slots};
+use crate::{answer_body::AnswerBody, refusal::Refusal};
 
 /// The name of the registry that is there by itself, and so the first segment of its paths.
 pub(crate) const REGISTRY: &str = "main";
@@ -52,37 +46,18 @@ impl Routes {
             }
         }
     }
+
+    /// Whatever it is that is asked for.
+    pub(crate) fn refuse<B>(&self, request: &Request<B>, refusal: Refusal) -> Response<AnswerBody> {
+        let mut response = self.registries.refuse(request, refusal.status(), &refusal.detail());
+        if let Some(seconds) = refusal.retry_after() {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        response.map(AnswerBody::Registry)
+    }
 }
 
 /// The first page. `help` is where people are told how to use a registry.
 pub(crate) fn home(help: String) -> Router {
     Router::new().route("/", get(async move || Redirect::temporary(&help)))
-}
-
-/// What is said to whoever comes while there is too much to do.
-pub(crate) fn busy() -> Response<AnswerBody> {
-    unavailable("server is busy, try again")
-}
-
-/// A refusal of what may succeed in a while.
-pub(crate) fn unavailable(detail: &str) -> Response<AnswerBody> {
-    let mut response = error(StatusCode::SERVICE_UNAVAILABLE, detail);
-    let later = HeaderValue::from(slots::PATIENCE.as_secs());
-    response.headers_mut().insert(header::RETRY_AFTER, later);
-    response
-}
-
-/// A refusal as cargo reads it. Source: Cargo book, "Web API".
-pub(crate) fn error(status: StatusCode, detail: &str) -> Response<AnswerBody> {
-    let body = serde_json::json!({ "errors": [{ "detail": detail }] });
-    let mut response = Response::new(Body::from(body.to_string()).into());
-    *response.status_mut() = status;
-    for (name, value) in [
-        (header::CONTENT_TYPE, "application/json"),
-        (header::CACHE_CONTROL, "no-store"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    ] {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
-    }
-    response
 }

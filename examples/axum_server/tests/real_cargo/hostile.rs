@@ -264,8 +264,11 @@ fn heads_that_are_too_large_are_refused() {
     assert_eq!(client.get_with(path, &[("x-long", &(longest + "x"))]).status, 431);
     // With `host` and `connection`, 64 and one more.
     assert_eq!(client.get_with(path, &[("x-many", "1"); 62]).status, 200);
-    let refused = client.get_with(path, &[("x-many", "1"); 63]);
+    let mut many = [("x-many", "1"); 63];
+    many[0] = ("x-request-id", "mine");
+    let refused = client.get_with(path, &many);
     assert_eq!(refused.error(), (431, "there are more than 64 headers".into()));
+    assert_eq!(refused.header("x-request-id"), Some("mine"));
     // One more than hyper itself takes.
     assert_eq!(client.get_with(path, &[("x-many", "1"); 99]).status, 431);
     assert_untouched(&server);
@@ -281,7 +284,9 @@ fn targets_that_are_too_long_are_refused() {
     };
     assert_eq!(server.client().get(&path(8 * 1024)).status, 200);
     let text = "the path and query are longer than 8192 bytes".to_owned();
-    assert_eq!(server.client().get(&path(8 * 1024 + 1)).error(), (414, text.clone()));
+    let refused = server.client().get_with(&path(8 * 1024 + 1), &[("x-request-id", "mine")]);
+    assert_eq!(refused.error(), (414, text.clone()));
+    assert_eq!(refused.header("x-request-id"), Some("mine"));
     let client = Http2::connect(&server);
     assert_eq!(client.get(&path(8 * 1024)).status, 200);
     assert_eq!(client.get(&path(8 * 1024 + 1)).error(), (414, text));

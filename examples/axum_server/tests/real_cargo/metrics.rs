@@ -2,10 +2,11 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs,
     net::TcpStream,
 };
 
-use crate::common::{Cargo, Client, Server, wait_for};
+use crate::common::{Cargo, Client, CrateFile, Server, wait_for};
 
 /// The dashboard that is shipped with the server.
 const DASHBOARD: &str = include_str!("../../grafana.json");
@@ -23,7 +24,7 @@ fn metrics_address(server: &Server) -> String {
 }
 
 /// All that a server says of itself, by name and labels.
-fn metrics(server: &Server) -> BTreeMap<String, f64> {
+pub(crate) fn metrics(server: &Server) -> BTreeMap<String, f64> {
     let answer = Client::new(&metrics_address(server)).get("/metrics");
     assert_eq!(answer.status, 200);
     assert_eq!(answer.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
@@ -155,6 +156,8 @@ fn what_cargo_does_is_counted() {
     ]) {
         assert!(reads.contains(&expected), "{expected:?}: {reads:?}");
     }
+    let hits = reads.iter().find(|(labels, _)| labels == "cache=index,result=hit");
+    assert!(hits.is_some_and(|(_, times)| *times >= 1), "{reads:?}");
     // The one that asks, and nobody else by now.
     wait_for("all connections to end", || {
         let gauges = metrics(&server);
@@ -170,6 +173,18 @@ fn what_cargo_does_is_counted() {
     drop(waiting);
     // Metrics are for nobody else.
     assert_eq!(server.client().get("/metrics").status, 404);
+}
+
+#[test]
+fn what_a_backend_fails_at_is_counted_as_failed() {
+    let server = Server::start_with(&["--metrics", "0"]);
+    let file = CrateFile::library("foo", "1.0.0", b"");
+    assert_eq!(server.client_of("alice").publish(&file.frame()).status, 200);
+    fs::rename(server.data().join("crates"), server.data().join("gone")).unwrap();
+    assert_eq!(server.client().get(&file.download_path()).status, 503);
+    let calls = counted(&metrics(&server), "registry_backend_calls_total");
+    let failed: Vec<_> = calls.iter().filter(|(labels, _)| labels.contains("=failed")).collect();
+    assert_eq!(failed, [&("backend=crates,operation=get,outcome=failed".to_owned(), 1)]);
 }
 
 /// Bytes of the one crate file there is.
@@ -276,6 +291,14 @@ fn the_trace_of_a_request_is_on_the_lines_of_its_backend_calls() {
         span["name"] == "request" && span["route"] == "publish" && span["status"] == 200
     });
     assert_eq!(publish.unwrap()["crate"], "foo");
+    let stored =
+        lines.iter().find(|line| line["span"]["operation"] == "put").expect("a crate file");
+    assert_eq!(
+        [&stored["span"]["backend"], &stored["span"]["outcome"]],
+        [&serde_json::json!("crates"), &serde_json::json!("succeeded")]
+    );
+    let around = stored["spans"].as_array().unwrap();
+    assert!(around.iter().any(|span| span["route"] == "publish"), "{stored}");
 
     // One that cannot be read is passed over.
     let untraced = of(&other);

@@ -6,7 +6,10 @@ use std::{
 
 use socket2::{Domain, Socket, Type};
 
-use crate::common::{Answer, CrateFile, Server, noise};
+use crate::{
+    common::{Answer, CrateFile, Server, noise},
+    metrics::metrics,
+};
 
 #[test]
 fn publishes_beyond_the_bytes_in_flight_wait_for_their_turn() {
@@ -70,6 +73,8 @@ fn a_connection_beyond_those_that_there_may_be_waits_for_one_to_end() {
         })
         .collect();
     let mut next = server.client().begin("GET", path, &[]);
+    // Whoever comes after it is told how the server is: it has been let in, and waits.
+    assert_eq!(server.client().get("/healthz").status, 200);
     next.set_nonblocking(true).unwrap();
     let answer = next.read(&mut [0]).unwrap_err();
     assert_eq!(answer.kind(), ErrorKind::WouldBlock);
@@ -106,7 +111,9 @@ fn begin_from(last: u8, server: &Server, path: &str) -> TcpStream {
     socket.connect(&server.address().parse::<SocketAddr>().unwrap().into()).unwrap();
     let mut stream = TcpStream::from(socket);
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nhost: x\r\nx-request-id: from-{last}\r\nconnection: close\r\n\r\n"
+    );
     stream.write_all(request.as_bytes()).unwrap();
     stream
 }
@@ -120,7 +127,7 @@ fn get_from(last: u8, server: &Server, path: &str) -> Answer {
 #[test]
 fn a_client_with_all_its_connections_keeps_nobody_else_out() {
     // Room for twelve, three of which may be one client's.
-    let server = Server::start_under(&["prlimit", "--nofile=100"], &[]);
+    let server = Server::start_under(&["prlimit", "--nofile=100"], &["--metrics", "0"]);
     let large = CrateFile::library("large", "1.0.0", &noise(8 << 20));
     assert_eq!(server.client_of("alice").publish(&large.frame()).status, 200);
     let path = "/main/index/config.json";
@@ -139,7 +146,10 @@ fn a_client_with_all_its_connections_keeps_nobody_else_out() {
     let beyond = get_from(2, &server, path);
     assert_eq!(beyond.error(), (503, "server is busy, try again".into()));
     assert_eq!(beyond.header("retry-after"), Some("10"));
+    assert_eq!(beyond.header("x-request-id"), Some("from-2"));
     assert!(began.elapsed() >= Duration::from_secs(10));
+    let refused = r#"registry_http_requests_total{registry="",route="none",status="503"}"#;
+    assert_eq!(metrics(&server).get(refused), Some(&1.));
     // Others are served meanwhile, and so is who asks how the server is, whoever they are.
     let _waits = begin_from(2, &server, path);
     assert_eq!(get_from(3, &server, path).status, 200);
@@ -152,6 +162,7 @@ fn a_client_with_all_its_connections_keeps_nobody_else_out() {
         assert_eq!(get_from(6, &server, page).status, 200);
     }
     let mut next = begin_from(6, &server, path);
+    assert_eq!(get_from(6, &server, "/healthz").status, 200);
     next.set_nonblocking(true).unwrap();
     assert_eq!(next.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
     next.set_nonblocking(false).unwrap();
