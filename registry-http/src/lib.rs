@@ -179,6 +179,13 @@
 //! by itself, for there is no such registry, is counted with an empty one. Whoever asks for nothing
 //! that there is has the route `none`. No label is chosen by a client.
 //!
+//! Why a release was not published is the client's doing (`unauthenticated`, `forbidden`,
+//! `rate_limited`, `malformed`, `too_large`, `body_lost`, `invalid`, `rejected_by_policy`,
+//! `version_taken`, `name_taken`, `refused`), how the registry is set up (`read_only`), how much it has
+//! to do (`busy`, `contended`), or that something is broken (`authentication_failed`, `index_failed`,
+//! `storage_full`, `storage_failed`, `panicked`, `failed`). What is `abandoned` nobody waited for: the
+//! client has gone, or the server has a limit on time.
+//!
 //! # What it leaves to the server
 //!
 //! - Time limits and limits on request heads and connections: they need a clock and a socket. Set

@@ -78,8 +78,10 @@ pub(crate) struct RouteMetrics {
 
 /// The statuses that requests are answered with, in ascending order; the handles of others are looked
 /// up each time.
-const STATUSES: [u16; 18] =
-    [200, 204, 206, 302, 304, 400, 401, 403, 404, 405, 409, 412, 413, 415, 416, 429, 500, 503];
+const STATUSES: [u16; 20] = [
+    200, 204, 206, 302, 304, 400, 401, 403, 404, 405, 409, 412, 413, 414, 415, 416, 429, 431, 500,
+    503,
+];
 
 impl RouteMetrics {
     fn new(registry: SharedString, route: &'static str) -> Self {

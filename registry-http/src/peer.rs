@@ -7,24 +7,28 @@ use std::{
 };
 
 use http::{Extensions, HeaderMap, HeaderName, header::FORWARDED};
-use registry_core::Echo;
+use registry_core::{Echo, auth::RequestId};
 
 use crate::proxy_user::FromTrustedProxy;
 
 /// From where a request comes, as whoever accepts connections knows: for
 /// [`RegistryService::handle_from`](crate::RegistryService::handle_from), or for the extensions of
 /// the request, where there is something in between.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Peer {
     /// The client's address, if it is known.
     pub address: Option<PeerAddress>,
     /// Whether one of the host's own proxies has sent the request, as [`FromTrustedProxy`] has it.
     pub from_trusted_proxy: bool,
+    /// The id that the host has given the request, say by
+    /// [`Registries::request_id`](crate::Registries::request_id). Default: the one it came with, or a
+    /// new one.
+    pub request_id: Option<RequestId>,
 }
 
 impl Peer {
-    /// Puts it into the extensions of a request, as [`PeerAddress`] and [`FromTrustedProxy`], in place
-    /// of what they have said before.
+    /// Puts it into the extensions of a request, as [`PeerAddress`], [`FromTrustedProxy`] and
+    /// [`RequestId`], in place of what they have said before.
     pub fn insert_into(self, extensions: &mut Extensions) {
         match self.address {
             Some(address) => extensions.insert(address),
@@ -34,6 +38,10 @@ impl Peer {
             true => extensions.insert(FromTrustedProxy),
             false => extensions.remove::<FromTrustedProxy>(),
         };
+        match self.request_id {
+            Some(id) => extensions.insert(id),
+            None => extensions.remove::<RequestId>(),
+        };
     }
 
     /// What the extensions of a request say.
@@ -41,6 +49,7 @@ impl Peer {
         Self {
             address: extensions.get().copied(),
             from_trusted_proxy: extensions.get::<FromTrustedProxy>().is_some(),
+            request_id: extensions.get().cloned(),
         }
     }
 }
@@ -234,14 +243,18 @@ mod tests {
     #[test]
     fn the_extensions_say_what_was_put_into_them() {
         let address = Some(PeerAddress(ip("192.0.2.1")));
+        let id = RequestId::new("mine");
         let mut extensions = Extensions::new();
-        for address in [None, address, None] {
+        for (address, request_id) in
+            [(None, None), (address, None), (address, id.clone()), (None, id), (None, None)]
+        {
             for from_trusted_proxy in [false, true, false] {
-                let peer = Peer { address, from_trusted_proxy };
-                peer.insert_into(&mut extensions);
+                let peer = Peer { address, from_trusted_proxy, request_id: request_id.clone() };
+                peer.clone().insert_into(&mut extensions);
                 assert_eq!(extensions.get::<PeerAddress>().copied(), address);
                 let mark = extensions.get::<FromTrustedProxy>().copied();
                 assert_eq!(mark, from_trusted_proxy.then_some(FromTrustedProxy));
+                assert_eq!(extensions.get::<RequestId>().cloned(), request_id);
                 assert_eq!(Peer::of(&extensions), peer);
             }
         }

@@ -6,10 +6,11 @@ use std::{borrow::Cow, collections::HashMap, convert::Infallible, fmt, pin::pin,
 
 use async_trait::async_trait;
 use http::{
-    HeaderValue, Request, Response, StatusCode, Uri, Version, header::CONNECTION, uri::PathAndQuery,
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
+    header::CONNECTION, uri::PathAndQuery,
 };
 use http_body::Body as HttpBody;
-use registry_core::{BoxError, RegistryName};
+use registry_core::{BoxError, RegistryName, auth::RequestId};
 use tower_service::Service;
 
 pub use self::place::{HostName, InvalidHostName, RegistryPlace};
@@ -22,7 +23,6 @@ use crate::{
     respond::{self, Error, Shape},
     route::{NoRoute, Route},
     service::{RegistryService, ResponseFuture, finish},
-    trace_parent::TraceParent,
 };
 
 /// Finds the registry that is at a place, at the time of each request: registries may come and go.
@@ -179,8 +179,9 @@ impl Registries {
             }
             Err(error) => error,
         };
-        let mut response =
-            self.without_registry(&request, |id| error.into_response(shape, None, id));
+        let id = peer.request_id.unwrap_or_else(|| self.request_id(request.headers()));
+        let response = error.into_response(shape, None, id.as_str());
+        let mut response = self.without_registry(request.method(), &id, response);
         // What is left of the body must not be taken for the next request.
         if request.version() <= Version::HTTP_11 && !request.body().is_end_stream() {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -188,30 +189,39 @@ impl Registries {
         response
     }
 
-    /// Refuses a request for a reason of the host's own, say that there are too many, before it is
-    /// handed to any registry. `detail` is what cargo shows.
+    /// The id of a request with these headers: the one it came with, that of its trace, or a new one.
     ///
-    /// The answer has the id of the request, the one it came with or a new one, and is counted with
-    /// those for which there is no registry. What is to be done about the request's body, and about
+    /// For hosts that have something to say of a request themselves; it belongs in
+    /// [`Peer::request_id`] then.
+    #[must_use]
+    pub fn request_id(&self, headers: &HeaderMap) -> RequestId {
+        self.request_ids.of(headers)
+    }
+
+    /// An answer that refuses a request for a reason of the host's own, say that there are too many.
+    /// `detail` is what cargo shows.
+    ///
+    /// It is counted with those for which there is no registry. A request that a registry had begun to
+    /// answer counts there, too, as `abandoned`. What is to be done about the request's body, and about
     /// the connection, is the host's to say.
-    pub fn refuse<B>(
+    #[must_use]
+    pub fn refuse(
         &self,
-        request: &Request<B>,
+        method: &Method,
+        id: &RequestId,
         status: StatusCode,
         detail: &str,
     ) -> Response<Body> {
-        self.without_registry(request, |_| respond::refusal(status, detail))
+        self.without_registry(method, id, respond::refusal(status, detail))
     }
 
-    fn without_registry<B>(
+    fn without_registry(
         &self,
-        request: &Request<B>,
-        answer: impl FnOnce(&str) -> Response<Body>,
+        method: &Method,
+        id: &RequestId,
+        mut response: Response<Body>,
     ) -> Response<Body> {
-        let trace = TraceParent::of(request.headers());
-        let id = self.request_ids.of(request.headers(), trace.as_ref());
-        let mut response = answer(id.as_str());
-        finish(&mut response, request.method(), id.as_str());
+        finish(&mut response, method, id.as_str());
         self.metrics.of(Route::NONE).count(response.status());
         response
     }

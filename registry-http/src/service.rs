@@ -189,8 +189,9 @@ impl RegistryService {
     {
         let (parts, body) = request.into_parts();
         let trace = TraceParent::of(&parts.headers);
-        let id = self.0.request_ids.of(&parts.headers, trace.as_ref());
-        let asked = Asked { parts, peer, id };
+        let Peer { address, from_trusted_proxy, request_id } = peer;
+        let id = request_id.unwrap_or_else(|| self.0.request_ids.of(&parts.headers));
+        let asked = Asked { parts, address, from_trusted_proxy, id };
         let Asked { parts, id, .. } = &asked;
         let target = self.target(parts);
         let route = route(&parts.method, target.as_ref());
@@ -227,7 +228,7 @@ impl RegistryService {
     /// Under which addresses the client knows the registry, if a proxy says that they are others than
     /// those of its configuration.
     fn forwarded(&self, asked: &Asked) -> Option<RegistryConfig> {
-        let proxies = self.0.forwarded_url.as_ref().filter(|_| asked.peer.from_trusted_proxy)?;
+        let proxies = self.0.forwarded_url.as_ref().filter(|_| asked.from_trusted_proxy)?;
         let own = self.0.registry.config();
         let root = proxies.root(&asked.parts.headers, own.api().starts_with("https:"))?;
         own.at_root(&root.to_string()).ok()
@@ -443,14 +444,15 @@ pub(crate) fn finish(response: &mut Response<Body>, method: &Method, id: &str) {
 /// A request without its body, from where it comes, and the id under which it is answered.
 struct Asked {
     parts: Parts,
-    peer: Peer,
+    address: Option<PeerAddress>,
+    from_trusted_proxy: bool,
     id: RequestId,
 }
 
 impl Asked {
     /// Who is asking, without a credential.
     fn nobody(&self) -> Caller {
-        let address = self.peer.address.map(|PeerAddress(address)| address.to_canonical());
+        let address = self.address.map(|PeerAddress(address)| address.to_canonical());
         Caller { request: Some(self.id.clone()), address, ..Caller::anonymous() }
     }
 }

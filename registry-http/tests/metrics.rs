@@ -14,14 +14,14 @@ use std::{
 use bytes::Bytes;
 use common::{Fixture, PUBLISHED};
 use futures_util::{FutureExt as _, stream};
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use http_body::Frame;
 use http_body_util::{Empty, StreamBody};
 use metrics::{
     Counter, CounterFn as _, Gauge, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
     SharedString, Unit,
 };
-use registry_core::{RegistryName, conformance::fixture};
+use registry_core::{RegistryName, conformance::fixture, registry::RegistryBuilder};
 use registry_http::Registries;
 
 /// What was counted, by name and labels; of a histogram, how often it was recorded to.
@@ -136,6 +136,61 @@ const TAKEN: &str = "crate version `1.0.0` is already uploaded";
 const MISSING: &str = r#"{"errors":[{"detail":"crate `bar` does not exist"}]}"#;
 
 #[test]
+fn why_nothing_was_published_is_counted_in_a_word() {
+    const NEW: &str = "/api/v1/crates/new";
+    let heard = heard(async {
+        let limits = "publish-update=3/1d".parse().unwrap();
+        let build = |builder: RegistryBuilder| builder.rate_limits(limits);
+        let registry = Fixture::with(|config| config, build).await;
+        let (alice, bob) = (registry.alice.clone(), registry.bob.clone());
+        let put = |token: &str| registry.request(Method::PUT, NEW).token(token);
+        let foo = |version: &str| fixture::publish_body("foo", version);
+        for (call, status) in [
+            (registry.request(Method::PUT, NEW).body(foo("1.0.0")), 401),
+            (put("unknown").body(foo("1.0.0")), 401),
+            (put(&alice).body(foo("1.0.0")), 200),
+            (put(&alice).body(foo("1.0.0")), 409),
+            (put(&alice).body(fixture::publish_body("Foo", "1.0.1")), 409),
+            (put(&bob).body(foo("1.0.1")), 403),
+            (put(&alice).body(""), 400),
+            (put(&alice).header("content-encoding", "gzip").body(foo("1.0.1")), 415),
+            (put(&alice).body([0xff; 14].to_vec()), 413),
+            (
+                put(&alice)
+                    .body(fixture::publish_body_of(br#"{"name":"a/b","vers":"1.0.0"}"#, b"")),
+                400,
+            ),
+            (put(&alice).body(foo("1.0.1")), 200),
+            (put(&alice).body(foo("1.0.2")), 429),
+        ] {
+            let answer = call.await;
+            assert_eq!(answer.status, status, "{}", answer.text());
+        }
+        let read_only = Fixture::with(|config| config.with_read_only(true), |it| it).await;
+        assert_eq!(read_only.publish("foo", "1.0.0").await.status, 403);
+    });
+    let outcomes: Vec<_> = heard
+        .iter()
+        .filter_map(|it| it.strip_prefix("registry_publishes_total registry=main outcome="))
+        .collect();
+    assert_eq!(
+        outcomes,
+        [
+            "forbidden 1",
+            "invalid 1",
+            "malformed 2",
+            "name_taken 1",
+            "published 2",
+            "rate_limited 1",
+            "read_only 1",
+            "too_large 1",
+            "unauthenticated 2",
+            "version_taken 1",
+        ]
+    );
+}
+
+#[test]
 fn a_request_that_nobody_waits_for_is_counted_as_abandoned() {
     let heard = heard(async {
         let registry = Fixture::public().await;
@@ -210,8 +265,8 @@ fn requests_are_counted_by_registry_and_no_name_of_a_request_is_taken_for_one() 
             let request = http::Request::get(path).body(Empty::<Bytes>::new()).unwrap();
             assert_eq!(registries.handle(request).await.status(), status, "{path}");
         }
-        let request = http::Request::get("/tools/index/config.json").body(()).unwrap();
-        registries.refuse(&request, StatusCode::SERVICE_UNAVAILABLE, "busy");
+        let id = registries.request_id(&HeaderMap::new());
+        drop(registries.refuse(&Method::GET, &id, StatusCode::SERVICE_UNAVAILABLE, "busy"));
     });
     let requests: Vec<_> =
         heard.iter().filter_map(|it| it.strip_prefix("registry_http_requests_total ")).collect();

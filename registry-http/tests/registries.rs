@@ -16,9 +16,11 @@ use common::{Answer, Fixture, PUBLISHED};
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use registry_core::{
-    BoxError, RegistryConfig, RegistryName, auth::CredentialForms, conformance::fixture,
+    BoxError, RegistryConfig, RegistryName,
+    auth::{CredentialForms, RequestId},
+    conformance::fixture,
 };
-use registry_http::{HostName, Registries, RegistryPlace, RegistryService, ResolveRegistry};
+use registry_http::{HostName, Peer, Registries, RegistryPlace, RegistryService, ResolveRegistry};
 use tower_service::Service as _;
 
 /// Registries that come and go, and one that cannot be looked up.
@@ -118,11 +120,26 @@ async fn a_name_that_nobody_has_is_told_in_the_shape_that_cargo_shows() {
 }
 
 #[tokio::test]
+async fn an_id_that_the_host_has_given_counts_before_that_of_the_client() {
+    let a = at("http://registry.test/a").await;
+    let registries = Registries::by_name(HashMap::from([(name("a").into(), a.service)]));
+    for path in ["/a/index/config.json", "/b/index/config.json"] {
+        let request = Request::get(path).header("x-request-id", "theirs");
+        let peer = Peer { request_id: RequestId::new("ours"), ..Peer::default() };
+        let request = request.body(Full::new(Bytes::new())).unwrap();
+        let answer = registries.handle_from(peer, request).await;
+        assert_eq!(answer.headers()["x-request-id"], "ours", "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_host_refuses_requests_in_the_same_shape_and_under_their_ids() {
     let registries = Registries::by_name(HashMap::new());
     let refuse = async |request: http::request::Builder| {
         let request = request.body(()).unwrap();
-        let refusal = registries.refuse(&request, StatusCode::URI_TOO_LONG, "too \"long\"");
+        let id = registries.request_id(request.headers());
+        let (status, detail) = (StatusCode::URI_TOO_LONG, "too \"long\"");
+        let refusal = registries.refuse(request.method(), &id, status, detail);
         let (parts, body) = refusal.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         Answer { status: parts.status, headers: parts.headers, body }

@@ -3,7 +3,7 @@
 use std::{convert::Infallible, io, net::IpAddr, pin::pin, sync::Arc};
 
 use axum::http::{
-    HeaderName, HeaderValue,
+    HeaderValue,
     header::{CONNECTION, STRICT_TRANSPORT_SECURITY},
 };
 use hyper::{
@@ -37,9 +37,6 @@ use crate::{
 
 /// Longest head of a request, in bytes, and no less than what is read of a connection at a time.
 const MAX_HEAD_BYTES: usize = 32 * 1024;
-/// Headers in which a client says what its request is called.
-const IDS: [HeaderName; 2] =
-    [HeaderName::from_static("x-request-id"), HeaderName::from_static("traceparent")];
 
 /// Most bytes of an answer that the system takes in before the client has room for them, as many as
 /// two pieces.
@@ -197,23 +194,22 @@ impl Answers {
         let shared = &*self.0;
         let request = request.map(|body| PunctualBody::new(body, shared.max_body_bytes));
         let client = shared.proxies.client(shared.peer, request.headers());
-        let peer = Peer { address: Some(client), from_trusted_proxy: shared.is_trusted };
+        let (method, id) = (request.method().clone(), shared.routes.request_id(request.headers()));
+        let peer = Peer {
+            address: Some(client),
+            from_trusted_proxy: shared.is_trusted,
+            request_id: Some(id.clone()),
+        };
         let answering = Answering::begin(&request, client);
         let time = answer_time::of_head(request.body().time());
+        let refuse = |refusal| closing(shared.routes.refuse(&method, &id, refusal));
         let mut response = match Refusal::of_target(&request) {
             None => {
-                let (method, headers) = (request.method().clone(), request.headers());
-                let ids = IDS.map(|name| headers.get(&name).cloned().map(|id| (name, id)));
                 // It may be dropped at any time: a publish is whole then, or not there.
                 let answer = pin!(shared.routes.answer(peer, request));
-                timeout(time, answer).await.unwrap_or_else(|_| {
-                    let mut request = Request::new(());
-                    *request.method_mut() = method;
-                    request.headers_mut().extend(ids.into_iter().flatten());
-                    closing(shared.routes.refuse(&request, Refusal::TooLate))
-                })
+                timeout(time, answer).await.unwrap_or_else(|_| refuse(Refusal::TooLate))
             }
-            Some(refusal) => closing(shared.routes.refuse(&request, refusal)),
+            Some(refusal) => refuse(refusal),
         };
         if let Some(hsts) = &shared.hsts {
             response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
@@ -230,9 +226,11 @@ impl Answers {
         request: &Request<Incoming>,
         refusal: Refusal,
     ) -> Response<AnswerBody> {
-        let client = self.0.proxies.client(self.0.peer, request.headers());
+        let Shared { routes, proxies, peer, .. } = &*self.0;
+        let client = proxies.client(*peer, request.headers());
         let answering = Answering::begin(request, client);
-        let response = self.0.routes.refuse(request, refusal);
+        let id = routes.request_id(request.headers());
+        let response = routes.refuse(request.method(), &id, refusal);
         if let Some(answering) = answering {
             answering.end(&response);
         }
@@ -378,6 +376,7 @@ mod tests {
             assert!(answer.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{answer}");
             assert!(answer.contains("\r\nretry-after: 10\r\n"), "{answer}");
             assert!(answer.ends_with("the server took too long, try again\"}]}"), "{answer}");
+            assert!(answer.contains("\r\nx-request-id: "), "{answer}");
             assert_eq!(answer.contains("\r\nx-request-id: mine\r\n"), request == hung, "{answer}");
             assert_eq!(ended, seconds);
         }

@@ -47,8 +47,8 @@ pub(crate) fn start(format: LogFormat) {
 /// A request that is being answered, of which one line is logged.
 ///
 /// Of the request it holds the client's address, the method and the path, and nothing else: tokens
-/// are in headers, and people put secrets into queries. `id` is what the client was told, and what other lines about
-/// the same request have.
+/// are in headers, and people put secrets into queries. `id` is what the client was told, and what
+/// other lines about the same request have.
 pub(crate) struct Answering {
     started: Instant,
     client: PeerAddress,

@@ -18,7 +18,7 @@ pub(crate) enum Refusal {
     TargetTooLong,
     /// There is too much to do.
     Busy,
-    /// The server has begun, and did not come to an end. What it has begun is counted as abandoned.
+    /// The server has begun, and did not come to an end.
     TooLate,
 }
 

@@ -1,10 +1,15 @@
 //! What is served under which path.
 
-use axum::{Router, http::header, response::Redirect, routing::get};
+use axum::{
+    Router,
+    http::{HeaderMap, Method, header},
+    response::Redirect,
+    routing::get,
+};
 use bytes::Bytes;
 use hyper::{Request, Response, service::Service as _};
 use hyper_util::service::TowerToHyperService;
-use registry_core::BoxError;
+use registry_core::{BoxError, auth::RequestId};
 use registry_http::{Peer, Registries};
 
 use crate::{answer_body::AnswerBody, refusal::Refusal};
@@ -47,9 +52,19 @@ impl Routes {
         }
     }
 
+    /// The id under which a request with these headers is logged and answered.
+    pub(crate) fn request_id(&self, headers: &HeaderMap) -> RequestId {
+        self.registries.request_id(headers)
+    }
+
     /// Whatever it is that is asked for.
-    pub(crate) fn refuse<B>(&self, request: &Request<B>, refusal: Refusal) -> Response<AnswerBody> {
-        let mut response = self.registries.refuse(request, refusal.status(), &refusal.detail());
+    pub(crate) fn refuse(
+        &self,
+        method: &Method,
+        id: &RequestId,
+        refusal: Refusal,
+    ) -> Response<AnswerBody> {
+        let mut response = self.registries.refuse(method, id, refusal.status(), &refusal.detail());
         if let Some(seconds) = refusal.retry_after() {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }

@@ -65,11 +65,16 @@ async fn answered(
     held: Option<&HeaderValue>,
     coding: Option<&str>,
 ) -> Response<Body> {
-    let peer =
-        Peer { address: Some(PeerAddress(Ipv4Addr::LOCALHOST.into())), from_trusted_proxy: false };
-    drop(registries.handle_from(peer, ask(path, held, coding)).await);
+    let address = Some(PeerAddress(Ipv4Addr::LOCALHOST.into()));
+    // The id is the server's to give, as it may have to refuse.
+    let answer = async |request: Request<Empty<Bytes>>| {
+        let request_id = Some(registries.request_id(request.headers()));
+        let peer = Peer { address, request_id, ..Peer::default() };
+        registries.handle_from(peer, request).await
+    };
+    drop(answer(ask(path, held, coding)).await);
     let request = ask(path, held, coding);
-    let (response, taken) = counted(registries.handle_from(peer, request)).await;
+    let (response, taken) = counted(answer(request)).await;
     let (head, of_head) = counted(async { head(response.headers()) }).await;
     assert_eq!(&head, response.headers());
     assert!(of_head < HEAD_BYTES, "{of_head}");

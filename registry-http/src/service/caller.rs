@@ -53,8 +53,8 @@ impl RegistryService {
     /// Who it is that a trusted proxy speaks of, if one does. At what everybody may do, whoever is
     /// rejected is nobody.
     async fn proxied(&self, asked: &Asked, open: bool) -> Result<Option<ProxyUser>, Error> {
-        let Asked { parts, peer, .. } = asked;
-        let Some(headers) = self.0.proxy_users.as_ref().filter(|_| peer.from_trusted_proxy) else {
+        let Asked { parts, from_trusted_proxy, .. } = asked;
+        let Some(headers) = self.0.proxy_users.as_ref().filter(|_| *from_trusted_proxy) else {
             return Ok(None);
         };
         if !parts.method.is_safe() && self.is_foreign(&parts.headers) {
