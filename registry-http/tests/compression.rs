@@ -24,7 +24,9 @@ use registry_core::{
     record::Change,
     registry::Runtime,
 };
-use registry_http::{Compression, testing::TestRegistry};
+use registry_http::{
+    Compression, ForwardedBy, FromTrustedProxy, TrustedProxies, testing::TestRegistry,
+};
 
 const CODINGS: [&str; 3] = ["zstd", "br", "gzip"];
 const FILE: &str = "/index/fo/o_/foo_bar";
@@ -148,6 +150,21 @@ async fn lists_and_the_root_are_compressed_if_they_are_long_or_the_asker_insists
         assert_eq!(answer.header("vary"), "accept-encoding");
         assert_eq!(unpacked(&answer), plain.body);
         assert_eq!(answer.header("content-length"), answer.body.len().to_string());
+    }
+}
+
+#[tokio::test]
+async fn who_came_by_another_url_is_told_that_one() {
+    let proxies = TrustedProxies::new([], ForwardedBy::XForwardedFor);
+    let mut fixture = fixture().await;
+    fixture.service = fixture.service.with_forwarded_url(proxies);
+    for host in ["one.test", "two.test", "one.test"] {
+        let call =
+            fixture.get("/index/config.json").header("accept-encoding", "gzip, identity;q=0");
+        let answer = call.header("x-forwarded-host", host).extension(FromTrustedProxy).await;
+        assert_eq!(answer.header(ENCODING), "gzip");
+        let config: serde_json::Value = serde_json::from_slice(&unpacked(&answer)).unwrap();
+        assert_eq!(config["api"], format!("http://{host}/main"));
     }
 }
 

@@ -6,10 +6,10 @@ use metrics::{Gauge, describe_gauge, gauge};
 /// Most connections that are served at a time; as many more may wait.
 ///
 /// Whoever opens connections to no end must not take more memory than that. A download holds at most
-/// two pieces of 128 KiB, all of them at once 256 MiB; through a cache twice that, and with
-/// `--verify-on-read` a piece more. Beside that, a connection has at most a head
-/// of 32 KiB and as much for TLS; one of HTTP/2 instead 256 KiB of bodies that nobody has read yet,
-/// and for each of its requests a head of 64 headers in 16 KiB.
+/// two pieces of 128 KiB, all of them at once 256 MiB; with `--verify-on-read` a piece more, and
+/// while its file is brought into a cache, 16 for all who read that file. Beside that, a connection
+/// has at most a head of 32 KiB and as much for TLS; one of HTTP/2 instead 256 KiB of bodies that
+/// nobody has read yet, and for each of its requests a head of 64 headers in 16 KiB.
 const MOST: usize = 1024;
 /// Open files of one connection: its socket, and the crate file that it sends or takes; and the socket
 /// of another that waits.

@@ -137,6 +137,23 @@ fn preface() -> Vec<u8> {
     [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(), &frame(4, 0, 0, b"")].concat()
 }
 
+/// `GET http://x/`. Source: RFC 7541, appendix A.
+const REQUEST: [u8; 6] = [0x82, 0x86, 0x84, 0x41, 1, b'x'];
+
+/// Most requests that may be taken back before the server has looked at them.
+const MAX_RESETS: u32 = 20;
+
+/// So many requests, the first ones of a connection, each of which is taken back.
+fn taken_back(requests: u32) -> Vec<u8> {
+    let both = |number: u32| {
+        let stream = 2 * number + 1;
+        let [request, reset] =
+            [frame(1, 0x05, stream, &REQUEST), frame(3, 0, stream, &8_u32.to_be_bytes())];
+        [request, reset].concat()
+    };
+    (0..requests).flat_map(both).collect()
+}
+
 /// The kinds and payloads of the frames until the server ends the connection.
 fn frames(mut stream: TcpStream) -> Vec<(u8, Vec<u8>)> {
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
@@ -155,26 +172,20 @@ fn frames(mut stream: TcpStream) -> Vec<(u8, Vec<u8>)> {
 
 #[test]
 fn whoever_takes_back_requests_as_fast_as_they_come_is_disconnected() {
-    let server = Server::start();
-    let mut stream = TcpStream::connect(server.address()).unwrap();
-    let mut sent = preface();
-    // `GET http://x/`. Source: RFC 7541, appendix A.
-    let request = [0x82, 0x86, 0x84, 0x41, 1, b'x'];
-    const RESETS: u32 = 2_000;
-    for number in 0..RESETS {
-        let stream = 2 * number + 1;
-        sent.extend(frame(1, 0x05, stream, &request));
-        sent.extend(frame(3, 0, stream, &8_u32.to_be_bytes()));
+    // One more than they may, which come at once, and as many as there is time for.
+    for resets in [MAX_RESETS + 1, 100 * MAX_RESETS] {
+        let server = Server::start();
+        let mut stream = TcpStream::connect(server.address()).unwrap();
+        // The server may have had enough before it has all.
+        let _ = stream.write_all(&[preface(), taken_back(resets)].concat());
+        let frames = frames(stream);
+        // GOAWAY, because of ENHANCE_YOUR_CALM. Source: RFC 9113, section 7.
+        let last = frames.iter().rfind(|(kind, _)| *kind == 7).expect("a farewell");
+        assert_eq!(last.1[4..8], 11_u32.to_be_bytes());
+        let answered = server.requests().len();
+        assert!(answered < resets as usize, "{answered} of {resets}");
+        assert_eq!(Http2::connect(&server).get("/main/index/config.json").status, 200);
     }
-    // The server may have had enough before it has all.
-    let _ = stream.write_all(&sent);
-    let frames = frames(stream);
-    // GOAWAY, because of ENHANCE_YOUR_CALM. Source: RFC 9113, section 7.
-    let last = frames.iter().rfind(|(kind, _)| *kind == 7).expect("a farewell");
-    assert_eq!(last.1[4..8], 11_u32.to_be_bytes());
-    let answered = server.requests().len();
-    assert!(answered < RESETS as usize, "{answered}");
-    assert_eq!(Http2::connect(&server).get("/main/index/config.json").status, 200);
 }
 
 #[test]
@@ -182,17 +193,9 @@ fn whoever_takes_back_as_many_as_they_may_is_served() {
     let server = Server::start();
     let mut stream = TcpStream::connect(server.address()).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-    let mut sent = preface();
-    let request = [0x82, 0x86, 0x84, 0x41, 1, b'x'];
-    const RESETS: u32 = 20;
-    for number in 0..RESETS {
-        let stream = 2 * number + 1;
-        sent.extend(frame(1, 0x05, stream, &request));
-        sent.extend(frame(3, 0, stream, &8_u32.to_be_bytes()));
-    }
-    const LAST: u32 = 2 * RESETS + 1;
-    sent.extend(frame(1, 0x05, LAST, &request));
-    stream.write_all(&sent).unwrap();
+    const LAST: u32 = 2 * MAX_RESETS + 1;
+    let last = frame(1, 0x05, LAST, &REQUEST);
+    stream.write_all(&[preface(), taken_back(MAX_RESETS), last].concat()).unwrap();
     // Until the head of the last answer has come.
     loop {
         let mut head = [0; 9];
@@ -231,13 +234,12 @@ fn a_body_that_stalls_is_refused_and_the_connection_goes_on() {
         header(23, &server.token("alice")),
         header(28, "100"),
     ];
-    let get = [0x82, 0x86, 0x84, 0x41, 1, b'x'];
     let sent = [
         preface(),
         frame(1, 0x04, 1, &publish.concat()),
         frame(0, 0, 1, b"\x60"),
         // Meanwhile another request is answered.
-        frame(1, 0x05, 3, &get),
+        frame(1, 0x05, 3, &REQUEST),
     ];
     stream.write_all(&sent.concat()).unwrap();
     let mut answers = Vec::new();

@@ -194,6 +194,16 @@ fn file_size(server: &Server) -> u64 {
     files.body.len() as u64
 }
 
+/// The labels that a query tells apart, or chooses by.
+fn labels_of(query: &str) -> impl Iterator<Item = &str> {
+    let between = |begin: &'static str, end: char| {
+        query.split(begin).skip(1).map(move |rest| rest.split(end).next().unwrap())
+    };
+    let told_apart = between("by (", ')').flat_map(|list| list.split(", "));
+    let chosen = between("{", '}').flat_map(|list| list.split(','));
+    told_apart.chain(chosen.map(|label| label.split(['=', '!']).next().unwrap()))
+}
+
 #[test]
 fn the_dashboard_asks_for_what_there_is_and_for_all_of_it() {
     let server = Server::start_with(&["--metrics", "0"]);
@@ -203,16 +213,27 @@ fn the_dashboard_asks_for_what_there_is_and_for_all_of_it() {
         cargo.program("app", "").dependencies("foo = { version = \"1.0.0\", registry = \"main\" }");
     cargo.run_in(&program, ["fetch"]).success();
 
-    let names = metrics(&server).into_keys();
-    let names = names.map(|what| what.split('{').next().unwrap().to_owned());
-    let exported: BTreeSet<String> = names.collect();
+    let (mut exported, mut labels) = (BTreeSet::new(), BTreeSet::new());
+    for series in metrics(&server).into_keys() {
+        let (name, its) = series.split_once('{').unwrap_or((&series, ""));
+        exported.insert(name.to_owned());
+        let of = its.trim_end_matches('}').split(',').filter_map(|label| label.split_once('='));
+        labels.extend(of.map(|(label, _)| (name.to_owned(), label.to_owned())));
+    }
     let dashboard: serde_json::Value = serde_json::from_str(DASHBOARD).unwrap();
     let mut asked = BTreeSet::new();
     for panel in dashboard["panels"].as_array().unwrap() {
         for target in panel["targets"].as_array().unwrap() {
             let query = target["expr"].as_str().unwrap();
             let words = query.split(|char: char| !(char.is_ascii_alphanumeric() || char == '_'));
-            asked.extend(words.filter(|word| word.starts_with("registry_")).map(str::to_owned));
+            let names: Vec<_> = words.filter(|word| word.starts_with("registry_")).collect();
+            for (name, label) in
+                names.iter().flat_map(|name| labels_of(query).map(|it| (*name, it)))
+            {
+                let pair = (name.to_owned(), label.to_owned());
+                assert!(labels.contains(&pair), "{pair:?} of {query}");
+            }
+            asked.extend(names.into_iter().map(str::to_owned));
         }
     }
     assert!(asked.is_subset(&exported), "{asked:?} {exported:?}");
