@@ -178,7 +178,8 @@ pub enum SearchQueryError {
 pub struct SearchPage {
     /// The crates of this page, best first.
     pub crates: Vec<FoundCrate>,
-    /// How many crates were found in all, counted up to [`SearchPage::MAX_TOTAL`].
+    /// How many crates were found in all, counted up to [`SearchPage::MAX_TOTAL`]. [`NameSearch`] has
+    /// not looked at all that are behind the page.
     pub total: usize,
 }
 

@@ -50,7 +50,7 @@ impl Registry {
         }
         let Listed { page, total } = Listed::part_of(names, listing.offset, listing.limit);
         let records = index::records(self.parts.index.clone(), page);
-        let page = records.map_ok(|record| of(&record)).try_collect().await?;
+        let page = records.map_ok(move |record| of(&record)).try_collect().await?;
         Ok(Listed { page, total })
     }
 
