@@ -246,14 +246,15 @@ fn closing(mut response: Response<AnswerBody>) -> Response<AnswerBody> {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::HashMap, net::Ipv4Addr};
+    use std::{collections::HashMap, net::Ipv4Addr, sync::Mutex};
 
     use axum::{
-        Router,
+        Extension, Router,
         body::Body,
         routing::{any, get},
     };
     use futures_util::stream::{self, Stream, StreamExt as _};
+    use registry_core::auth::RequestId;
     use registry_http::{ForwardedBy, Registries};
     use tokio::{
         io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex},
@@ -293,8 +294,7 @@ mod tests {
         let pages = Router::new()
             .route("/", get(async || "answer"))
             .route("/healthz", get(async || "well"))
-            // As if the disk hung.
-            .route("/hung", any(std::future::pending::<()>))
+            .route("/hung", any(hang))
             .route("/half", get(async || Body::from_stream(half_an_answer())))
             .route("/large", get(async || vec![0; 1 << 20]));
         let routes = Routes::new(Registries::by_name(HashMap::new()), pages);
@@ -306,6 +306,15 @@ mod tests {
         let (stopping, stop) = watch::channel(());
         let speaking = speak(Protocol::Http1, TokioIo::new(here), served, (peer, place), stop);
         (there, stopping, tokio::spawn(speaking))
+    }
+
+    /// Under which ids it was begun.
+    static HUNG: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+    /// As if the disk hung.
+    async fn hang(Extension(id): Extension<RequestId>) {
+        HUNG.lock().unwrap().push(id.to_string());
+        std::future::pending().await
     }
 
     fn half_an_answer() -> impl Stream<Item = Result<&'static str, Infallible>> {
@@ -376,8 +385,10 @@ mod tests {
             assert!(answer.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{answer}");
             assert!(answer.contains("\r\nretry-after: 10\r\n"), "{answer}");
             assert!(answer.ends_with("the server took too long, try again\"}]}"), "{answer}");
-            assert!(answer.contains("\r\nx-request-id: "), "{answer}");
-            assert_eq!(answer.contains("\r\nx-request-id: mine\r\n"), request == hung, "{answer}");
+            let (_, id) = answer.split_once("\r\nx-request-id: ").expect("an id");
+            let id = id.lines().next().unwrap();
+            assert!(HUNG.lock().unwrap().iter().any(|begun| begun == id), "{id}");
+            assert_eq!(id == "mine", request == hung, "{id}");
             assert_eq!(ended, seconds);
         }
         let half = "GET /half HTTP/1.1\r\nhost: x\r\n\r\n";
